@@ -1,0 +1,2 @@
+//! A program of freezer-api.
+fn main() {}

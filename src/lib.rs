@@ -1,0 +1,1 @@
+//! freezer-api: the service that keeps the management data of OpenStack's backup system.
