@@ -1,1 +1,4 @@
 //! freezer-api: the service that keeps the management data of OpenStack's backup system.
+
+pub mod config;
+pub mod oslo;
