@@ -8,26 +8,36 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::table::{OptionSpec, options};
+use super::reader::Reader;
+use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{AuthType, Interface, OptionType, Repeated, StorageBackend};
 use crate::oslo::database_url::DatabaseUrl;
+
+/// The option of this name, or older name, in this section of the table.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static OptionSpec> {
+    GROUPS
+        .iter()
+        .filter(|group| group.section == section)
+        .flat_map(|group| group.options)
+        .find(|option| option.names().contains(&name))
+}
 
 options! {
     /// `[DEFAULT]`: where to listen and how to log.
     "DEFAULT" Global {
         /// IP address to listen on.
-        bind_host: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED), also "bind-host";
+        bind_host: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         /// TCP port to listen on.
-        bind_port: u16 = 9090, 0..=65535, also "bind-port";
+        bind_port: u16 = 9090, 0..=65535;
         /// Log messages of level DEBUG too, instead of INFO and above.
         debug: bool = false;
         /// File to log to. A relative path lies in log_dir. Without it and without log_dir, messages go to standard
         /// error.
-        log_file: Option<PathBuf> = None, also "log-file", also "logfile";
+        log_file: Option<PathBuf> = None, also "logfile";
         /// Folder for log files. Without log_file, the file is named after the program.
-        log_dir: Option<PathBuf> = None, also "log-dir", also "logdir";
+        log_dir: Option<PathBuf> = None, also "logdir";
         /// Log one JSON object per line instead of text.
-        use_json: bool = false, also "use-json";
+        use_json: bool = false;
     }
 
     /// `[database]`: the SQL database, with oslo.db's options.
@@ -152,7 +162,7 @@ options! {
     /// are used for every call to Keystone.
     "keystone_authtoken" KeystoneAuthtoken {
         /// Keystone's address for clients; an answer of 401 names it.
-        www_authenticate_uri: Option<String> = None, also "auth_uri";
+        www_authenticate_uri: Option<String> = None;
         /// Which of Keystone's endpoints is used: internal, public or admin.
         interface: Interface = Interface::Internal;
         /// The region in which Keystone's endpoint is looked for.
@@ -192,37 +202,37 @@ options! {
         /// The kind of credentials: password (or v3password), v3applicationcredential, v3token.
         auth_type: Option<AuthType> = None, also "auth_plugin";
         /// Keystone's address, with or without /v3.
-        auth_url: Option<String> = None, also "auth-url";
+        auth_url: Option<String> = None;
         /// The user's name.
         username: Option<String> = None, also "user-name", also "user_name";
         /// The user's id.
-        user_id: Option<String> = None, also "user-id";
+        user_id: Option<String> = None;
         /// The user's password.
         password: Option<SecretString> = None;
         /// The id of the user's domain.
-        user_domain_id: Option<String> = None, also "user-domain-id";
+        user_domain_id: Option<String> = None;
         /// The name of the user's domain.
-        user_domain_name: Option<String> = None, also "user-domain-name";
+        user_domain_name: Option<String> = None;
         /// The project's id.
-        project_id: Option<String> = None, also "project-id", also "tenant-id", also "tenant_id";
+        project_id: Option<String> = None, also "tenant-id", also "tenant_id";
         /// The project's name.
-        project_name: Option<String> = None, also "project-name", also "tenant-name", also "tenant_name";
+        project_name: Option<String> = None, also "tenant-name", also "tenant_name";
         /// The id of the project's domain.
-        project_domain_id: Option<String> = None, also "project-domain-id";
+        project_domain_id: Option<String> = None;
         /// The name of the project's domain.
-        project_domain_name: Option<String> = None, also "project-domain-name";
+        project_domain_name: Option<String> = None;
         /// The domain's id, for a token of a whole domain.
-        domain_id: Option<String> = None, also "domain-id";
+        domain_id: Option<String> = None;
         /// The domain's name, for a token of a whole domain.
-        domain_name: Option<String> = None, also "domain-name";
+        domain_name: Option<String> = None;
         /// The id of the domain that user and project have when nothing else is said.
-        default_domain_id: Option<String> = None, also "default-domain-id";
+        default_domain_id: Option<String> = None;
         /// The name of the domain that user and project have when nothing else is said.
-        default_domain_name: Option<String> = None, also "default-domain-name";
+        default_domain_name: Option<String> = None;
         /// For a token of the whole system: all.
-        system_scope: Option<String> = None, also "system-scope";
+        system_scope: Option<String> = None;
         /// The id of a trust in whose name the token is made.
-        trust_id: Option<SecretString> = None, also "trust-id";
+        trust_id: Option<SecretString> = None;
         /// The application credential's id.
         application_credential_id: Option<String> = None;
         /// The application credential's name, together with the user.

@@ -20,6 +20,33 @@ pub(super) struct OptionSpec {
     pub(super) default: fn() -> Vec<String>,
 }
 
+impl OptionSpec {
+    /// Its name and then its older names.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        [&[self.name], self.aliases].concat()
+    }
+
+    /// The default as a reference to the option gives it; empty when there is none.
+    pub(super) fn default_text(&self) -> String {
+        (self.default)()
+            .pop()
+            .filter(|text| text != NO_DEFAULT)
+            .unwrap_or_default()
+    }
+}
+
+/// A group of options as the table has it.
+#[derive(Debug)]
+pub(super) struct GroupSpec {
+    /// The section in which the sample shows it.
+    pub(super) section: &'static str,
+    /// Its options in the table's order.
+    pub(super) options: &'static [OptionSpec],
+}
+
+/// How a missing default looks in the sample.
+pub(super) const NO_DEFAULT: &str = "<None>";
+
 /// Writes groups of options: `"section" Group { /// help name: Type = default, min..=max, also "old name"; }`.
 macro_rules! options {
     ($(
@@ -50,19 +77,38 @@ macro_rules! options {
             /// The section in which the group stands.
             pub const SECTION: &'static str = $section;
 
-            pub(super) const OPTIONS: &'static [OptionSpec] = &[
-                $( OptionSpec {
-                    name: stringify!($name),
-                    aliases: &[$($alias),*],
-                    kind: <$type as OptionType>::NAME,
-                    limits: options!(@limits $($min ..= $max)?),
-                    help: &[$($help),+],
-                    default: || { let value: $type = $default; OptionType::format(&value) },
-                }, )+
+            const OPTIONS: &'static [OptionSpec] = &[
+                $( options!(@spec $name, $type, $default, [$($min ..= $max)?], [$($alias),*], [$($help),+]), )+
             ];
+
+            /// Reads the group from a section of the settings.
+            pub(super) fn read(reader: &mut Reader<'_>, section: &str) -> Self {
+                Self {
+                    $( $name: {
+                        let option = options!(@spec $name, $type, $default, [$($min ..= $max)?], [$($alias),*], [$($help),+]);
+                        reader.read(section, &option, $default)
+                    }, )+
+                }
+            }
         }
-    )+ };
-    (@limits) => { None };
-    (@limits $min:literal ..= $max:literal) => { Some($min..=$max) };
+    )+
+
+        /// All groups of the table, in its order.
+        pub(super) const GROUPS: &[GroupSpec] = &[
+            $( GroupSpec { section: $section, options: $Group::OPTIONS }, )+
+        ];
+    };
+    (@spec $name:ident, $type:ty, $default:expr, $limits:tt, $aliases:tt, $help:tt) => {
+        OptionSpec {
+            name: stringify!($name),
+            aliases: &$aliases,
+            kind: <$type as OptionType>::NAME,
+            limits: options!(@limits $limits),
+            help: &$help,
+            default: || { let value: $type = $default; OptionType::format(&value) },
+        }
+    };
+    (@limits []) => { None };
+    (@limits [$min:literal ..= $max:literal]) => { Some($min..=$max) };
 }
 pub(super) use options;

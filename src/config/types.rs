@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::table::NO_DEFAULT;
 use crate::oslo::database_url::DatabaseUrl;
 
 /// A kind of value.
@@ -15,6 +16,8 @@ pub(super) trait OptionType: Sized {
     const NAME: &'static str;
     /// Whether the text must not be shown in a message.
     const SECRET: bool = false;
+    /// Whether the key may be repeated, each time with a further value.
+    const REPEATED: bool = false;
 
     /// Reads the text of one value.
     ///
@@ -22,7 +25,7 @@ pub(super) trait OptionType: Sized {
     /// What is wanted instead, to follow the word "wants"; never the text itself.
     fn parse(text: &str) -> Result<Self, String>;
 
-    /// Reads all values that the winning file has for a repeated key. A single value: the last wins.
+    /// Reads the values of a key that stands more than once. Of a single value the last wins.
     ///
     /// # Errors
     /// As [`OptionType::parse`].
@@ -190,6 +193,7 @@ pub struct Repeated(pub Vec<String>);
 
 impl OptionType for Repeated {
     const NAME: &'static str = "multi valued";
+    const REPEATED: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
         Ok(Self(vec![text.to_owned()]))
@@ -208,6 +212,7 @@ impl OptionType for Repeated {
 impl<T: OptionType> OptionType for Option<T> {
     const NAME: &'static str = T::NAME;
     const SECRET: bool = T::SECRET;
+    const REPEATED: bool = T::REPEATED;
 
     fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
@@ -218,7 +223,7 @@ impl<T: OptionType> OptionType for Option<T> {
 
     fn format(&self) -> Vec<String> {
         self.as_ref()
-            .map_or_else(|| vec!["<None>".to_owned()], T::format)
+            .map_or_else(|| vec![NO_DEFAULT.to_owned()], T::format)
     }
 
     fn number(&self) -> Option<i64> {

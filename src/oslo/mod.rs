@@ -2,3 +2,6 @@
 //! imports nothing of it; it could be published by itself.
 
 pub mod database_url;
+pub mod ini;
+pub mod settings;
+pub mod template;
