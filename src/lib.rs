@@ -1,1 +1,5 @@
 //! freezer-api: the service that keeps the management data of OpenStack's backup system.
+
+pub mod cli;
+pub mod domain;
+pub mod oslo;
