@@ -184,6 +184,9 @@ options! {
         /// Memcached servers, host:port, that share checked tokens between several API services. Without them, each
         /// keeps its own in memory.
         memcached_servers: Vec<String> = Vec::new(), also "memcache_servers";
+        /// Secret that all API services share. With it, an entry in memcached that none of them made is not believed.
+        /// (Entries are encrypted in any case.)
+        memcache_secret_key: Option<SecretString> = None;
         /// Seconds for which a checked token is believed without asking again. -1 asks every time.
         token_cache_time: i64 = 300, -1..=86_400;
         /// Roles of which a service token must have one.
