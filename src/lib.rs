@@ -1,5 +1,6 @@
 //! freezer-api: the service that keeps the management data of OpenStack's backup system.
 
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;

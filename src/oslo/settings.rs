@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::ini::{self, Entry, SyntaxError};
 
 /// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
     /// A line of a file.
     File {
