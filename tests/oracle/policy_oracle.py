@@ -24,11 +24,10 @@ def configuration():
     return conf
 
 
-def file_enforcer(conf, question):
+def load_file_rules(enforcer, question):
     default_rule = question.get('default_rule', 'default')
-    enforcer = policy.Enforcer(conf, use_conf=False, default_rule=default_rule)
+    enforcer.default_rule = default_rule
     enforcer.set_rules(policy.Rules.from_dict(question['rules'], default_rule))
-    return enforcer
 
 
 def service_enforcer(conf):
@@ -51,6 +50,7 @@ def defaults():
 def main():
     logging.disable(logging.CRITICAL)
     conf = configuration()
+    files = policy.Enforcer(conf, use_conf=False)
     service = None
     for line in sys.stdin:
         question = json.loads(line)
@@ -62,7 +62,8 @@ def main():
                     service = service or service_enforcer(conf)
                     enforcer = service
                 else:
-                    enforcer = file_enforcer(conf, question)
+                    load_file_rules(files, question)
+                    enforcer = files
                 result = enforcer.enforce(question['rule'], question['target'], question['creds'])
                 answer = {'result': bool(result)}
             except Exception as error:

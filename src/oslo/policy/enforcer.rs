@@ -32,7 +32,7 @@ pub struct Options {
     /// `policy_default_rule`: the rule that stands in for one that is not defined.
     pub default_rule: String,
     /// `enforce_scope`: whether a token of a scope that the rule does not take is refused. Otherwise a warning is logged,
-    /// once for each rule.
+    /// once for each rule. (oslo.policy 6 dropped the option and always refuses.)
     pub enforce_scope: bool,
     /// `enforce_new_defaults`: whether deprecated defaults no longer count.
     pub enforce_new_defaults: bool,
