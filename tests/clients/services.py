@@ -16,7 +16,10 @@ import time
 import urllib.error
 import urllib.request
 
+import openstack
+import psycopg2
 import pymysql
+import requests
 from sqlalchemy.engine import make_url
 
 PYTHON_PROGRAMS = pathlib.Path(sys.executable).parent
@@ -53,7 +56,6 @@ def fresh_database(server_url, name):
             cursor.execute(f"DROP DATABASE IF EXISTS {name}")
             cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         return f"{server_url}{name}?charset=utf8mb4"
-    import psycopg2
     url = make_url(server_url)
     connection = psycopg2.connect(host=url.host, port=url.port, user=url.username, password=url.password, dbname="postgres")
     connection.autocommit = True
@@ -179,7 +181,6 @@ password_hash_rounds = 4
 
 def connect(keystone_url):
     """openstacksdk as the administrator."""
-    import openstack
     return openstack.connect(auth_url=keystone_url, username="admin", password="admin", project_name="admin",
                              user_domain_name="Default", project_domain_name="Default", region_name="RegionOne",
                              load_envvars=False, load_yaml_config=False)
@@ -197,13 +198,28 @@ def publish(keystone_url, api_url):
 
 def token_for(keystone_url, name, project):
     """A token of the account `name` in `project`, and the project's id."""
-    import requests
     domain = {"id": "default"}
     answer = requests.post(f"{keystone_url}/auth/tokens", timeout=30, json={"auth": {
         "identity": {"methods": ["password"], "password": {"user": {"name": name, "domain": domain, "password": name}}},
         "scope": {"project": {"name": project, "domain": domain}}}})
     answer.raise_for_status()
     return answer.headers["X-Subject-Token"], answer.json()["token"]["project"]["id"]
+
+
+class Rest:
+    """REST calls as the account demo of project demo."""
+
+    def __init__(self, url, keystone_url):
+        token, project = token_for(keystone_url, "demo", "demo")
+        self.base = f"{url}v2/{project}"
+        self.session = requests.Session()
+        self.session.headers["X-Auth-Token"] = token
+
+    def call(self, method, path, document=None):
+        """The answer's document (None when it has none); anything but success fails."""
+        answer = self.session.request(method, f"{self.base}/{path}", json=document, timeout=30)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
 
 
 def freezer_configuration(database_url, keystone_url, extra=""):
