@@ -129,11 +129,14 @@ impl Config {
         ];
         let mut warnings = reader.warnings;
         warnings.extend(unused_entries(settings, &credentials));
+        warnings.sort_by(|one, other| one.location.cmp(&other.location));
         if reader.wrong.is_empty() {
-            Ok((config, warnings))
-        } else {
-            Err(ConfigError::Wrong(reader.wrong))
+            return Ok((config, warnings));
         }
+        reader
+            .wrong
+            .sort_by(|one, other| one.location.cmp(&other.location));
+        Err(ConfigError::Wrong(reader.wrong))
     }
 
     /// The file that a relative name of an option means: beside the configuration files, or in the default folders. None

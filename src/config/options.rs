@@ -48,7 +48,7 @@ options! {
         /// Further parameters for the URL, as name=value&name=value.
         connection_parameters: String = String::new();
         /// Connections that are kept open. 0 means no limit.
-        max_pool_size: u32 = 5;
+        max_pool_size: u32 = 5, 0..=1_000_000;
         /// Connections that may be opened beyond max_pool_size when all are in use. -1 means no limit.
         max_overflow: i64 = 50, -1..=1_000_000;
         /// How many seconds a request waits for a free connection before it is refused. Without it, 30.
@@ -121,7 +121,7 @@ options! {
         /// Headers of an answer that a page may read, beyond the simple ones.
         expose_headers: Vec<String> = Vec::new();
         /// Seconds for which a browser may keep the answer of a preflight.
-        max_age: u32 = 3600;
+        max_age: u32 = 3600, 0..=2_147_483_647;
         /// Methods that a page may use.
         allow_methods: Vec<String> = ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "PATCH"].map(str::to_owned).to_vec();
         /// Headers that a page may send, beyond the simple ones.
@@ -184,8 +184,11 @@ options! {
         /// Memcached servers, host:port, that share checked tokens between several API services. Without them, each
         /// keeps its own in memory.
         memcached_servers: Vec<String> = Vec::new(), also "memcache_servers";
+        /// Secret that all API services share. With it, an entry in memcached that none of them made is not believed.
+        /// (Entries are encrypted in any case.)
+        memcache_secret_key: Option<SecretString> = None;
         /// Seconds for which a checked token is believed without asking again. -1 asks every time.
-        token_cache_time: i64 = 300, -1..=86_400;
+        token_cache_time: i64 = 300, -1..=2_147_483_647;
         /// Roles of which a service token must have one.
         service_token_roles: Vec<String> = vec!["service".to_owned()];
         /// Refuse a service token that has none of these roles, instead of accepting it as old releases did.

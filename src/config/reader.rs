@@ -172,16 +172,7 @@ fn value<T: OptionType>(
         .map(|value| expand(settings, section, value, &mut vec![id.clone()]))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.wanted(T::SECRET))?;
-    let value = T::parse_all(&values)?;
-    match (&option.limits, value.number()) {
-        (Some(limits), Some(number)) if !limits.contains(&number) => Err(format!(
-            "{} from {} to {}",
-            option.kind,
-            limits.start(),
-            limits.end()
-        )),
-        _ => Ok(value),
-    }
+    T::parse_all(&values, option.limits.as_ref())
 }
 
 /// The text with its references replaced. `trail` holds the options that are being read, to find a circle.

@@ -3,6 +3,9 @@
 
 use std::ops::RangeInclusive;
 
+/// The numbers that an option may have, the bounds included.
+pub(super) type Limits = RangeInclusive<i64>;
+
 /// What the table says of one option.
 #[derive(Debug)]
 pub(super) struct OptionSpec {
@@ -13,7 +16,7 @@ pub(super) struct OptionSpec {
     /// The kind of value, in oslo.config's words.
     pub(super) kind: &'static str,
     /// The numbers that it may have.
-    pub(super) limits: Option<RangeInclusive<i64>>,
+    pub(super) limits: Option<Limits>,
     /// The help text, one item for each line of the table.
     pub(super) help: &'static [&'static str],
     /// The default as text, one item for each line of the sample.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::table::NO_DEFAULT;
+use super::table::{Limits, NO_DEFAULT};
 use crate::oslo::database_url::DatabaseUrl;
 
 /// A kind of value.
@@ -19,33 +19,28 @@ pub(super) trait OptionType: Sized {
     /// Whether the key may be repeated, each time with a further value.
     const REPEATED: bool = false;
 
-    /// Reads the text of one value.
+    /// Reads the text of one value. The limits are for numbers.
     ///
     /// # Errors
     /// What is wanted instead, to follow the word "wants"; never the text itself.
-    fn parse(text: &str) -> Result<Self, String>;
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String>;
 
     /// Reads the values of a key that stands more than once. Of a single value the last wins.
     ///
     /// # Errors
     /// As [`OptionType::parse`].
-    fn parse_all(values: &[String]) -> Result<Self, String> {
-        Self::parse(values.last().map_or("", String::as_str))
+    fn parse_all(values: &[String], limits: Option<&Limits>) -> Result<Self, String> {
+        Self::parse(values.last().map_or("", String::as_str), limits)
     }
 
     /// The value as text for the sample, one item for each line.
     fn format(&self) -> Vec<String>;
-
-    /// The value as a number, when the option's limits apply to it.
-    fn number(&self) -> Option<i64> {
-        None
-    }
 }
 
 impl OptionType for bool {
     const NAME: &'static str = "boolean value";
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         match text.to_lowercase().as_str() {
             "true" | "1" | "on" | "yes" => Ok(true),
             "false" | "0" | "off" | "no" => Ok(false),
@@ -64,18 +59,18 @@ macro_rules! integers {
         impl OptionType for $type {
             const NAME: &'static str = $name;
 
-            fn parse(text: &str) -> Result<Self, String> {
-                text.trim()
-                    .parse()
-                    .map_err(|_| format!("a whole number from {} to {}", Self::MIN, Self::MAX))
+            fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
+                let within = |number: &Self| {
+                    limits.is_none_or(|limits| i64::try_from(*number).is_ok_and(|number| limits.contains(&number)))
+                };
+                text.trim().parse().ok().filter(within).ok_or_else(|| match limits {
+                    Some(limits) => format!("a whole number from {} to {}", limits.start(), limits.end()),
+                    None => format!("a whole number from {} to {}", Self::MIN, Self::MAX),
+                })
             }
 
             fn format(&self) -> Vec<String> {
                 vec![self.to_string()]
-            }
-
-            fn number(&self) -> Option<i64> {
-                i64::try_from(*self).ok()
             }
         }
     )+ };
@@ -86,27 +81,37 @@ integers!(u16 as "port value", u32 as "integer value", i64 as "integer value", u
 impl OptionType for Duration {
     const NAME: &'static str = "seconds";
 
-    fn parse(text: &str) -> Result<Self, String> {
-        text.trim()
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
+        let within = |duration: &Self| {
+            limits.is_none_or(|limits| {
+                let bound = |seconds: &i64| Self::from_secs(seconds.unsigned_abs());
+                (bound(limits.start())..=bound(limits.end())).contains(duration)
+            })
+        };
+        let seconds = text
+            .trim()
             .parse()
             .ok()
-            .and_then(|seconds| Self::try_from_secs_f64(seconds).ok())
-            .ok_or_else(|| "a number of seconds, 0 or more".to_owned())
+            .and_then(|seconds| Self::try_from_secs_f64(seconds).ok());
+        seconds.filter(within).ok_or_else(|| match limits {
+            Some(limits) => format!(
+                "a number of seconds from {} to {}",
+                limits.start(),
+                limits.end()
+            ),
+            None => "a number of seconds, 0 or more".to_owned(),
+        })
     }
 
     fn format(&self) -> Vec<String> {
         vec![self.as_secs_f64().to_string()]
-    }
-
-    fn number(&self) -> Option<i64> {
-        i64::try_from(self.as_secs()).ok()
     }
 }
 
 impl OptionType for String {
     const NAME: &'static str = "string value";
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         Ok(text.to_owned())
     }
 
@@ -118,7 +123,7 @@ impl OptionType for String {
 impl OptionType for PathBuf {
     const NAME: &'static str = "string value";
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         Ok(text.into())
     }
 
@@ -130,7 +135,7 @@ impl OptionType for PathBuf {
 impl OptionType for IpAddr {
     const NAME: &'static str = "IP address value";
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         text.trim()
             .parse()
             .map_err(|_| "an IPv4 or IPv6 address, such as 0.0.0.0 or ::".to_owned())
@@ -146,7 +151,7 @@ impl OptionType for SecretString {
     const NAME: &'static str = "string value";
     const SECRET: bool = true;
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         Ok(text.into())
     }
 
@@ -159,7 +164,7 @@ impl OptionType for DatabaseUrl {
     const NAME: &'static str = "string value";
     const SECRET: bool = true;
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         text.parse().map_err(|error| {
             format!("a database URL such as mysql+pymysql://user:password@host/name, but {error}")
         })
@@ -174,7 +179,7 @@ impl OptionType for DatabaseUrl {
 impl OptionType for Vec<String> {
     const NAME: &'static str = "list value";
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         let text = text.trim().trim_end_matches(',');
         if text.is_empty() {
             return Ok(Self::new());
@@ -195,11 +200,11 @@ impl OptionType for Repeated {
     const NAME: &'static str = "multi valued";
     const REPEATED: bool = true;
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         Ok(Self(vec![text.to_owned()]))
     }
 
-    fn parse_all(values: &[String]) -> Result<Self, String> {
+    fn parse_all(values: &[String], _limits: Option<&Limits>) -> Result<Self, String> {
         Ok(Self(values.to_vec()))
     }
 
@@ -214,20 +219,16 @@ impl<T: OptionType> OptionType for Option<T> {
     const SECRET: bool = T::SECRET;
     const REPEATED: bool = T::REPEATED;
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        T::parse(text).map(Some)
+        T::parse(text, limits).map(Some)
     }
 
     fn format(&self) -> Vec<String> {
         self.as_ref()
             .map_or_else(|| vec![NO_DEFAULT.to_owned()], T::format)
-    }
-
-    fn number(&self) -> Option<i64> {
-        self.as_ref().and_then(T::number)
     }
 }
 
@@ -244,10 +245,10 @@ macro_rules! choices {
         impl OptionType for $Name {
             const NAME: &'static str = "string value";
 
-            fn parse(text: &str) -> Result<Self, String> {
+            fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
                 match text.trim() {
                     $( $first $(| $other)* => Ok(Self::$Variant), )+
-                    _ => Err(concat!("one of" $(, " ", $first $(, " ", $other)*)+).to_owned()),
+                    _ => Err(format!("one of {}", [$($first $(, $other)*),+].join(", "))),
                 }
             }
 
@@ -289,7 +290,7 @@ pub enum StorageBackend {
 impl OptionType for StorageBackend {
     const NAME: &'static str = "string value";
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         match text.trim() {
             "sqlalchemy" => Ok(Self::Sqlalchemy),
             "elasticsearch" => Err("sqlalchemy: Elasticsearch is no longer supported; set it to sqlalchemy, name a SQL \
@@ -301,5 +302,29 @@ impl OptionType for StorageBackend {
 
     fn format(&self) -> Vec<String> {
         vec!["sqlalchemy".to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What oslo.config's types make of texts (tests/oracle/configuration.py).
+    #[test]
+    fn values_mean_what_they_mean_to_oslo_config() {
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/configuration.json")).unwrap();
+        for case in oracle["lists"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            assert_eq!(
+                case[1],
+                serde_json::json!(Vec::parse(text, None).unwrap()),
+                "{text:?}"
+            );
+        }
+        for case in oracle["booleans"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            assert_eq!(case[1].as_bool(), bool::parse(text, None).ok(), "{text:?}");
+        }
     }
 }

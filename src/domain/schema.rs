@@ -59,6 +59,7 @@ pub struct Schemas {
     pub session_patch: Schema,
     pub backup: Schema,
     pub backup_patch: Schema,
+    identifier: Schema,
 }
 
 /// The check of one kind of body.
@@ -82,7 +83,17 @@ impl Schemas {
             session_patch: Schema::new(&session_patch())?,
             backup: Schema::new(&backup())?,
             backup_patch: Schema::new(&backup_patch())?,
+            identifier: Schema::new(&json!({"additionalProperties": identifier()}))?,
         })
+    }
+
+    /// Checks the identifier in a path that names a document to be made.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the parameter.
+    pub fn check_identifier(&self, name: &str, id: &str) -> Result<(), Refusal> {
+        let named = Object::from_iter([(name.to_owned(), id.into())]);
+        self.identifier.check(named).map(|_| ())
     }
 }
 

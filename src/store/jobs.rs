@@ -105,6 +105,23 @@ impl Tx {
         self.find_locked(scope, id).await
     }
 
+    /// Whether a live job of any project has the id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn job_exists(&mut self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.find::<Job>(&Scope::All, id).await?.is_some())
+    }
+
+    /// Whether a live job runs under the trust.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn trust_in_use(&mut self, trust_id: &str) -> Result<bool, StoreError> {
+        let conditions = Conditions::live::<Job>().and("u.trust_id = ?", [trust_id]);
+        self.exists::<Job>(conditions).await
+    }
+
     /// The documents of jobs, each with its actions.
     async fn job_documents(
         &mut self,
