@@ -148,7 +148,7 @@ macro_rules! on_connection {
         let $connection = guarded.connection.as_mut().ok_or(StoreError::ConnectionGone)?;
         let answer = tokio::time::timeout($self.limit, $body).await;
         let answer = answer.map_err(|_| StoreError::QueryTimeout($self.limit))?;
-        guarded.busy = $self.in_transaction || answer.as_ref().is_err_and(leaves_the_connection_unclear);
+        guarded.busy = $self.in_transaction || $self.private || answer.as_ref().is_err_and(leaves_the_connection_unclear);
         answer.map_err(StoreError::from)
     }};
 }
@@ -190,6 +190,8 @@ pub(crate) struct Session {
     lease: Connection,
     limit: Duration,
     in_transaction: bool,
+    /// The connection is not to be used by others afterwards.
+    private: bool,
 }
 
 impl Session {
@@ -198,6 +200,15 @@ impl Session {
             lease,
             limit,
             in_transaction: false,
+            private: false,
+        }
+    }
+
+    /// A session whose settings and locks end with it: the connection is closed, not given back.
+    pub(super) fn private(lease: Connection, limit: Duration) -> Session {
+        Session {
+            private: true,
+            ..Session::new(lease, limit)
         }
     }
 

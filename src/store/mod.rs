@@ -10,6 +10,7 @@ mod connect;
 mod connection;
 mod error;
 mod jobs;
+mod migrate;
 mod record;
 mod search;
 mod sessions;
@@ -30,6 +31,7 @@ use connection::{Connection, Lease, Manager, Session};
 pub use crate::oslo::database_url::Engine;
 pub use error::{StoreError, Transient};
 pub use jobs::Viewer;
+pub use migrate::{MigrateError, Migration, Planned, Progress, Report, SchemaState, Watcher};
 pub use search::Page;
 
 /// How often a transaction is tried before its deadlock is reported.
@@ -175,15 +177,23 @@ impl Store {
     }
 
     async fn open(&self) -> Result<Tx, StoreError> {
-        let connection = match &self.pool {
+        Ok(Tx {
+            session: Session::new(self.lease().await?, self.statement_limit),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+        })
+    }
+
+    /// A connection for one piece of work with settings and locks of its own; closed afterwards.
+    async fn open_private(&self, statement_limit: Duration) -> Result<Session, StoreError> {
+        Ok(Session::private(self.lease().await?, statement_limit))
+    }
+
+    async fn lease(&self) -> Result<Connection, StoreError> {
+        Ok(match &self.pool {
             Pool::MySql(pool) => Connection::MySql(Lease(self.taken(pool.get().await)?)),
             Pool::Postgres(pool) => Connection::Postgres(Lease(self.taken(pool.get().await)?)),
             Pool::Sqlite(pool) => Connection::Sqlite(Lease(self.taken(pool.get().await)?)),
-        };
-        Ok(Tx {
-            session: Session::new(connection, self.statement_limit),
-            clock: self.clock.clone(),
-            ids: self.ids.clone(),
         })
     }
 
