@@ -14,5 +14,6 @@ mod support;
 
 mod authz_matrix;
 mod harness;
+mod layers;
 mod policy_oracle;
 mod races;
