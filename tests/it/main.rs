@@ -1,0 +1,3 @@
+//! The integration tests: the library as its users see it, against real servers.
+
+mod keystone;
