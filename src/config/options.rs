@@ -188,7 +188,7 @@ options! {
         /// (Entries are encrypted in any case.)
         memcache_secret_key: Option<SecretString> = None;
         /// Seconds for which a checked token is believed without asking again. -1 asks every time.
-        token_cache_time: i64 = 300, -1..=86_400;
+        token_cache_time: i64 = 300, -1..=2_147_483_647;
         /// Roles of which a service token must have one.
         service_token_roles: Vec<String> = vec!["service".to_owned()];
         /// Refuse a service token that has none of these roles, instead of accepting it as old releases did.

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
@@ -503,5 +504,56 @@ fn no_option_is_named_twice() {
     assert_eq!(names.len(), count);
     for (section, name) in names {
         assert!(!ignored::contains(section, name), "[{section}] {name}");
+    }
+}
+
+/// Section and name of every option.
+fn option_names() -> Vec<(&'static str, &'static str)> {
+    let names = |group: &'static table::GroupSpec| {
+        group
+            .options
+            .iter()
+            .map(|option| (group.section, option.name))
+    };
+    options::GROUPS.iter().flat_map(names).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the values, the file is read or each wrong one is told with its own line.
+    #[test]
+    fn any_values_are_read_or_refused(
+        entries in prop::collection::vec((prop::sample::select(option_names()), "([$.{}a-z0-9,:/@-]|[^\\p{C}]){0,12}"), 1..8)
+    ) {
+        let text: String = entries.iter().map(|((section, name), value)| format!("[{section}]\n{name} = {value}\n")).collect();
+        match read(&text) {
+            Ok(_) => {}
+            Err(ConfigError::Wrong(wrong)) => {
+                for wrong in wrong {
+                    let Location::File { line, .. } = wrong.location else { panic!("{}", wrong.location) };
+                    let ((section, name), _) = entries[line / 2 - 1];
+                    prop_assert_eq!((section, name), (wrong.section.as_str(), wrong.key.as_str()));
+                }
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
+
+    #[test]
+    fn no_secret_is_ever_shown(
+        key in prop::sample::select(vec!["password", "application_credential_secret", "token", "trust_id"]),
+        before in "[$@{:/a.]{0,6}",
+        after in "[$@}:/a.?]{0,6}",
+    ) {
+        let secret = format!("{before}hunter2{after}");
+        let shown = |text: &str| match read(text) {
+            Ok((config, warnings)) => format!("{config:?} {warnings:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        let credentials = shown(&format!("[keystone_authtoken]\n{key} = {secret}\n"));
+        prop_assert!(!credentials.contains("hunter2"), "{}", credentials);
+        let url = shown(&format!("[database]\nconnection = mysql://u:{}@h/name\n", secret.replace('@', "%40")));
+        prop_assert!(!url.contains("hunter2"), "{}", url);
     }
 }

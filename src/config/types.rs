@@ -304,3 +304,27 @@ impl OptionType for StorageBackend {
         vec!["sqlalchemy".to_owned()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What oslo.config's types make of texts (tests/oracle/configuration.py).
+    #[test]
+    fn values_mean_what_they_mean_to_oslo_config() {
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/configuration.json")).unwrap();
+        for case in oracle["lists"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            assert_eq!(
+                case[1],
+                serde_json::json!(Vec::parse(text, None).unwrap()),
+                "{text:?}"
+            );
+        }
+        for case in oracle["booleans"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            assert_eq!(case[1].as_bool(), bool::parse(text, None).ok(), "{text:?}");
+        }
+    }
+}

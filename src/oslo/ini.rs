@@ -249,6 +249,43 @@ mod tests {
         }
     }
 
+    /// What oslo.config itself says of awkward files (tests/oracle/configuration.py).
+    #[test]
+    fn files_mean_what_they_mean_to_oslo_config() {
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/configuration.json")).unwrap();
+        for case in oracle["files"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            let expected = &case[1];
+            match parse(text) {
+                Ok(entries) => {
+                    let mut sections = serde_json::json!({});
+                    for entry in entries {
+                        let values = &mut sections[&entry.section][&entry.key];
+                        match values.as_array_mut() {
+                            Some(values) => values.push(entry.value.into()),
+                            None => *values = serde_json::json!([entry.value]),
+                        }
+                    }
+                    assert_eq!(
+                        expected,
+                        &serde_json::json!({ "sections": sections }),
+                        "{text:?}"
+                    );
+                }
+                Err(error) => {
+                    let line = expected
+                        .get("error")
+                        .unwrap_or_else(|| panic!("{text:?}: {error}"));
+                    assert!(
+                        line.is_null() || *line == error.line,
+                        "{text:?}: {error}, not {line}"
+                    );
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "(?s)([\\[\\]=:#; \t\r\n\"'a]|.){0,80}") {

@@ -55,8 +55,8 @@ pub enum SettingsError {
     },
 }
 
-/// What was found for an option.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was found for an option. Without `Debug`, as [`Settings`].
+#[derive(Clone, PartialEq, Eq)]
 pub struct Found<'a> {
     /// Its values: those of the file that wins, or for [`Settings::find_repeated`] those of all files in their order.
     pub values: Vec<&'a str>,
@@ -66,8 +66,8 @@ pub struct Found<'a> {
     pub location: Location,
 }
 
-/// All values that were set.
-#[derive(Debug, Default)]
+/// All values that were set. Without `Debug`, since secrets are among them.
+#[derive(Default)]
 pub struct Settings {
     /// In the order in which they were read: the last wins.
     files: Vec<(Arc<Path>, Vec<Entry>)>,

@@ -81,6 +81,24 @@ mod tests {
         }
     }
 
+    /// What oslo.config itself makes of references to `a` (A1), `b` (no value) and `g.x` (X1)
+    /// (tests/oracle/configuration.py).
+    #[test]
+    fn references_mean_what_they_mean_to_oslo_config() {
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/configuration.json")).unwrap();
+        for case in oracle["templates"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            let expanded = expand(text, |name| match name {
+                "a" => Ok("A1".to_owned()),
+                "b" => Ok(String::new()),
+                "g.x" => Ok("X1".to_owned()),
+                _ => Err(()),
+            });
+            assert_eq!(case[1].as_str(), expanded.ok().as_deref(), "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn doubled_dollars_give_the_text_back(text in ".{0,40}") {
