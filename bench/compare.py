@@ -174,7 +174,7 @@ def compare(subjects, seconds, rounds):
             rates = [statistics.median(rate for rate, _ in result) for result in results]
             p99 = [statistics.median(late for _, late in result) for result in results]
             ratio = f"{rates[0] / rates[1]:.1f}" if len(subjects) == 2 else ""
-            row(f"{measurements[0][0]}, req/s (p99 ms)", [f"{rate:,.0f} ({late:.1f})" for rate, late in zip(rates, p99)], ratio)
+            row(f"{measurements[0][0]}, req/s (p99 ms)", [f"{rate:,.{0 if rate > 10 else 1}f} ({late:.1f})" for rate, late in zip(rates, p99)], ratio)
         row("resident memory under load, MB", [f"{size:.0f}" for size in peak])
     finally:
         for service in running:
