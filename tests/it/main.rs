@@ -12,4 +12,6 @@
 #[allow(dead_code, reason = "not every part has a user yet")]
 mod support;
 
+mod authz_matrix;
 mod harness;
+mod policy_oracle;

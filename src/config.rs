@@ -1,0 +1,227 @@
+//! The configuration: an operator's `freezer-api.conf` as typed groups, one for each section.
+//!
+//! `config/options.rs` is the one table of options, `config/types.rs` says what each kind of value may be. Reading files
+//! is [`crate::oslo`]'s work. Nothing here acts on a value.
+
+mod ignored;
+mod options;
+mod reader;
+mod sample;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::path::{Path, PathBuf};
+
+pub use options::{
+    Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
+    Middleware, Policy, Storage,
+};
+use reader::Reader;
+pub use reader::{Warning, WarningKind, WrongValue};
+pub use sample::sample;
+pub use sources::Sources;
+pub use types::{AuthType, Interface, Repeated, StorageBackend};
+
+use crate::oslo::ini::normalize_section;
+use crate::oslo::settings::{Location, Settings, SettingsError};
+
+/// All options, with the values of the files, the environment and the defaults. Each field is the section of its name.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `[DEFAULT]`.
+    pub default: Global,
+    /// `[database]`.
+    pub database: Database,
+    /// `[storage]`.
+    pub storage: Storage,
+    /// `[api]`.
+    pub api: Api,
+    /// `[oslo_middleware]`.
+    pub oslo_middleware: Middleware,
+    /// `[healthcheck]`.
+    pub healthcheck: Healthcheck,
+    /// `[cors]`.
+    pub cors: Cors,
+    /// `[oslo_policy]`.
+    pub oslo_policy: Policy,
+    /// `[centralized_scheduler]`.
+    pub centralized_scheduler: CentralizedScheduler,
+    /// `[keystone_authtoken]`.
+    pub keystone_authtoken: KeystoneAuthtoken,
+    /// The service's own credentials: those of `[keystone_authtoken]`, or of the section that its `auth_section` names.
+    pub service_auth: AuthPlugin,
+    /// The trustee's credentials: those of the section that `[centralized_scheduler] auth_section` names, or of the
+    /// section that an `auth_section` in there names.
+    pub trustee_auth: AuthPlugin,
+    /// The folders in which a relative file name of an option is looked for, in this order.
+    pub search_dirs: Vec<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Options have values that they cannot have. One line each.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Wrong(Vec<WrongValue>),
+}
+
+impl Config {
+    /// Reads the files and the environment. The warnings are for the log, which is set up from the configuration.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or all values that are wrong.
+    pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::load_with(sources, variables.collect())
+    }
+
+    /// As [`Config::load`], with the environment as a parameter.
+    fn load_with(
+        sources: &Sources,
+        variables: Vec<(String, String)>,
+    ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let (settings, search_dirs) = sources.read(variables)?;
+        let mut config = Self::from_settings(&settings)?;
+        config.0.search_dirs = search_dirs;
+        Ok(config)
+    }
+
+    fn from_settings(settings: &Settings) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut reader = Reader::new(settings);
+        let keystone_authtoken = KeystoneAuthtoken::read(&mut reader, KeystoneAuthtoken::SECTION);
+        let centralized_scheduler =
+            CentralizedScheduler::read(&mut reader, CentralizedScheduler::SECTION);
+        let service_section = credentials_section(settings, KeystoneAuthtoken::SECTION);
+        let trustee_section = credentials_section(settings, &centralized_scheduler.auth_section);
+        let service_auth = AuthPlugin::read(&mut reader, &service_section);
+        let trustee_auth = if trustee_section == service_section {
+            service_auth.clone()
+        } else {
+            AuthPlugin::read(&mut reader, &trustee_section)
+        };
+        let config = Self {
+            default: Global::read(&mut reader, Global::SECTION),
+            database: read_database(&mut reader),
+            storage: Storage::read(&mut reader, Storage::SECTION),
+            api: Api::read(&mut reader, Api::SECTION),
+            oslo_middleware: Middleware::read(&mut reader, Middleware::SECTION),
+            healthcheck: Healthcheck::read(&mut reader, Healthcheck::SECTION),
+            cors: Cors::read(&mut reader, Cors::SECTION),
+            oslo_policy: Policy::read(&mut reader, Policy::SECTION),
+            centralized_scheduler,
+            keystone_authtoken,
+            service_auth,
+            trustee_auth,
+            search_dirs: Vec::new(),
+        };
+        let credentials = [
+            service_section,
+            trustee_section,
+            normalize_section(&config.centralized_scheduler.auth_section),
+        ];
+        let mut warnings = reader.warnings;
+        warnings.extend(unused_entries(settings, &credentials));
+        warnings.sort_by(|one, other| one.location.cmp(&other.location));
+        if reader.wrong.is_empty() {
+            return Ok((config, warnings));
+        }
+        reader
+            .wrong
+            .sort_by(|one, other| one.location.cmp(&other.location));
+        Err(ConfigError::Wrong(reader.wrong))
+    }
+
+    /// The file that a relative name of an option means: beside the configuration files, or in the default folders. None
+    /// when there is no such file. An absolute name is that file, when it exists.
+    pub fn find_file(&self, name: &Path) -> Option<PathBuf> {
+        if name.is_absolute() {
+            return name.exists().then(|| name.to_owned());
+        }
+        self.search_dirs
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| path.exists())
+    }
+}
+
+/// The section that holds the credentials: `section`, or the one that its `auth_section` names (one step, as in
+/// keystoneauth).
+fn credentials_section(settings: &Settings, section: &str) -> String {
+    let named = settings
+        .find(section, &["auth_section"])
+        .and_then(|found| found.values.last().copied());
+    normalize_section(named.filter(|name| !name.is_empty()).unwrap_or(section))
+}
+
+/// `[database]`, its URL with `connection_parameters` added.
+fn read_database(reader: &mut Reader<'_>) -> Database {
+    let mut database = Database::read(reader, Database::SECTION);
+    let found = |name: &'static str| reader.settings.find(Database::SECTION, &[name]);
+    if let (Some(url), Some(found)) = (&mut database.connection, found("connection_parameters"))
+        && let Err(error) = url.add_parameters(&database.connection_parameters)
+    {
+        reader.wrong.push(WrongValue {
+            section: Database::SECTION.to_owned(),
+            key: found.name.to_owned(),
+            location: found.location,
+            got: None,
+            wanted: format!("name=value&name=value, but {error}"),
+        });
+    }
+    if let (Some(url), Some(found)) = (&database.connection, found("connection")) {
+        reader
+            .warnings
+            .extend(url.unknown.iter().map(|parameter| Warning {
+                kind: WarningKind::Unknown,
+                location: found.location.clone(),
+                message: format!(
+                    "[database] connection: the parameter {parameter} is not known and not used"
+                ),
+            }));
+    }
+    database
+}
+
+/// A warning for each entry that sets no option.
+fn unused_entries(settings: &Settings, credentials: &[String]) -> Vec<Warning> {
+    let known = |section: &str, key: &str| {
+        options::find(section, key).is_some()
+            || (credentials.iter().any(|name| name == section)
+                && options::find(AuthPlugin::SECTION, key).is_some())
+    };
+    settings
+        .entries()
+        .filter(|(entry, _)| !known(&entry.section, &entry.key))
+        .map(|(entry, location)| unused_entry(&entry.section, &entry.key, location, credentials))
+        .collect()
+}
+
+fn unused_entry(section: &str, key: &str, location: Location, credentials: &[String]) -> Warning {
+    let holds_credentials = credentials.iter().any(|name| name == section);
+    if ignored::contains(section, key) || (holds_credentials && ignored::contains_credential(key)) {
+        return Warning {
+            kind: WarningKind::Ignored,
+            location,
+            message: format!("[{section}] {key} has no meaning in this program and is not used"),
+        };
+    }
+    let dashed = key.contains('-') && options::find(section, &key.replace('-', "_")).is_some();
+    let hint = if dashed {
+        "; the name is written with _ instead of -"
+    } else {
+        ""
+    };
+    Warning {
+        kind: WarningKind::Unknown,
+        location,
+        message: format!("[{section}] {key} is no known option and is not used{hint}"),
+    }
+}

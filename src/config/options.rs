@@ -1,0 +1,248 @@
+//! The table of options: the only place where an option is named. The typed groups, the sample file and the list of known
+//! names come from it. Names and defaults are those of freezer-api 19.0.0 and of the libraries that it reads its options
+//! with (oslo.db, oslo.log, oslo.middleware, oslo.policy, keystonemiddleware, keystoneauth); `[api]` is ours.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::reader::Reader;
+use super::table::{GroupSpec, OptionSpec, options};
+use super::types::{AuthType, Interface, OptionType, Repeated, StorageBackend};
+use crate::oslo::database_url::DatabaseUrl;
+
+/// The option of this name, or older name, in this section of the table.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static OptionSpec> {
+    GROUPS
+        .iter()
+        .filter(|group| group.section == section)
+        .flat_map(|group| group.options)
+        .find(|option| option.names().contains(&name))
+}
+
+options! {
+    /// `[DEFAULT]`: where to listen and how to log.
+    "DEFAULT" Global {
+        /// IP address to listen on.
+        bind_host: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        /// TCP port to listen on.
+        bind_port: u16 = 9090, 0..=65535;
+        /// Log messages of level DEBUG too, instead of INFO and above.
+        debug: bool = false;
+        /// File to log to. A relative path lies in log_dir. Without it and without log_dir, messages go to standard
+        /// error.
+        log_file: Option<PathBuf> = None, also "logfile";
+        /// Folder for log files. Without log_file, the file is named after the program.
+        log_dir: Option<PathBuf> = None, also "logdir";
+        /// Log one JSON object per line instead of text.
+        use_json: bool = false;
+    }
+
+    /// `[database]`: the SQL database, with oslo.db's options.
+    "database" Database {
+        /// The database, as a SQLAlchemy URL: mysql+pymysql://user:password@host/name, postgresql://user:password@host/name
+        /// or sqlite:////path/of/file.db. A special character of the password is written as %XX.
+        connection: Option<DatabaseUrl> = None;
+        /// Further parameters for the URL, as name=value&name=value.
+        connection_parameters: String = String::new();
+        /// Connections that are kept open. 0 means no limit.
+        max_pool_size: u32 = 5, 0..=1_000_000;
+        /// Connections that may be opened beyond max_pool_size when all are in use. -1 means no limit.
+        max_overflow: i64 = 50, -1..=1_000_000;
+        /// How many seconds a request waits for a free connection before it is refused. Without it, 30.
+        pool_timeout: Option<Duration> = None;
+        /// After how many seconds a connection is replaced by a new one. -1 means never.
+        connection_recycle_time: i64 = 3600, -1..=2_147_483_647;
+        /// How often connecting is tried again at start. -1 means for ever.
+        max_retries: i64 = 10, -1..=2_147_483_647;
+        /// Seconds between two of these tries.
+        retry_interval: Duration = Duration::from_secs(10);
+        /// MySQL's sql_mode for our sessions. Empty leaves the server's own.
+        mysql_sql_mode: String = "TRADITIONAL".to_owned();
+        /// Galera's wsrep_sync_wait for our sessions. Without it, the server's own is left.
+        mysql_wsrep_sync_wait: Option<i64> = None, 0..=15;
+        /// Log statements: 0 for none, 50 or more for their text. Values are never logged.
+        connection_debug: u32 = 0, 0..=100;
+    }
+
+    /// `[storage]`: kept because operators have it; SQL is the only storage.
+    "storage" Storage {
+        /// The kind of storage. Only sqlalchemy remains.
+        backend: StorageBackend = StorageBackend::Sqlalchemy;
+        /// The driver of the storage. Only sqlalchemy remains.
+        driver: StorageBackend = StorageBackend::Sqlalchemy;
+    }
+
+    /// `[api]`: limits of this program, which the Python service leaves to its web server.
+    "api" Api {
+        /// The most documents that one answer lists. A larger limit in a request is lowered to it.
+        max_limit: u32 = 1000, 1..=1_000_000;
+        /// The most connections that are served at once; further ones wait.
+        max_connections: u32 = 4096, 1..=1_000_000;
+        /// Seconds after which a request that is still worked on is answered with 503.
+        request_timeout: Duration = Duration::from_secs(60), 1..=86_400;
+        /// Seconds in which a client must send the header of a request, and then its body.
+        read_timeout: Duration = Duration::from_secs(30), 1..=86_400;
+        /// Seconds that requests in flight have to end when the service is stopped.
+        shutdown_timeout: Duration = Duration::from_secs(60), 0..=86_400;
+    }
+
+    /// `[oslo_middleware]`: bodies and proxies.
+    "oslo_middleware" Middleware {
+        /// The largest body of a request, in bytes. A larger one is answered with 413.
+        max_request_body_size: usize = 1_048_576, 1..=1_073_741_824;
+        /// Believe the headers Forwarded and X-Forwarded-* of a proxy when links are made. Only for a service that
+        /// nobody reaches but through that proxy.
+        enable_proxy_headers_parsing: bool = false;
+    }
+
+    /// `[healthcheck]`: what /healthcheck answers.
+    "healthcheck" Healthcheck {
+        /// The path of the health check.
+        path: String = "/healthcheck".to_owned();
+        /// Tell what was looked at, not only that all is well. The answer then tells about the machine.
+        detailed: bool = false;
+        /// What is looked at: disable_by_file and disable_by_files_ports read the options below.
+        backends: Vec<String> = Vec::new();
+        /// A file whose presence makes the answer 503, so that a load balancer sends nothing here.
+        disable_by_file_path: Option<PathBuf> = None;
+        /// The same for a port: a list of port:path. The files of all ports other than ours are ignored.
+        disable_by_file_paths: Vec<String> = Vec::new();
+    }
+
+    /// `[cors]`: which web pages of other origins may call the API from a browser.
+    "cors" Cors {
+        /// Origins that may, such as https://horizon.example.com, or *. Empty: none.
+        allowed_origin: Vec<String> = Vec::new();
+        /// Whether a browser may send credentials along.
+        allow_credentials: bool = true;
+        /// Headers of an answer that a page may read, beyond the simple ones.
+        expose_headers: Vec<String> = Vec::new();
+        /// Seconds for which a browser may keep the answer of a preflight.
+        max_age: u32 = 3600, 0..=2_147_483_647;
+        /// Methods that a page may use.
+        allow_methods: Vec<String> = ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "PATCH"].map(str::to_owned).to_vec();
+        /// Headers that a page may send, beyond the simple ones.
+        allow_headers: Vec<String> = Vec::new();
+    }
+
+    /// `[oslo_policy]`: who may do what.
+    "oslo_policy" Policy {
+        /// Refuse a token whose scope is not among the rule's.
+        enforce_scope: bool = true;
+        /// Use the rules' new defaults alone, without the deprecated ones beside them.
+        enforce_new_defaults: bool = true;
+        /// File with rules that replace defaults, YAML or JSON. A relative path is looked for beside the configuration file.
+        policy_file: PathBuf = PathBuf::from("policy.yaml");
+        /// The rule that decides when a rule is not found.
+        policy_default_rule: String = "default".to_owned();
+        /// Folders with more such files, in the order of their names. The key may be repeated.
+        policy_dirs: Repeated = Repeated(vec!["policy.d".to_owned()]);
+    }
+
+    /// `[centralized_scheduler]`: trusts for jobs that a central scheduler runs.
+    "centralized_scheduler" CentralizedScheduler {
+        /// Make a trust for each job of a client that is registered with is_central.
+        enabled: bool = true;
+        /// Make a trust for every job, of whatever client.
+        enforce_trusts: bool = false;
+        /// Deprecated: name the user in auth_section instead. The trustee's id or name.
+        service_user: Option<String> = None;
+        /// Deprecated: name the user in auth_section instead. The domain's id or name of service_user.
+        service_user_domain: String = "default".to_owned();
+        /// The section with the credentials of the user who becomes the trustee.
+        auth_section: String = "keystone_authtoken".to_owned();
+        /// Roles that are delegated by the trust. Empty: all roles of the user who makes the job.
+        trusts_delegated_roles: Vec<String> = vec!["member".to_owned()];
+    }
+
+    /// `[keystone_authtoken]`: how tokens are checked, with keystonemiddleware's options. The TLS and HTTP options here
+    /// are used for every call to Keystone.
+    "keystone_authtoken" KeystoneAuthtoken {
+        /// Keystone's address for clients; an answer of 401 names it.
+        www_authenticate_uri: Option<String> = None;
+        /// Which of Keystone's endpoints is used: internal, public or admin.
+        interface: Interface = Interface::Internal;
+        /// The region in which Keystone's endpoint is looked for.
+        region_name: Option<String> = None;
+        /// Let a request without a valid token through as unauthenticated, for rules to refuse.
+        delay_auth_decision: bool = false;
+        /// Seconds that connecting to Keystone may take.
+        http_connect_timeout: Option<Duration> = None;
+        /// How often a call to Keystone that found nobody is tried again.
+        http_request_max_retries: u32 = 3, 0..=100;
+        /// PEM file of the authorities that are trusted for Keystone's certificate. Without it, the system's.
+        cafile: Option<PathBuf> = None;
+        /// PEM file of our own certificate, where Keystone asks for one.
+        certfile: Option<PathBuf> = None;
+        /// PEM file of its key.
+        keyfile: Option<PathBuf> = None;
+        /// Do not verify Keystone's certificate. Not for production.
+        insecure: bool = false;
+        /// Memcached servers, host:port, that share checked tokens between several API services. Without them, each
+        /// keeps its own in memory.
+        memcached_servers: Vec<String> = Vec::new(), also "memcache_servers";
+        /// Secret that all API services share. With it, an entry in memcached that none of them made is not believed.
+        /// (Entries are encrypted in any case.)
+        memcache_secret_key: Option<SecretString> = None;
+        /// Seconds for which a checked token is believed without asking again. -1 asks every time.
+        token_cache_time: i64 = 300, -1..=2_147_483_647;
+        /// Roles of which a service token must have one.
+        service_token_roles: Vec<String> = vec!["service".to_owned()];
+        /// Refuse a service token that has none of these roles, instead of accepting it as old releases did.
+        service_token_roles_required: bool = true;
+        /// The service's type, against which the access rules of application credentials are checked.
+        service_type: Option<String> = None;
+        /// Another section that holds the options below.
+        auth_section: Option<String> = None;
+    }
+
+    /// The service's own credentials for Keystone, with keystoneauth's options. They stand in `[keystone_authtoken]`, or
+    /// in a section that an `auth_section` names.
+    "keystone_authtoken" AuthPlugin {
+        /// The kind of credentials: password (or v3password), v3applicationcredential, v3token.
+        auth_type: Option<AuthType> = None, also "auth_plugin";
+        /// Keystone's address, with or without /v3.
+        auth_url: Option<String> = None;
+        /// The user's name.
+        username: Option<String> = None, also "user-name", also "user_name";
+        /// The user's id.
+        user_id: Option<String> = None;
+        /// The user's password.
+        password: Option<SecretString> = None;
+        /// The id of the user's domain.
+        user_domain_id: Option<String> = None;
+        /// The name of the user's domain.
+        user_domain_name: Option<String> = None;
+        /// The project's id.
+        project_id: Option<String> = None, also "tenant-id", also "tenant_id";
+        /// The project's name.
+        project_name: Option<String> = None, also "tenant-name", also "tenant_name";
+        /// The id of the project's domain.
+        project_domain_id: Option<String> = None;
+        /// The name of the project's domain.
+        project_domain_name: Option<String> = None;
+        /// The domain's id, for a token of a whole domain.
+        domain_id: Option<String> = None;
+        /// The domain's name, for a token of a whole domain.
+        domain_name: Option<String> = None;
+        /// The id of the domain that user and project have when nothing else is said.
+        default_domain_id: Option<String> = None;
+        /// The name of the domain that user and project have when nothing else is said.
+        default_domain_name: Option<String> = None;
+        /// For a token of the whole system: all.
+        system_scope: Option<String> = None;
+        /// The id of a trust in whose name the token is made.
+        trust_id: Option<SecretString> = None;
+        /// The application credential's id.
+        application_credential_id: Option<String> = None;
+        /// The application credential's name, together with the user.
+        application_credential_name: Option<String> = None;
+        /// The application credential's secret.
+        application_credential_secret: Option<SecretString> = None;
+        /// The token, for the kind v3token.
+        token: Option<SecretString> = None;
+    }
+}

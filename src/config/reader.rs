@@ -1,0 +1,223 @@
+//! Reads options out of the settings, one after the other, and gathers all that is wrong with them, so that an operator
+//! hears of every mistake at once.
+
+use std::fmt;
+
+use super::options;
+use super::table::OptionSpec;
+use super::types::OptionType;
+use crate::oslo::settings::{Found, Location, Settings};
+use crate::oslo::template;
+
+/// A value that an option cannot have. Its `Display` is one line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongValue {
+    /// The section.
+    pub section: String,
+    /// The key, by the name that was used.
+    pub key: String,
+    /// Where the value stands.
+    pub location: Location,
+    /// The value as it stands there. None: it is a secret.
+    pub got: Option<String>,
+    /// What the option takes, or why the value cannot be used.
+    pub wanted: String,
+}
+
+impl fmt::Display for WrongValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: [{}] {} ", self.location, self.section, self.key)?;
+        match &self.got {
+            Some(got) => write!(f, "is {got:?}")?,
+            None => f.write_str("has a value that is not shown")?,
+        }
+        write!(f, "; wanted is {}", self.wanted)
+    }
+}
+
+/// Something about the files that an operator should know and that does not stop the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// How much it matters.
+    pub kind: WarningKind,
+    /// Where it stands.
+    pub location: Location,
+    /// What it is, in one line.
+    pub message: String,
+}
+
+/// The kinds of [`Warning`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarningKind {
+    /// A name that nobody knows, most often a slip.
+    Unknown,
+    /// An option's older name.
+    Deprecated,
+    /// An option of the Python service that has no meaning here.
+    Ignored,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.location, self.message)
+    }
+}
+
+impl Warning {
+    /// Writes it to the log: an ignored option at level DEBUG, the others at WARN.
+    pub fn log(&self) {
+        match self.kind {
+            WarningKind::Ignored => tracing::debug!("{self}"),
+            WarningKind::Unknown | WarningKind::Deprecated => tracing::warn!("{self}"),
+        }
+    }
+}
+
+/// Reads options and remembers what was wrong.
+pub(super) struct Reader<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) wrong: Vec<WrongValue>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(settings: &'a Settings) -> Self {
+        Self {
+            settings,
+            wrong: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The option's value from the settings, or `default`. A wrong value is remembered, and gives `default` too.
+    pub(super) fn read<T: OptionType>(
+        &mut self,
+        section: &str,
+        option: &OptionSpec,
+        default: T,
+    ) -> T {
+        let Some(found) = find::<T>(self.settings, section, &option.names()) else {
+            return default;
+        };
+        if found.name != option.name {
+            self.warnings.push(Warning {
+                kind: WarningKind::Deprecated,
+                location: found.location.clone(),
+                message: format!(
+                    "[{section}] {} is the old name of {}",
+                    found.name, option.name
+                ),
+            });
+        }
+        match value::<T>(self.settings, section, option, &found) {
+            Ok(value) => value,
+            Err(wanted) => {
+                self.wrong.push(WrongValue {
+                    section: section.to_owned(),
+                    key: found.name.to_owned(),
+                    got: (!T::SECRET)
+                        .then(|| found.values.last().copied().unwrap_or_default().to_owned()),
+                    location: found.location,
+                    wanted,
+                });
+                default
+            }
+        }
+    }
+}
+
+fn find<'a, T: OptionType>(
+    settings: &'a Settings,
+    section: &str,
+    names: &[&'a str],
+) -> Option<Found<'a>> {
+    if T::REPEATED {
+        settings.find_repeated(section, names)
+    } else {
+        settings.find(section, names)
+    }
+}
+
+/// A reference in a value that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+enum ReferenceError {
+    #[error(
+        "the name of an option after each $, but there is no option {0}; a dollar sign itself is written $$"
+    )]
+    Unknown(String),
+    #[error("a value without a circle of references, but {0} refers to itself")]
+    Circle(String),
+}
+
+impl ReferenceError {
+    /// What is wanted instead. Of a secret, what looks like a reference may be a part, and is not shown.
+    fn wanted(&self, secret: bool) -> String {
+        match self {
+            Self::Unknown(_) if secret => Self::Unknown("of that name".to_owned()).to_string(),
+            _ => self.to_string(),
+        }
+    }
+}
+
+fn value<T: OptionType>(
+    settings: &Settings,
+    section: &str,
+    option: &OptionSpec,
+    found: &Found<'_>,
+) -> Result<T, String> {
+    let id = format!("{section}.{}", option.name);
+    let values = found
+        .values
+        .iter()
+        .map(|value| expand(settings, section, value, &mut vec![id.clone()]))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.wanted(T::SECRET))?;
+    T::parse_all(&values, option.limits.as_ref())
+}
+
+/// The text with its references replaced. `trail` holds the options that are being read, to find a circle.
+fn expand(
+    settings: &Settings,
+    section: &str,
+    text: &str,
+    trail: &mut Vec<String>,
+) -> Result<String, ReferenceError> {
+    template::expand(text, |name| resolve(settings, section, name, trail))
+}
+
+/// The text of the option that a reference names: `group.name`, or a name of the same section or else of `[DEFAULT]`.
+/// As in oslo.config, a name must be an option's; beyond that, it may be any key that is set.
+fn resolve(
+    settings: &Settings,
+    section: &str,
+    reference: &str,
+    trail: &mut Vec<String>,
+) -> Result<String, ReferenceError> {
+    let candidates = match reference.split_once('.') {
+        Some((group, name)) => vec![(group, name)],
+        None => vec![(section, reference), ("DEFAULT", reference)],
+    };
+    for (group, name) in candidates {
+        let option = options::find(group, name);
+        let names: Vec<&str> = option.map_or_else(|| vec![name], |option| option.names());
+        if let Some(found) = settings.find(group, &names) {
+            let id = format!("{group}.{name}");
+            if trail.contains(&id) {
+                return Err(ReferenceError::Circle(id));
+            }
+            trail.push(id);
+            let text = expand(
+                settings,
+                group,
+                found.values.last().copied().unwrap_or_default(),
+                trail,
+            )?;
+            trail.pop();
+            return Ok(text);
+        }
+        if let Some(option) = option {
+            return Ok(option.default_text());
+        }
+    }
+    Err(ReferenceError::Unknown(reference.to_owned()))
+}

@@ -1,0 +1,330 @@
+//! The kinds of value that an option can have: how each is read from a file's text, and how it looks in the sample.
+//! They read what oslo.config's types read, so that a file means the same to both.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::table::{Limits, NO_DEFAULT};
+use crate::oslo::database_url::DatabaseUrl;
+
+/// A kind of value.
+pub(super) trait OptionType: Sized {
+    /// The kind's name in the sample and in messages, as oslo.config has it.
+    const NAME: &'static str;
+    /// Whether the text must not be shown in a message.
+    const SECRET: bool = false;
+    /// Whether the key may be repeated, each time with a further value.
+    const REPEATED: bool = false;
+
+    /// Reads the text of one value. The limits are for numbers.
+    ///
+    /// # Errors
+    /// What is wanted instead, to follow the word "wants"; never the text itself.
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String>;
+
+    /// Reads the values of a key that stands more than once. Of a single value the last wins.
+    ///
+    /// # Errors
+    /// As [`OptionType::parse`].
+    fn parse_all(values: &[String], limits: Option<&Limits>) -> Result<Self, String> {
+        Self::parse(values.last().map_or("", String::as_str), limits)
+    }
+
+    /// The value as text for the sample, one item for each line.
+    fn format(&self) -> Vec<String>;
+}
+
+impl OptionType for bool {
+    const NAME: &'static str = "boolean value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        match text.to_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => Ok(true),
+            "false" | "0" | "off" | "no" => Ok(false),
+            _ => Err("true or false (or yes, no, on, off, 1, 0)".to_owned()),
+        }
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+/// Whole numbers of the widths that the table uses.
+macro_rules! integers {
+    ($($type:ty as $name:literal),+) => { $(
+        impl OptionType for $type {
+            const NAME: &'static str = $name;
+
+            fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
+                let within = |number: &Self| {
+                    limits.is_none_or(|limits| i64::try_from(*number).is_ok_and(|number| limits.contains(&number)))
+                };
+                text.trim().parse().ok().filter(within).ok_or_else(|| match limits {
+                    Some(limits) => format!("a whole number from {} to {}", limits.start(), limits.end()),
+                    None => format!("a whole number from {} to {}", Self::MIN, Self::MAX),
+                })
+            }
+
+            fn format(&self) -> Vec<String> {
+                vec![self.to_string()]
+            }
+        }
+    )+ };
+}
+
+integers!(u16 as "port value", u32 as "integer value", i64 as "integer value", usize as "integer value");
+
+impl OptionType for Duration {
+    const NAME: &'static str = "seconds";
+
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
+        let within = |duration: &Self| {
+            limits.is_none_or(|limits| {
+                let bound = |seconds: &i64| Self::from_secs(seconds.unsigned_abs());
+                (bound(limits.start())..=bound(limits.end())).contains(duration)
+            })
+        };
+        let seconds = text
+            .trim()
+            .parse()
+            .ok()
+            .and_then(|seconds| Self::try_from_secs_f64(seconds).ok());
+        seconds.filter(within).ok_or_else(|| match limits {
+            Some(limits) => format!(
+                "a number of seconds from {} to {}",
+                limits.start(),
+                limits.end()
+            ),
+            None => "a number of seconds, 0 or more".to_owned(),
+        })
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.as_secs_f64().to_string()]
+    }
+}
+
+impl OptionType for String {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl OptionType for PathBuf {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        Ok(text.into())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.display().to_string()]
+    }
+}
+
+impl OptionType for IpAddr {
+    const NAME: &'static str = "IP address value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        text.trim()
+            .parse()
+            .map_err(|_| "an IPv4 or IPv6 address, such as 0.0.0.0 or ::".to_owned())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+/// Text that neither a log nor `Debug` shows.
+impl OptionType for SecretString {
+    const NAME: &'static str = "string value";
+    const SECRET: bool = true;
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        Ok(text.into())
+    }
+
+    fn format(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl OptionType for DatabaseUrl {
+    const NAME: &'static str = "string value";
+    const SECRET: bool = true;
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        text.parse().map_err(|error| {
+            format!("a database URL such as mysql+pymysql://user:password@host/name, but {error}")
+        })
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+/// A list in one value, separated by commas.
+impl OptionType for Vec<String> {
+    const NAME: &'static str = "list value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        let text = text.trim().trim_end_matches(',');
+        if text.is_empty() {
+            return Ok(Self::new());
+        }
+        Ok(text.split(',').map(|item| item.trim().to_owned()).collect())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.join(",")]
+    }
+}
+
+/// A list whose key is repeated, one value each (oslo.config's multi-valued options).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated(pub Vec<String>);
+
+impl OptionType for Repeated {
+    const NAME: &'static str = "multi valued";
+    const REPEATED: bool = true;
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        Ok(Self(vec![text.to_owned()]))
+    }
+
+    fn parse_all(values: &[String], _limits: Option<&Limits>) -> Result<Self, String> {
+        Ok(Self(values.to_vec()))
+    }
+
+    fn format(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+/// A value that may be missing. An empty text is a missing value, as it is in effect in Python.
+impl<T: OptionType> OptionType for Option<T> {
+    const NAME: &'static str = T::NAME;
+    const SECRET: bool = T::SECRET;
+    const REPEATED: bool = T::REPEATED;
+
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        T::parse(text, limits).map(Some)
+    }
+
+    fn format(&self) -> Vec<String> {
+        self.as_ref()
+            .map_or_else(|| vec![NO_DEFAULT.to_owned()], T::format)
+    }
+}
+
+/// One of a few words.
+macro_rules! choices {
+    ($(
+        $(#[doc = $about:literal])+
+        $Name:ident { $( $(#[doc = $help:literal])+ $Variant:ident = $first:literal $(| $other:literal)* ),+ $(,)? }
+    )+) => { $(
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $Name { $( $(#[doc = $help])+ $Variant ),+ }
+
+        impl OptionType for $Name {
+            const NAME: &'static str = "string value";
+
+            fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+                match text.trim() {
+                    $( $first $(| $other)* => Ok(Self::$Variant), )+
+                    _ => Err(format!("one of {}", [$($first $(, $other)*),+].join(", "))),
+                }
+            }
+
+            fn format(&self) -> Vec<String> {
+                vec![match self { $( Self::$Variant => $first ),+ }.to_owned()]
+            }
+        }
+    )+ };
+}
+
+choices! {
+    /// The way in which the service itself gets a token from Keystone (keystoneauth's plugin names).
+    AuthType {
+        /// A user's name or id, and password.
+        Password = "password" | "v3password",
+        /// An application credential.
+        ApplicationCredential = "v3applicationcredential",
+        /// A token that exists already.
+        Token = "v3token" | "token",
+    }
+    /// Which of Keystone's endpoints in the catalogue is used.
+    Interface {
+        /// The internal one.
+        Internal = "internal" | "internalURL",
+        /// The public one.
+        Public = "public" | "publicURL",
+        /// The administrative one.
+        Admin = "admin" | "adminURL",
+    }
+}
+
+/// What keeps the data. Elasticsearch, which old releases had, is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageBackend {
+    /// A SQL database, named by `[database] connection`.
+    Sqlalchemy,
+}
+
+impl OptionType for StorageBackend {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        match text.trim() {
+            "sqlalchemy" => Ok(Self::Sqlalchemy),
+            "elasticsearch" => Err("sqlalchemy: Elasticsearch is no longer supported; set it to sqlalchemy, name a SQL \
+                 database in [database] connection, and make its tables with freezer-manage db sync"
+                .to_owned()),
+            _ => Err("sqlalchemy".to_owned()),
+        }
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec!["sqlalchemy".to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What oslo.config's types make of texts (tests/oracle/configuration.py).
+    #[test]
+    fn values_mean_what_they_mean_to_oslo_config() {
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/oracle/configuration.json")).unwrap();
+        for case in oracle["lists"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            assert_eq!(
+                case[1],
+                serde_json::json!(Vec::parse(text, None).unwrap()),
+                "{text:?}"
+            );
+        }
+        for case in oracle["booleans"].as_array().unwrap() {
+            let text = case[0].as_str().unwrap();
+            assert_eq!(case[1].as_bool(), bool::parse(text, None).ok(), "{text:?}");
+        }
+    }
+}

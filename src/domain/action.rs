@@ -1,0 +1,185 @@
+//! Actions: what to back up or restore, and how.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Refusal;
+use super::document::{self, Object, int, owned_text};
+use super::schema::Schemas;
+
+/// Tries after a failure, where the document does not say.
+const DEFAULT_MAX_RETRIES: i32 = 5;
+/// Seconds between tries, where the document does not say.
+const DEFAULT_MAX_RETRIES_INTERVAL: i32 = 6;
+
+/// A row of `actions`.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns' names")]
+pub struct Action {
+    pub id: String,
+    pub project_id: Option<String>,
+    pub user_id: String,
+    pub action: String,
+    pub actionmode: Option<String>,
+    pub path_to_backup: Option<String>,
+    pub backup_name: Option<String>,
+    pub container: Option<String>,
+    pub timeout: Option<i32>,
+    pub priority: Option<i32>,
+    pub max_retries_interval: Option<i32>,
+    pub max_retries: Option<i32>,
+    pub mandatory: Option<bool>,
+    pub log_file: Option<String>,
+    /// The `freezer_action` as JSON.
+    pub backup_metadata: Option<String>,
+}
+
+/// The document of an action, as `GET /actions/{action_id}` answers it and jobs contain it.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    project_id: &'a Option<String>,
+    action_id: &'a str,
+    user_id: &'a str,
+    max_retries: Option<i32>,
+    max_retries_interval: Option<i32>,
+    freezer_action: Object,
+}
+
+/// The document of an action in the list of actions.
+#[derive(Serialize)]
+pub struct ListItem<'a> {
+    #[serde(flatten)]
+    document: Document<'a>,
+    timeout: Option<i32>,
+    mandatory: Option<bool>,
+}
+
+impl Action {
+    /// The document that answers show.
+    pub fn document(&self) -> Document<'_> {
+        Document {
+            project_id: &self.project_id,
+            action_id: &self.id,
+            user_id: &self.user_id,
+            max_retries: self.max_retries,
+            max_retries_interval: self.max_retries_interval,
+            freezer_action: self.freezer_action(),
+        }
+    }
+
+    /// The document that the list of actions shows.
+    pub fn list_item(&self) -> ListItem<'_> {
+        ListItem {
+            document: self.document(),
+            timeout: self.timeout,
+            mandatory: self.mandatory,
+        }
+    }
+
+    /// The stored `freezer_action` with the columns that belong to it, null where unset.
+    pub fn freezer_action(&self) -> Object {
+        let mut object = document::stored_object(self.backup_metadata.as_deref());
+        let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
+        set("backup_name", self.backup_name.clone().into());
+        set("action", self.action.clone().into());
+        set("mode", self.actionmode.clone().into());
+        set("container", self.container.clone().into());
+        set("timeout", self.timeout.into());
+        set("priority", self.priority.into());
+        set("path_to_backup", self.path_to_backup.clone().into());
+        set("log_file", self.log_file.clone().into());
+        object
+    }
+
+    /// Writes a `freezer_action` into the row: the JSON and the columns.
+    fn set_freezer_action(&mut self, freezer_action: &Object) {
+        self.action = owned_text(freezer_action, "action").unwrap_or_default();
+        self.actionmode = owned_text(freezer_action, "mode");
+        self.path_to_backup = owned_text(freezer_action, "path_to_backup");
+        self.backup_name = owned_text(freezer_action, "backup_name");
+        self.container = owned_text(freezer_action, "container");
+        self.timeout = int(freezer_action, "timeout");
+        self.priority = int(freezer_action, "priority");
+        self.mandatory = Some(freezer_action.get("mandatory") == Some(&Value::Bool(true)));
+        self.log_file = owned_text(freezer_action, "log_file");
+        self.backup_metadata = Some(document::to_text(freezer_action));
+    }
+}
+
+/// The action that a body of `POST /actions` (and `/actions/{action_id}`) describes, or an inline entry of a job.
+///
+/// # Errors
+/// [`Refusal::Invalid`] naming the field.
+pub fn parse(
+    schemas: &Schemas,
+    body: Object,
+    project_id: &str,
+    user_id: &str,
+    new_id: impl FnOnce() -> String,
+) -> Result<Action, Refusal> {
+    document::refuse_other_project(&body, project_id)?;
+    let body = schemas.action.check(body)?;
+    let or_default = |key: &str, default: i32| match body.contains_key(key) {
+        true => int(&body, key),
+        false => Some(default),
+    };
+    let mut action = Action {
+        id: owned_text(&body, "action_id")
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(new_id),
+        project_id: Some(project_id.to_owned()),
+        user_id: user_id.to_owned(),
+        action: String::new(),
+        actionmode: None,
+        path_to_backup: None,
+        backup_name: None,
+        container: None,
+        timeout: None,
+        priority: None,
+        max_retries_interval: or_default("max_retries_interval", DEFAULT_MAX_RETRIES_INTERVAL),
+        max_retries: or_default("max_retries", DEFAULT_MAX_RETRIES),
+        mandatory: None,
+        log_file: None,
+        backup_metadata: None,
+    };
+    if let Some(Value::Object(freezer_action)) = body.get("freezer_action") {
+        action.set_freezer_action(freezer_action);
+    }
+    Ok(action)
+}
+
+/// A checked body of `PATCH /actions/{action_id}`.
+#[derive(Clone, Debug)]
+pub struct Patch(Object);
+
+impl Patch {
+    /// Checks a body.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn parse(schemas: &Schemas, mut body: Object, project_id: &str) -> Result<Patch, Refusal> {
+        document::refuse_other_project(&body, project_id)?;
+        // The identifier is that of the path.
+        body.remove("action_id");
+        schemas.action_patch.check(body).map(Patch)
+    }
+
+    /// Merges the patch into a row: what it does not name stays, within `freezer_action` key by key (deviation D12).
+    pub fn apply(&self, action: &mut Action) {
+        if self.0.contains_key("max_retries") {
+            action.max_retries = int(&self.0, "max_retries");
+        }
+        if self.0.contains_key("max_retries_interval") {
+            action.max_retries_interval = int(&self.0, "max_retries_interval");
+        }
+        if let Some(Value::Object(changes)) = self.0.get("freezer_action") {
+            let mut merged = action.freezer_action();
+            merged.extend(changes.clone());
+            let mandatory = action.mandatory;
+            action.set_freezer_action(&merged);
+            if !merged.contains_key("mandatory") {
+                action.mandatory = mandatory;
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Backups: what exists, where, and in which state.
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::Refusal;
+use super::document::{self, Object, owned_text};
+use super::schema::Schemas;
+
+/// The state of a backup whose document names none.
+const DEFAULT_STATUS: &str = "available";
+
+/// A row of `backups`.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns' names")]
+pub struct Backup {
+    pub id: String,
+    pub job_id: Option<String>,
+    pub project_id: Option<String>,
+    pub user_id: String,
+    pub status: String,
+    /// The metadata as JSON.
+    pub backup_metadata: Option<String>,
+}
+
+/// The document of a backup, as `GET /backups/{backup_id}` answers it.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    project_id: &'a Option<String>,
+    backup_id: &'a str,
+    user_id: &'a str,
+    status: &'a str,
+    backup_metadata: Box<RawValue>,
+}
+
+impl Backup {
+    /// The document that answers show.
+    pub fn document(&self) -> Document<'_> {
+        Document {
+            project_id: &self.project_id,
+            backup_id: &self.id,
+            user_id: &self.user_id,
+            status: &self.status,
+            backup_metadata: document::stored(self.backup_metadata.as_deref().unwrap_or("null")),
+        }
+    }
+}
+
+/// The backup that a body of `POST /backups` describes: its metadata, with the state among them.
+///
+/// # Errors
+/// [`Refusal::Invalid`] naming the field.
+pub fn create(
+    schemas: &Schemas,
+    body: Object,
+    id: String,
+    project_id: &str,
+    user_id: &str,
+) -> Result<Backup, Refusal> {
+    let mut metadata = schemas.backup.check(body)?;
+    let status = owned_text(&metadata, "status").unwrap_or_else(|| DEFAULT_STATUS.to_owned());
+    metadata.shift_remove("status");
+    Ok(Backup {
+        id,
+        job_id: owned_text(&metadata, "job_id"),
+        project_id: Some(project_id.to_owned()),
+        user_id: user_id.to_owned(),
+        status,
+        backup_metadata: Some(document::to_text(&metadata)),
+    })
+}
+
+/// A checked body of `PATCH /backups/{backup_id}`.
+#[derive(Clone, Debug)]
+pub struct Patch(Object);
+
+impl Patch {
+    /// Checks a body; other members than `status` and `backup_metadata` have no effect.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn parse(schemas: &Schemas, body: Object, project_id: &str) -> Result<Patch, Refusal> {
+        document::refuse_other_project(&body, project_id)?;
+        schemas.backup_patch.check(body).map(Patch)
+    }
+
+    /// Sets the state and merges the metadata key by key.
+    pub fn apply(&self, backup: &mut Backup) {
+        if let Some(status) = owned_text(&self.0, "status") {
+            backup.status = status;
+        }
+        if let Some(Value::Object(changes)) = self.0.get("backup_metadata") {
+            let mut metadata = document::stored_object(backup.backup_metadata.as_deref());
+            metadata.extend(changes.clone());
+            if changes.contains_key("job_id") {
+                backup.job_id = owned_text(changes, "job_id");
+            }
+            backup.backup_metadata = Some(document::to_text(&metadata));
+        }
+    }
+}

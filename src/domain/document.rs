@@ -1,0 +1,275 @@
+//! JSON documents: reading a request's body strictly, and a stored text forgivingly.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::Refusal;
+
+/// A JSON object.
+pub type Object = Map<String, Value>;
+
+/// Reads a request's body.
+///
+/// What would not come back as it was sent is refused: besides everything that is no JSON (RFC 8259: NaN, lone
+/// surrogates, a byte order mark, …) also nesting beyond 128 levels and integers beyond 64 bits, which would turn
+/// into floating-point numbers.
+///
+/// # Errors
+/// What is wrong and where, with line and column counted from 1.
+pub fn parse(text: &[u8]) -> Result<Value, String> {
+    let value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    match oversized_integer(text) {
+        Some(position) => {
+            let before = text.get(..position).unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let column = before
+                .iter()
+                .rev()
+                .take_while(|byte| **byte != b'\n')
+                .count()
+                + 1;
+            Err(format!(
+                "integer beyond 64 bits at line {line} column {column}"
+            ))
+        }
+        None => Ok(value),
+    }
+}
+
+/// The position of an integer literal that fits neither `i64` nor `u64`, in a text known to be JSON.
+fn oversized_integer(text: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    while let Some(byte) = text.get(position) {
+        match byte {
+            b'"' => position = after_string(text, position),
+            b'-' | b'0'..=b'9' => {
+                let token: Vec<u8> = text
+                    .get(position..)?
+                    .iter()
+                    .copied()
+                    .take_while(|byte| {
+                        matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
+                    })
+                    .collect();
+                if !token.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+                    let digits = std::str::from_utf8(&token).ok()?;
+                    if digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err() {
+                        return Some(position);
+                    }
+                }
+                position += token.len();
+            }
+            _ => position += 1,
+        }
+    }
+    None
+}
+
+/// The position behind the string that opens at `start`.
+fn after_string(text: &[u8], start: usize) -> usize {
+    let mut position = start + 1;
+    while let Some(byte) = text.get(position) {
+        match byte {
+            b'\\' => position += 2,
+            b'"' => return position + 1,
+            _ => position += 1,
+        }
+    }
+    position
+}
+
+/// A stored JSON text as it goes into an answer: unchanged when it is sound.
+///
+/// The reference could store what is no JSON (NaN, Infinity) or what few can read (lone surrogates). One such row
+/// must not break a list, so it is mended on the way out; the row stays as it is.
+pub fn stored(text: &str) -> Box<RawValue> {
+    if !has_surrogate_escape(text)
+        && let Ok(raw) = RawValue::from_string(text.to_owned())
+    {
+        return raw;
+    }
+    serde_json::value::to_raw_value(&stored_value(text))
+        .unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// A stored JSON text as a value, mended like [`stored`].
+pub fn stored_value(text: &str) -> Value {
+    serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&mend(text)))
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
+            Value::Null
+        })
+}
+
+/// A stored JSON text as an object; anything else counts as an empty one.
+pub fn stored_object(text: Option<&str>) -> Object {
+    match text.map(stored_value) {
+        Some(Value::Object(object)) => object,
+        _ => Object::new(),
+    }
+}
+
+fn has_surrogate_escape(text: &str) -> bool {
+    text.contains("\\ud") || text.contains("\\uD")
+}
+
+/// Replaces NaN and the infinities by null and lone surrogates by U+FFFD.
+fn mend(text: &str) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if first == '"' {
+            let end = after_string(rest.as_bytes(), 0).min(rest.len());
+            let (string, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            mended.push_str(&mend_surrogates(string));
+            rest = behind;
+        } else if let Some(behind) = ["NaN", "-Infinity", "Infinity"]
+            .iter()
+            .find_map(|word| rest.strip_prefix(word))
+        {
+            mended.push_str("null");
+            rest = behind;
+        } else {
+            mended.push(first);
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+        }
+    }
+    mended
+}
+
+fn mend_surrogates(string: &str) -> String {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut mended = String::with_capacity(string.len());
+    let mut rest = string;
+    while let Some(first) = rest.chars().next() {
+        let width = match (first, unit(rest)) {
+            ('\\', Some(0xD800..=0xDBFF)) => match rest.get(6..).and_then(unit) {
+                Some(0xDC00..=0xDFFF) => 12,
+                _ => 0,
+            },
+            ('\\', Some(0xDC00..=0xDFFF)) => 0,
+            ('\\', _) => 2,
+            _ => first.len_utf8(),
+        };
+        match rest.get(..width) {
+            Some(sound) if width > 0 => {
+                mended.push_str(sound);
+                rest = rest.get(width..).unwrap_or_default();
+            }
+            _ => {
+                mended.push_str("\\ufffd");
+                rest = rest.get(6..).unwrap_or_default();
+            }
+        }
+    }
+    mended
+}
+
+/// The text under which a document is stored.
+pub fn to_text(object: &Object) -> String {
+    // An object of JSON values always has a text.
+    serde_json::to_string(object).unwrap_or_default()
+}
+
+/// The text of a member that is a string.
+pub fn text<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
+    object.get(key).and_then(Value::as_str)
+}
+
+/// A member as an owned string; null and absent are `None`.
+pub fn owned_text(object: &Object, key: &str) -> Option<String> {
+    text(object, key).map(str::to_owned)
+}
+
+/// A member as a 32-bit integer; null and absent are `None`. The schemas keep others out.
+pub fn int(object: &Object, key: &str) -> Option<i32> {
+    object
+        .get(key)
+        .and_then(Value::as_i64)
+        .and_then(|value| i32::try_from(value).ok())
+}
+
+/// Whether a member counts as absent by Python's rule of truth, which the reference applies to identifiers.
+pub fn is_falsy(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(members)) => members.is_empty(),
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Some(Value::Bool(true)) => false,
+    }
+}
+
+/// Refuses a body that names another project than the one of the path; rows never move (deviation D6).
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn refuse_other_project(body: &Object, project_id: &str) -> Result<(), Refusal> {
+    match body.get("project_id") {
+        None => Ok(()),
+        Some(Value::String(named)) if named == project_id => Ok(()),
+        Some(_) => Err(Refusal::Invalid(
+            "'project_id' must be the project of the path".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_would_not_come_back() {
+        for text in [
+            "{bad",
+            "",
+            "  ",
+            "\u{feff}{}",
+            "NaN",
+            "[Infinity]",
+            "[1e400]",
+            r#"["\ud800"]"#,
+            "[18446744073709551616]",
+            "[-9223372036854775809]",
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(b"[\"\xff\"]").is_err());
+        assert!(parse("[".repeat(129).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn accepts_the_edges() {
+        for text in [
+            "[18446744073709551615,-9223372036854775808]",
+            r#"["\ud83d\ude00"]"#,
+            "[100000000000000000000.0, 1e20]",
+            r#"{"99999999999999999999": "99999999999999999999 \" 99999999999999999999"}"#,
+        ] {
+            assert!(parse(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tells_where_an_integer_is_too_large() {
+        let error = parse(b"{\n \"a\": 99999999999999999999}").unwrap_err();
+        assert_eq!(error, "integer beyond 64 bits at line 2 column 7");
+    }
+
+    #[test]
+    fn mends_what_the_reference_could_store() {
+        let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \"\ud800x\udc00 \ud83d\ude00\\ud800"}"#;
+        let value = stored_value(text);
+        assert_eq!(
+            value,
+            serde_json::json!({"a": null, "b": [null, null], "c": "NaN \"\u{fffd}x\u{fffd} \u{1f600}\\ud800"})
+        );
+        assert_eq!(stored("{broken").get(), "null");
+        assert_eq!(stored(r#"{"a":  1}"#).get(), r#"{"a":  1}"#);
+    }
+}

@@ -1,0 +1,393 @@
+//! A database URL as SQLAlchemy writes it, for example `mysql+pymysql://user:p%40ss@host:3306/name?charset=utf8`.
+//!
+//! Only the address is read here; nothing connects. The grammar is that of `sqlalchemy.engine.make_url`: user, password
+//! and database are percent-decoded, a password may hold `/` and `:` as they are, a query value may hold `+` for a blank.
+//! The `+driver` part names a Python driver and says nothing to us: it is checked against those that speak the same
+//! protocol, and otherwise left alone.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
+
+/// The database systems that a URL can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// MySQL, MariaDB, Percona Server, Galera.
+    MySql,
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite, in a file.
+    Sqlite,
+}
+
+/// How a PostgreSQL connection is encrypted (libpq's `sslmode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// Only when the server insists.
+    Allow,
+    /// When the server can; libpq's default.
+    Prefer,
+    /// Always, without a look at the certificate.
+    Require,
+    /// Always, with a certificate of a known authority.
+    VerifyCa,
+    /// Always, with a certificate of a known authority for this host name.
+    VerifyFull,
+}
+
+/// What the URL says of encryption. Everything is empty when it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PostgreSQL's `sslmode`.
+    pub mode: Option<SslMode>,
+    /// The authorities that are trusted: `ssl_ca` (MySQL), `sslrootcert` (PostgreSQL). A PEM file.
+    pub ca: Option<PathBuf>,
+    /// Our certificate: `ssl_cert`, `sslcert`. A PEM file.
+    pub cert: Option<PathBuf>,
+    /// The certificate's key: `ssl_key`, `sslkey`. A PEM file.
+    pub key: Option<PathBuf>,
+    /// Whether the certificate must be for this host name: `ssl_check_hostname` (MySQL). PyMySQL's default is true when
+    /// there is a `ca`.
+    pub check_hostname: Option<bool>,
+}
+
+/// A parsed database URL. `Debug` and `Display` never show the password.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrl {
+    /// The database system.
+    pub engine: Engine,
+    /// The scheme as it was written, for example `mysql+pymysql`.
+    pub scheme: String,
+    /// Host name or address, an IPv6 address without its brackets. None: the local machine.
+    pub host: Option<String>,
+    /// TCP port. None: the engine's own.
+    pub port: Option<u16>,
+    /// User name, decoded.
+    pub user: Option<String>,
+    /// Password, decoded. None when the URL has none, empty when it has an empty one.
+    pub password: Option<SecretString>,
+    /// The database's name, decoded; for SQLite the path of its file, relative to the working directory unless it begins with `/`.
+    pub database: String,
+    /// A Unix socket instead of TCP: MySQL's `unix_socket` (the socket), PostgreSQL's `host` (the folder that holds it).
+    pub socket: Option<PathBuf>,
+    /// Encryption.
+    pub tls: Tls,
+    /// How long connecting may take.
+    pub connect_timeout: Option<Duration>,
+    /// How long an answer may take (MySQL).
+    pub read_timeout: Option<Duration>,
+    /// How long sending may take (MySQL).
+    pub write_timeout: Option<Duration>,
+    /// Parameters that mean nothing to us, in the order of the URL, so that the caller can say so.
+    pub unknown: Vec<String>,
+}
+
+/// Why a URL was refused. The text never holds the password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseUrlError {
+    /// There is no `scheme://`.
+    #[error(
+        "it does not begin with a scheme such as mysql+pymysql://, postgresql:// or sqlite:///"
+    )]
+    NoScheme,
+    /// The scheme names a database that is not served here.
+    #[error(
+        "the database {0:?} is not supported; supported are mysql, mariadb, postgresql and sqlite, \
+         each with or without a driver such as mysql+pymysql"
+    )]
+    Database(String),
+    /// The driver part is not one that is known for the database.
+    #[error(
+        "the driver {driver:?} is not known for {database}; leave it out, or use one of {known}"
+    )]
+    Driver {
+        /// The database part of the scheme.
+        database: String,
+        /// What follows the `+`.
+        driver: String,
+        /// The drivers that are known, separated by commas.
+        known: String,
+    },
+    /// SQLite without a file.
+    #[error(
+        "it names a SQLite database in memory, which each connection would see empty and which ends with the \
+         process; name a file: sqlite:///relative/path.db or sqlite:////absolute/path.db"
+    )]
+    InMemory,
+    /// A SQLite URL with a host, which is most often a missing slash.
+    #[error(
+        "a SQLite URL has no host: write sqlite:///relative/path.db or sqlite:////absolute/path.db"
+    )]
+    SqliteHost,
+    /// There is no database name.
+    #[error("it names no database; the name follows the host, as in {0}://user:password@host/name")]
+    NoDatabase(String),
+    /// The port is no port. Its text is not shown: where an `@` was forgotten, it is the password.
+    #[error("the port is not a whole number from 1 to 65535 (is the @ before the host missing?)")]
+    Port,
+    /// An IPv6 address is not closed, or something stands between it and the port. Not shown, as with the port.
+    #[error("the host is not a name, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+    /// There is an `@` in the host, which belongs to the password.
+    #[error("it holds more than one @; write an @ in the user name or password as %40")]
+    SecondAt,
+    /// A percent escape does not give UTF-8.
+    #[error("the {0} is not UTF-8 once its percent escapes are decoded")]
+    NotUtf8(&'static str),
+    /// A parameter has a value of another kind than it wants.
+    #[error("the parameter {name} is {value:?}, which is not {wanted}")]
+    Parameter {
+        /// The parameter's name.
+        name: String,
+        /// Its value. No known parameter holds a secret.
+        value: String,
+        /// What it could be.
+        wanted: &'static str,
+    },
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = url.split_once("://").ok_or(DatabaseUrlError::NoScheme)?;
+        let engine = engine(scheme)?;
+        let (user, password, address) = split_credentials(rest);
+        let (location, query) = address.split_once('?').unwrap_or((address, ""));
+        let (authority, database) = location.split_once('/').unwrap_or((location, ""));
+        let (host, port) = split_host(authority)?;
+        let mut url = Self {
+            engine,
+            scheme: scheme.to_owned(),
+            host: host.map(str::to_owned),
+            port,
+            user: user.map(|text| decode("user name", text)).transpose()?,
+            password: password
+                .map(|text| decode("password", text))
+                .transpose()?
+                .map(SecretString::from),
+            database: decode("database name", database)?,
+            socket: None,
+            tls: Tls::default(),
+            connect_timeout: None,
+            read_timeout: None,
+            write_timeout: None,
+            unknown: Vec::new(),
+        };
+        url.add_parameters(query)?;
+        url.check_database()?;
+        Ok(url)
+    }
+}
+
+impl DatabaseUrl {
+    /// Takes further parameters, `name=value&name=value`, as if they stood at the end of the URL (oslo.db's
+    /// `connection_parameters`).
+    ///
+    /// # Errors
+    /// A known parameter with a value that it does not take.
+    pub fn add_parameters(&mut self, query: &str) -> Result<(), DatabaseUrlError> {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode("parameter", &name.replace('+', " "))?;
+            let value = decode("parameter", &value.replace('+', " "))?;
+            self.add_parameter(&name, value)?;
+        }
+        Ok(())
+    }
+
+    fn add_parameter(&mut self, name: &str, value: String) -> Result<(), DatabaseUrlError> {
+        use Engine::{MySql, Postgres};
+        match (self.engine, name) {
+            // We always speak utf8mb4 (MySQL) and UTF-8 (PostgreSQL), of which every other choice is a part.
+            (MySql, "charset") | (Postgres, "client_encoding") => {}
+            (MySql, "ssl_ca") | (Postgres, "sslrootcert") => self.tls.ca = Some(value.into()),
+            (MySql, "ssl_cert") | (Postgres, "sslcert") => self.tls.cert = Some(value.into()),
+            (MySql, "ssl_key") | (Postgres, "sslkey") => self.tls.key = Some(value.into()),
+            (MySql, "ssl_check_hostname" | "ssl_verify_identity") => {
+                self.tls.check_hostname = Some(boolean(name, value)?)
+            }
+            (Postgres, "sslmode") => self.tls.mode = Some(ssl_mode(value)?),
+            (MySql, "unix_socket") => self.socket = Some(value.into()),
+            (Postgres, "host") if value.starts_with('/') => self.socket = Some(value.into()),
+            (Postgres, "host") => self.host = Some(value),
+            (MySql | Postgres, "user") => self.user = Some(value),
+            (MySql | Postgres, "password") => self.password = Some(value.into()),
+            (_, "connect_timeout") => self.connect_timeout = Some(seconds(name, value)?),
+            (MySql, "read_timeout") => self.read_timeout = Some(seconds(name, value)?),
+            (MySql, "write_timeout") => self.write_timeout = Some(seconds(name, value)?),
+            _ => self.unknown.push(name.to_owned()),
+        }
+        Ok(())
+    }
+
+    fn check_database(&self) -> Result<(), DatabaseUrlError> {
+        match self.engine {
+            Engine::Sqlite if self.host.is_some() || self.user.is_some() => {
+                Err(DatabaseUrlError::SqliteHost)
+            }
+            Engine::Sqlite if self.database.is_empty() || self.database.starts_with(":memory:") => {
+                Err(DatabaseUrlError::InMemory)
+            }
+            _ if self.database.is_empty() => Err(DatabaseUrlError::NoDatabase(self.scheme.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The URL without its parameters, the password as `***`.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.scheme)?;
+        if let Some(user) = &self.user {
+            f.write_str(user)?;
+            if self.password.is_some() {
+                f.write_str(":***")?;
+            }
+            f.write_str("@")?;
+        }
+        match &self.host {
+            Some(host) if host.contains(':') => write!(f, "[{host}]")?,
+            Some(host) => f.write_str(host)?,
+            None => {}
+        }
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        write!(f, "/{}", self.database)
+    }
+}
+
+/// The engine that a scheme such as `mysql+pymysql` names.
+fn engine(scheme: &str) -> Result<Engine, DatabaseUrlError> {
+    const MYSQL: &[&str] = &[
+        "pymysql",
+        "mysqldb",
+        "mysqlconnector",
+        "aiomysql",
+        "asyncmy",
+        "mariadbconnector",
+    ];
+    const POSTGRES: &[&str] = &["psycopg2", "psycopg", "psycopg_async", "asyncpg", "pg8000"];
+    const SQLITE: &[&str] = &["pysqlite", "aiosqlite"];
+    let (database, driver) = match scheme.split_once('+') {
+        Some((database, driver)) => (database, Some(driver)),
+        None => (scheme, None),
+    };
+    let (engine, known) = match database {
+        "mysql" | "mariadb" => (Engine::MySql, MYSQL),
+        "postgresql" | "postgres" => (Engine::Postgres, POSTGRES),
+        "sqlite" => (Engine::Sqlite, SQLITE),
+        _ => return Err(DatabaseUrlError::Database(database.to_owned())),
+    };
+    match driver {
+        Some(driver) if !known.contains(&driver) => Err(DatabaseUrlError::Driver {
+            database: database.to_owned(),
+            driver: driver.to_owned(),
+            known: known.join(", "),
+        }),
+        _ => Ok(engine),
+    }
+}
+
+/// User, password and what follows their `@`. A user holds no `:` and no `/`, a password no `@`.
+fn split_credentials(rest: &str) -> (Option<&str>, Option<&str>, &str) {
+    let head = rest.split([':', '/']).next().unwrap_or_default();
+    let password = rest
+        .strip_prefix(head)
+        .and_then(|after| after.strip_prefix(':'))
+        .and_then(|after| after.split_once('@'));
+    match (password, head.rsplit_once('@')) {
+        (Some((password, address)), _) => (Some(head), Some(password), address),
+        (None, Some((user, _))) => (
+            Some(user),
+            None,
+            rest.get(user.len() + 1..).unwrap_or_default(),
+        ),
+        (None, None) => (None, None, rest),
+    }
+}
+
+fn split_host(authority: &str) -> Result<(Option<&str>, Option<u16>), DatabaseUrlError> {
+    if authority.contains('@') {
+        return Err(DatabaseUrlError::SecondAt);
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+        Some(bracketed) => match bracketed.split_once(']').ok_or(DatabaseUrlError::Host)? {
+            (host, "") => (host, None),
+            (host, after) => (
+                host,
+                Some(after.strip_prefix(':').ok_or(DatabaseUrlError::Host)?),
+            ),
+        },
+    };
+    let number = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or(DatabaseUrlError::Port)
+    };
+    let port = port.map(number).transpose()?;
+    Ok((Some(host).filter(|host| !host.is_empty()), port))
+}
+
+fn decode(part: &'static str, text: &str) -> Result<String, DatabaseUrlError> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| DatabaseUrlError::NotUtf8(part))
+}
+
+fn wrong(name: &str, value: String, wanted: &'static str) -> DatabaseUrlError {
+    DatabaseUrlError::Parameter {
+        name: name.to_owned(),
+        value,
+        wanted,
+    }
+}
+
+fn seconds(name: &str, value: String) -> Result<Duration, DatabaseUrlError> {
+    value
+        .parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| wrong(name, value, "a number of seconds above 0"))
+}
+
+fn boolean(name: &str, value: String) -> Result<bool, DatabaseUrlError> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(wrong(name, value, "true or false")),
+    }
+}
+
+fn ssl_mode(value: String) -> Result<SslMode, DatabaseUrlError> {
+    match value.as_str() {
+        "disable" => Ok(SslMode::Disable),
+        "allow" => Ok(SslMode::Allow),
+        "prefer" => Ok(SslMode::Prefer),
+        "require" => Ok(SslMode::Require),
+        "verify-ca" => Ok(SslMode::VerifyCa),
+        "verify-full" => Ok(SslMode::VerifyFull),
+        _ => Err(wrong(
+            "sslmode",
+            value,
+            "one of disable, allow, prefer, require, verify-ca, verify-full",
+        )),
+    }
+}

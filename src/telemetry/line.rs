@@ -1,0 +1,428 @@
+//! One log line, as oslo.log writes it: text, or a JSON object.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::io::Write;
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::clock::Clock;
+
+/// What of a request's span goes into the brackets of a line, in this order (oslo.log's
+/// `logging_context_format_string` with its `logging_user_identity_format`).
+const CONTEXT: [&str; 8] = [
+    "global_request_id",
+    "request_id",
+    "user",
+    "project",
+    "domain",
+    "system_scope",
+    "user_domain",
+    "project_domain",
+];
+
+/// oslo.log's `log_date_format`.
+const SECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// As oslo.log's `ContextFormatter`.
+    Text,
+    /// As oslo.log's `JSONFormatter`, with the keys that mean something here.
+    Json,
+}
+
+/// Writes each event as a line.
+pub(super) struct LogLayer<W> {
+    format: Format,
+    clock: Clock,
+    hostname: Option<String>,
+    writer: Mutex<W>,
+}
+
+impl<W: Write> LogLayer<W> {
+    pub(super) fn new(format: Format, clock: Clock, writer: W) -> Self {
+        Self {
+            format,
+            clock,
+            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .ok()
+                .map(|name| name.trim().to_owned()),
+            writer: Mutex::new(writer),
+        }
+    }
+}
+
+/// What a span tells about its request.
+#[derive(Debug, Default)]
+struct RequestContext(Vec<(&'static str, String)>);
+
+impl RequestContext {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Visit for RequestContext {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if CONTEXT.contains(&field.name()) {
+            self.0.retain(|(name, _)| *name != field.name());
+            self.0.push((field.name(), value.to_owned()));
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+/// What an event tells: its message and its other fields.
+#[derive(Debug, Default)]
+struct Fields {
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+    /// The target of an event that comes from the `log` crate.
+    log_target: Option<String>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            ("log.target", Value::String(text)) => self.log_target = Some(text),
+            (name, _) if name.starts_with("log.") => {}
+            (name, value) => self.fields.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
+    /// The error and all its causes.
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let causes = std::iter::successors(value.source(), |error| <dyn Error>::source(*error));
+        let text = causes.fold(value.to_string(), |text, cause| format!("{text}: {cause}"));
+        self.add(field, text.into());
+    }
+}
+
+impl<S, W> Layer<S> for LogLayer<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Write + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut request = RequestContext::default();
+        attributes.record(&mut request);
+        if let Some(span) = context
+            .span(id)
+            .filter(|_| request.get("request_id").is_some())
+        {
+            span.extensions_mut().insert(request);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(request) = span.extensions_mut().get_mut::<RequestContext>()
+        {
+            values.record(request);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut spans = context.event_scope(event).into_iter().flatten();
+        let span = spans.find(|span| span.extensions().get::<RequestContext>().is_some());
+        let extensions = span.as_ref().map(|span| span.extensions());
+        let request = extensions
+            .as_ref()
+            .and_then(|extensions| extensions.get::<RequestContext>());
+        let metadata = event.metadata();
+        let line = Line {
+            time: self.clock.now(),
+            level: *metadata.level(),
+            name: fields
+                .log_target
+                .as_deref()
+                .unwrap_or(metadata.target())
+                .replace("::", "."),
+            file: metadata.file(),
+            line: metadata.line(),
+            fields: &fields,
+            request,
+        };
+        let text = match self.format {
+            Format::Text => line.text(),
+            Format::Json => line.json(self.hostname.as_deref()),
+        };
+        if let Ok(mut writer) = self.writer.lock() {
+            // There is no place to tell that telling failed.
+            let _ = writer.write_all(text.as_bytes());
+        }
+    }
+}
+
+/// All that a line is made of.
+struct Line<'a> {
+    time: OffsetDateTime,
+    level: Level,
+    /// The module, with Python's separator.
+    name: String,
+    file: Option<&'static str>,
+    line: Option<u32>,
+    fields: &'a Fields,
+    request: Option<&'a RequestContext>,
+}
+
+impl Line<'_> {
+    /// `2026-11-22 19:00:00.123 4711 INFO freezer_api.api.jobs [- req-1 user project - - default default] message key=value`
+    fn text(&self) -> String {
+        let mut line = format!(
+            "{}.{:03} {} {} {} [",
+            self.seconds(),
+            self.time.millisecond(),
+            std::process::id(),
+            level_name(self.level),
+            self.name
+        );
+        match self.request {
+            None => line.push('-'),
+            Some(request) => {
+                for (index, name) in CONTEXT.iter().enumerate() {
+                    if index > 0 {
+                        line.push(' ');
+                    }
+                    push_escaped(&mut line, request.get(name).unwrap_or("-"));
+                }
+            }
+        }
+        line.push_str("] ");
+        push_escaped(&mut line, &self.fields.message);
+        for (name, value) in &self.fields.fields {
+            // Writing to a String cannot fail.
+            let _ = match value {
+                Value::String(text) if is_plain(text) => write!(line, " {name}={text}"),
+                value => write!(line, " {name}={value}"),
+            };
+        }
+        line.push('\n');
+        line
+    }
+
+    fn json(&self, hostname: Option<&str>) -> String {
+        let request = self.request.map(|request| &request.0).into_iter().flatten();
+        let context: Map<String, Value> = request
+            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
+            .collect();
+        let fields = self.fields.fields.iter().cloned();
+        let extra: Map<String, Value> = fields
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let mut line = json!({
+            "message": self.fields.message,
+            "asctime": self.seconds(),
+            "name": self.name,
+            "levelname": level_name(self.level),
+            "levelno": level_number(self.level),
+            "pathname": self.file,
+            "lineno": self.line,
+            "created": self.time.unix_timestamp() as f64 + f64::from(self.time.microsecond()) / 1e6,
+            "msecs": self.time.millisecond(),
+            "process": std::process::id(),
+            "thread_name": std::thread::current().name(),
+            "hostname": hostname,
+            "context": context,
+            "extra": extra,
+        })
+        .to_string();
+        line.push('\n');
+        line
+    }
+
+    fn seconds(&self) -> String {
+        self.time.format(SECONDS).unwrap_or_default()
+    }
+}
+
+/// Python's names.
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG => "DEBUG",
+        Level::TRACE => "TRACE",
+    }
+}
+
+/// Python's numbers; oslo.log's for TRACE.
+fn level_number(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => 20,
+        Level::DEBUG => 10,
+        Level::TRACE => 5,
+    }
+}
+
+/// Whether a field's value can stand without quotes.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains(|character: char| {
+            character.is_whitespace() || character.is_control() || character == '"'
+        })
+}
+
+/// The text with its control characters escaped, so that nobody makes a second line out of one.
+fn push_escaped(line: &mut String, text: &str) {
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
+
+    use super::*;
+    use crate::telemetry::{Identity, identify, request_span};
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged at 2026-11-22 19:00:00.
+    fn logged(format: Format, log: impl FnOnce()) -> String {
+        let memory = Memory::default();
+        let layer = LogLayer::new(format, Clock::fixed(1_795_374_000), memory.clone());
+        with_default(registry().with(layer), log);
+        let bytes = memory.0.lock().unwrap().clone();
+        String::from_utf8(bytes)
+            .unwrap()
+            .replace(&format!(" {} ", std::process::id()), " PID ")
+    }
+
+    fn in_request(log: impl FnOnce()) {
+        let span = request_span("req-1", None);
+        identify(
+            &span,
+            &Identity {
+                user: Some("u1"),
+                project: Some("p1"),
+                user_domain: Some("default"),
+                ..Identity::default()
+            },
+        );
+        span.in_scope(|| tracing::debug_span!("inner", user = "not this").in_scope(log));
+    }
+
+    #[test]
+    fn text_outside_of_a_request() {
+        let text = logged(Format::Text, || {
+            tracing::info!(port = 9090, ready = true, path = "/a b", empty = "", plain = %"x:y", "listening");
+            tracing::warn!(target: "a::b", "first\nsecond \u{1b}[1m");
+        });
+        insta::assert_snapshot!(text, @r#"
+        2026-11-22 19:00:00.000 PID INFO freezer_api.telemetry.line.tests [-] listening port=9090 ready=true path="/a b" empty="" plain=x:y
+        2026-11-22 19:00:00.000 PID WARNING a.b [-] first\nsecond \u{1b}[1m
+        "#);
+    }
+
+    #[test]
+    fn text_within_a_request() {
+        insta::assert_snapshot!(logged(Format::Text, || in_request(|| tracing::error!("no"))), @"2026-11-22 19:00:00.000 PID ERROR freezer_api.telemetry.line.tests [- req-1 u1 p1 - - default -] no");
+        let global = || request_span("req-2", Some("req-0")).in_scope(|| tracing::debug!("yes"));
+        insta::assert_snapshot!(logged(Format::Text, global), @"2026-11-22 19:00:00.000 PID DEBUG freezer_api.telemetry.line.tests [req-0 req-2 - - - - - -] yes");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("in\nner"));
+        let text = logged(Format::Text, || {
+            tracing::error!(error = &error as &dyn Error, "failed")
+        });
+        insta::assert_snapshot!(text, @r#"2026-11-22 19:00:00.000 PID ERROR freezer_api.telemetry.line.tests [-] failed error="outer: in\nner""#);
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let text = logged(Format::Json, || {
+            in_request(|| tracing::info!(status = 200, path = "/v2/\n", "done"))
+        });
+        assert_eq!(text.lines().count(), 1);
+        let mut line: Value = serde_json::from_str(&text).unwrap();
+        let object = line.as_object_mut().unwrap();
+        assert_eq!(object.remove("process"), Some(std::process::id().into()));
+        assert!(
+            object
+                .remove("hostname")
+                .is_some_and(|name| name.is_string())
+        );
+        assert!(object.remove("lineno").is_some_and(|line| line.is_u64()));
+        assert!(object.remove("thread_name").is_some());
+        insta::assert_snapshot!(line.to_string(), @r#"{"message":"done","asctime":"2026-11-22 19:00:00","name":"freezer_api.telemetry.line.tests","levelname":"INFO","levelno":20,"pathname":"src/telemetry/line.rs","context":{"request_id":"req-1","user":"u1","project":"p1","user_domain":"default"},"created":1795374000.0,"msecs":0,"extra":{"status":200,"path":"/v2/\n"}}"#);
+    }
+}
