@@ -22,7 +22,7 @@ CREATE INDEX ix_job_actions_job_id ON job_actions (job_id);
 CREATE INDEX ix_job_actions_action_id ON job_actions (action_id);
 
 --@ when column jobs.job_actions
---@ call normalize_job_actions;
+--@ call normalize_job_actions
 
 --@ when column jobs.job_actions
 ALTER TABLE jobs DROP COLUMN job_actions;

@@ -14,8 +14,9 @@ use tower::ServiceExt;
 
 use crate::api::{self, Api};
 use crate::app::{self, Mode};
+use crate::cli::ConfigArguments;
 use crate::clock::{Clock, Ids};
-use crate::config::{Config, Sources};
+use crate::config::Config;
 use crate::oslo::database_url::Engine;
 use crate::telemetry;
 
@@ -26,13 +27,8 @@ const SAMPLE_PROJECT: &str = "demo";
 #[derive(Debug, Parser)]
 #[command(name = "freezer-api", version)]
 pub struct Arguments {
-    /// Configuration file; may be repeated, later files win. Without it: freezer-api.conf in ~/.freezer, ~,
-    /// /etc/freezer or /etc.
-    #[arg(long, value_name = "PATH")]
-    config_file: Vec<PathBuf>,
-    /// Folder of further configuration files, *.conf in alphabetical order.
-    #[arg(long, value_name = "DIR")]
-    config_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    configuration: ConfigArguments,
     /// Address to listen on, instead of [DEFAULT] bind_host.
     #[arg(long, visible_alias = "bind_host", value_name = "ADDRESS")]
     bind_host: Option<IpAddr>,
@@ -96,15 +92,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn configuration(arguments: &Arguments) -> anyhow::Result<(Config, Vec<crate::config::Warning>)> {
-    let named = !arguments.config_file.is_empty() || !arguments.config_dir.is_empty();
-    let sources = Sources {
-        config_files: arguments.config_file.clone(),
-        config_dirs: arguments.config_dir.clone(),
-    };
     // A development server must not pick up the configuration of an installed service by itself.
-    let (mut config, warnings) = match arguments.dev && !named {
+    let (mut config, warnings) = match arguments.dev && !arguments.configuration.is_given() {
         true => (Config::default(), Vec::new()),
-        false => Config::load(&sources)?,
+        false => Config::load(&arguments.configuration.sources())?,
     };
     let options = &mut config.default;
     options.bind_host = arguments.bind_host.unwrap_or(options.bind_host);

@@ -17,6 +17,7 @@ mod state;
 use std::time::Duration;
 
 use super::{Store, StoreError};
+pub(super) use catalog::Catalog;
 use runner::Runner;
 pub use state::SchemaState;
 
@@ -201,13 +202,35 @@ impl Store {
         state::read(&mut tx.session).await
     }
 
+    /// The revisions that are stamped: the reference's and ours.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revisions(&self) -> Result<(Option<String>, Option<String>), StoreError> {
+        let mut tx = self.open().await?;
+        state::stamps(&mut tx.session).await
+    }
+
+    /// Drops all tables that are ours or the reference's; their names.
+    ///
+    /// # Errors
+    /// [`MigrateError`].
+    pub async fn db_remove(&self) -> Result<Vec<&'static str>, MigrateError> {
+        let migration = Migration::default();
+        let session = self.open_private(migration.statement_limit).await?;
+        let ids = self.ids.clone();
+        Runner::new(session, ids, &migration, &mut |_| {})
+            .remove()
+            .await
+    }
+
     /// The names of all tables, sorted.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn tables(&self) -> Result<Vec<String>, StoreError> {
         let mut tx = self.open().await?;
-        let catalog = catalog::Catalog::read(&mut tx.session).await?;
+        let catalog = Catalog::read(&mut tx.session).await?;
         Ok(catalog.tables().map(str::to_owned).collect())
     }
 }

@@ -29,6 +29,7 @@ use crate::clock::{Clock, Ids};
 use connection::{Connection, Lease, Manager, Session};
 
 pub use crate::oslo::database_url::Engine;
+pub use clients::DuplicateClient;
 pub use error::{StoreError, Transient};
 pub use jobs::Viewer;
 pub use migrate::{MigrateError, Migration, Planned, Progress, Report, SchemaState, Watcher};

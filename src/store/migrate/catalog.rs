@@ -8,7 +8,7 @@ use super::super::{Engine, StoreError};
 
 /// The tables of the database (of its current schema in PostgreSQL).
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(in crate::store) struct Catalog {
     tables: BTreeMap<String, Table>,
 }
 
@@ -22,7 +22,7 @@ struct Table {
 
 impl Catalog {
     /// Asks the database.
-    pub(super) async fn read(session: &mut Session) -> Result<Catalog, StoreError> {
+    pub(in crate::store) async fn read(session: &mut Session) -> Result<Catalog, StoreError> {
         let queries = queries(session.engine());
         let mut catalog = Catalog::default();
         let tables: Vec<(String, Option<String>)> = session.fetch_all(sql(queries.tables)).await?;
@@ -49,34 +49,34 @@ impl Catalog {
     }
 
     /// The names of all tables.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::store) fn tables(&self) -> impl Iterator<Item = &str> {
         self.tables.keys().map(String::as_str)
     }
 
-    pub(super) fn has_table(&self, table: &str) -> bool {
+    pub(in crate::store) fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)
     }
 
-    pub(super) fn has_column(&self, table: &str, column: &str) -> bool {
+    pub(in crate::store) fn has_column(&self, table: &str, column: &str) -> bool {
         self.tables
             .get(table)
             .is_some_and(|table| table.columns.contains(column))
     }
 
-    pub(super) fn has_index(&self, table: &str, index: &str) -> bool {
+    pub(in crate::store) fn has_index(&self, table: &str, index: &str) -> bool {
         self.tables
             .get(table)
             .is_some_and(|table| table.indexes.contains(index))
     }
 
-    pub(super) fn has_constraint(&self, table: &str, constraint: &str) -> bool {
+    pub(in crate::store) fn has_constraint(&self, table: &str, constraint: &str) -> bool {
         self.tables
             .get(table)
             .is_some_and(|table| table.constraints.contains(constraint))
     }
 
     /// The default collation of a table; only MySQL has one.
-    pub(super) fn collation(&self, table: &str) -> Option<&str> {
+    pub(in crate::store) fn collation(&self, table: &str) -> Option<&str> {
         self.tables.get(table)?.collation.as_deref()
     }
 }

@@ -92,6 +92,21 @@ impl<'a> Runner<'a> {
         Ok(self.report)
     }
 
+    /// Drops all tables; their names.
+    pub(super) async fn remove(mut self) -> Result<Vec<&'static str>, MigrateError> {
+        self.lock().await?;
+        self.begin().await?;
+        self.position().await?;
+        let tables = state::removable(&Catalog::read(&mut self.session).await?);
+        for table in &tables {
+            self.session
+                .run_text(&format!("DROP TABLE {table}"))
+                .await?;
+        }
+        self.commit().await?;
+        Ok(tables)
+    }
+
     /// Our own table of revisions goes, and the leftovers when there are none.
     async fn forget_bookkeeping(&mut self) -> Result<(), MigrateError> {
         let catalog = Catalog::read(&mut self.session).await?;
@@ -215,14 +230,12 @@ impl<'a> Runner<'a> {
     async fn stamp(&mut self, line: Line, revision: &Revision) -> Result<(), MigrateError> {
         let table = line.table();
         let update = sql(format!("UPDATE {table} SET version_num = ?")).bind(revision.id);
-        let updated = match self.has_stamp(table).await? {
-            true => self.session.execute(update).await?,
-            false => 0,
+        let insert = sql(format!("INSERT INTO {table} (version_num) VALUES (?)"));
+        let statement = match self.has_stamp(table).await? {
+            true => update,
+            false => insert.bind(revision.id),
         };
-        if updated == 0 {
-            let insert = sql(format!("INSERT INTO {table} (version_num) VALUES (?)"));
-            self.session.execute(insert.bind(revision.id)).await?;
-        }
+        self.session.execute(statement).await?;
         self.done();
         Ok(())
     }

@@ -188,6 +188,32 @@ pub(super) async fn find(
     Ok(Ok(Position { alembic, own }))
 }
 
+/// The stamps of both lines, as they are.
+pub(super) async fn stamps(
+    session: &mut Session,
+) -> Result<(Option<String>, Option<String>), StoreError> {
+    let catalog = Catalog::read(session).await?;
+    let alembic = stamped(session, &catalog, Line::Alembic).await?;
+    let own = stamped(session, &catalog, Line::Own).await?;
+    let shown = |ids: Vec<String>| (!ids.is_empty()).then(|| ids.join(", "));
+    Ok((shown(alembic), shown(own)))
+}
+
+/// The revision ids in a line's table; one, unless somebody meddled.
+async fn stamped(
+    session: &mut Session,
+    catalog: &Catalog,
+    line: Line,
+) -> Result<Vec<String>, StoreError> {
+    let table = line.table();
+    if !catalog.has_table(table) {
+        return Ok(Vec::new());
+    }
+    let query = sql(format!("SELECT version_num FROM {table}"));
+    let found: Vec<(String,)> = session.fetch_all(query).await?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
+}
+
 /// How many revisions of a line are done, by the stamp in its table.
 async fn stamp(
     session: &mut Session,
@@ -195,20 +221,14 @@ async fn stamp(
     line: Line,
     revisions: &[Revision],
 ) -> Result<Result<usize, SchemaState>, StoreError> {
-    let table = line.table();
-    if !catalog.has_table(table) {
-        return Ok(Ok(0));
-    }
-    let query = sql(format!("SELECT version_num FROM {table}"));
-    let found: Vec<(String,)> = session.fetch_all(query).await?;
-    let found: Vec<String> = found.into_iter().map(|(id,)| id).collect();
+    let found = stamped(session, catalog, line).await?;
     let done = match found.as_slice() {
         [] => Some(0),
         [id] => position(revisions, id).map(|position| position + 1),
         _ => None,
     };
     Ok(done.ok_or(SchemaState::Unknown {
-        table,
+        table: line.table(),
         revisions: found,
     }))
 }
@@ -231,6 +251,22 @@ fn has_spec_layout(catalog: &Catalog) -> bool {
 fn our_tables(catalog: &Catalog) -> impl Iterator<Item = &str> {
     let ours = |table: &&str| HEAD.iter().any(|(name, _)| name == table);
     catalog.tables().filter(ours)
+}
+
+/// All tables that are ours or the reference's, in an order in which they can be dropped.
+pub(super) fn removable(catalog: &Catalog) -> Vec<&'static str> {
+    let referring = ["job_actions"];
+    let others = HEAD.iter().map(|(table, _)| *table);
+    let others = others.filter(|table| !referring.contains(table));
+    let bookkeeping = [
+        "client_registrations",
+        "freezer_api_leftovers",
+        "freezer_api_version",
+        "alembic_version",
+        "migrate_version",
+    ];
+    let all = referring.into_iter().chain(others).chain(bookkeeping);
+    all.filter(|table| catalog.has_table(table)).collect()
 }
 
 /// The tables and columns of the newest revision that are not there.
