@@ -1,11 +1,13 @@
-//! What the command lines do.
+//! The command lines of the programs.
 
 pub mod manage;
 pub mod policy;
 mod progress;
+pub mod serve;
 pub mod status;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 
@@ -31,15 +33,23 @@ impl ConfigArguments {
     /// # Errors
     /// A file that cannot be read, or values that are wrong.
     pub fn load(&self) -> anyhow::Result<Config> {
-        let sources = Sources {
-            config_files: self.config_file.clone(),
-            config_dirs: self.config_dir.clone(),
-        };
-        let (config, warnings) = Config::load(&sources)?;
+        let (config, warnings) = Config::load(&self.sources())?;
         for warning in warnings {
             eprintln!("warning: {warning}");
         }
         Ok(config)
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
+            config_files: self.config_file.clone(),
+            config_dirs: self.config_dir.clone(),
+        }
+    }
+
+    /// Whether the command line names any configuration.
+    fn is_given(&self) -> bool {
+        !self.config_file.is_empty() || !self.config_dir.is_empty()
     }
 }
 
@@ -57,4 +67,16 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
         .build()
         .context("cannot start the runtime")?
         .block_on(work)
+}
+
+/// Ends a program: an error goes to standard error with its causes, each on a line of its own.
+pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("error: {}", causes.join("\n  because: "));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -15,3 +15,4 @@ mod support;
 mod authz_matrix;
 mod harness;
 mod policy_oracle;
+mod races;
