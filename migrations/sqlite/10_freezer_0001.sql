@@ -1,5 +1,156 @@
 -- Ours, 0001: indexes, and the lock of registrations
 
+-- Databases from before Alembic have hosts of 255 characters and shorter user ids; the Python tool leaves them so.
+INSERT OR IGNORE INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
+SELECT 'clients', id, 'hostname', -1, hostname, 'the column has 128 characters; the rest is cut off'
+FROM clients WHERE LENGTH(hostname) > 128;
+
+UPDATE clients SET hostname = SUBSTR(hostname, 1, 128) WHERE LENGTH(hostname) > 128;
+
+--@ unless type clients.user_id VARCHAR(64) NOT NULL
+CREATE TABLE new_clients (
+    id VARCHAR(255) NOT NULL,
+    project_id VARCHAR(36),
+    user_id VARCHAR(64) NOT NULL,
+    client_id VARCHAR(255) NOT NULL,
+    hostname VARCHAR(128),
+    description VARCHAR(255),
+    uuid VARCHAR(36) NOT NULL,
+    deleted_at DATETIME,
+    deleted BOOLEAN,
+    created_at DATETIME,
+    updated_at DATETIME,
+    supported_actions VARCHAR(255),
+    supported_modes VARCHAR(255),
+    supported_storages VARCHAR(255),
+    supported_engines VARCHAR(255),
+    is_central BOOLEAN DEFAULT 0 NOT NULL,
+    PRIMARY KEY (id)
+);
+
+--@ when table new_clients
+INSERT INTO new_clients (
+    id, project_id, user_id, client_id, hostname, description, uuid, deleted_at, deleted,
+    created_at, updated_at, supported_actions, supported_modes, supported_storages,
+    supported_engines, is_central
+)
+SELECT
+    id, project_id, user_id, client_id, hostname, description, uuid, deleted_at, deleted,
+    created_at, updated_at, supported_actions, supported_modes, supported_storages,
+    supported_engines, is_central
+FROM clients;
+
+--@ when table new_clients
+DROP TABLE clients;
+
+--@ when table new_clients
+ALTER TABLE new_clients RENAME TO clients;
+
+--@ unless type actions.user_id VARCHAR(64) NOT NULL
+CREATE TABLE new_actions (
+    id VARCHAR(36) NOT NULL,
+    action VARCHAR(255) NOT NULL,
+    project_id VARCHAR(36),
+    user_id VARCHAR(64) NOT NULL,
+    actionmode VARCHAR(255),
+    path_to_backup VARCHAR(255),
+    backup_name VARCHAR(255),
+    container VARCHAR(255),
+    timeout INTEGER,
+    priority INTEGER,
+    max_retries_interval INTEGER,
+    max_retries INTEGER,
+    mandatory BOOLEAN,
+    log_file VARCHAR(255),
+    backup_metadata TEXT,
+    deleted_at DATETIME,
+    deleted BOOLEAN,
+    created_at DATETIME,
+    updated_at DATETIME,
+    PRIMARY KEY (id)
+);
+
+--@ when table new_actions
+INSERT INTO new_actions (
+    id, action, project_id, user_id, actionmode, path_to_backup, backup_name, container, timeout,
+    priority, max_retries_interval, max_retries, mandatory, log_file, backup_metadata, deleted_at,
+    deleted, created_at, updated_at
+)
+SELECT
+    id, action, project_id, user_id, actionmode, path_to_backup, backup_name, container, timeout,
+    priority, max_retries_interval, max_retries, mandatory, log_file, backup_metadata, deleted_at,
+    deleted, created_at, updated_at
+FROM actions;
+
+--@ when table new_actions
+DROP TABLE actions;
+
+--@ when table new_actions
+ALTER TABLE new_actions RENAME TO actions;
+
+--@ unless type action_reports.user_id VARCHAR(64) NOT NULL
+CREATE TABLE new_action_reports (
+    id VARCHAR(36) NOT NULL,
+    project_id VARCHAR(36),
+    user_id VARCHAR(64) NOT NULL,
+    result VARCHAR(255),
+    time_elapsed VARCHAR(255),
+    report_date TIMESTAMP,
+    log BLOB,
+    deleted_at DATETIME,
+    deleted BOOLEAN,
+    created_at DATETIME,
+    updated_at DATETIME,
+    PRIMARY KEY (id)
+);
+
+--@ when table new_action_reports
+INSERT INTO new_action_reports (
+    id, project_id, user_id, result, time_elapsed, report_date, log, deleted_at, deleted,
+    created_at, updated_at
+)
+SELECT
+    id, project_id, user_id, result, time_elapsed, report_date, log, deleted_at, deleted,
+    created_at, updated_at
+FROM action_reports;
+
+--@ when table new_action_reports
+DROP TABLE action_reports;
+
+--@ when table new_action_reports
+ALTER TABLE new_action_reports RENAME TO action_reports;
+
+--@ when type backups.job_id VARCHAR(36) NOT NULL
+CREATE TABLE new_backups (
+    id VARCHAR(36) NOT NULL,
+    job_id VARCHAR(36),
+    project_id VARCHAR(36),
+    user_id VARCHAR(64) NOT NULL,
+    backup_metadata TEXT,
+    deleted_at DATETIME,
+    deleted BOOLEAN,
+    created_at DATETIME,
+    updated_at DATETIME,
+    status VARCHAR(64) DEFAULT 'available' NOT NULL,
+    PRIMARY KEY (id)
+);
+
+--@ when table new_backups
+INSERT INTO new_backups (
+    id, job_id, project_id, user_id, backup_metadata, deleted_at, deleted, created_at, updated_at,
+    status
+)
+SELECT
+    id, job_id, project_id, user_id, backup_metadata, deleted_at, deleted, created_at, updated_at,
+    status
+FROM backups;
+
+--@ when table new_backups
+DROP TABLE backups;
+
+--@ when table new_backups
+ALTER TABLE new_backups RENAME TO backups;
+
 --@ unless index jobs.ix_jobs_client
 CREATE INDEX ix_jobs_client ON jobs (client_id, project_id, created_at, id);
 

@@ -14,4 +14,7 @@ mod support;
 
 mod authz_matrix;
 mod harness;
+mod keystone;
+mod layers;
 mod policy_oracle;
+mod races;

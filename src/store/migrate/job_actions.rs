@@ -123,12 +123,13 @@ impl Runner<'_> {
             Ok(Value::Null) => Vec::new(),
             _ if job.job_actions.is_empty() => Vec::new(),
             Ok(_) => {
-                self.keep(job, -1, &job.job_actions, "no list of actions")
+                self.keep_entry(job, -1, &job.job_actions, "no list of actions")
                     .await?;
                 Vec::new()
             }
             Err(_) => {
-                self.keep(job, -1, &job.job_actions, "no JSON").await?;
+                self.keep_entry(job, -1, &job.job_actions, "no JSON")
+                    .await?;
                 Vec::new()
             }
         };
@@ -179,7 +180,7 @@ impl Runner<'_> {
             Fate::Keep(reason) => (None, Some(reason)),
         };
         if let Some(reason) = reason {
-            self.keep(job, entry.position, &entry.value.to_string(), reason)
+            self.keep_entry(job, entry.position, &entry.value.to_string(), reason)
                 .await?;
         }
         let Some(action_id) = action_id else {
@@ -194,6 +195,17 @@ impl Runner<'_> {
         .bind(entry.position);
         self.session.execute(statement).await?;
         Ok(())
+    }
+
+    async fn keep_entry(
+        &mut self,
+        job: &Job,
+        position: i64,
+        value: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.keep("jobs", &job.id, "job_actions", position, value, reason)
+            .await
     }
 
     /// Registers the action that an entry describes. What of it has no column stays in the JSON.
@@ -254,31 +266,6 @@ impl Runner<'_> {
             deleted: Some(false),
             backup_metadata: Some(metadata),
         })
-    }
-
-    /// Keeps a value of a job's list that has no place in the new tables, and reports it.
-    async fn keep(
-        &mut self,
-        job: &Job,
-        position: i64,
-        value: &str,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let statement = sql(
-            "INSERT INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason) \
-             VALUES ('jobs', ?, 'job_actions', ?, ?, ?)",
-        )
-        .bind(&job.id)
-        .bind(position)
-        .bind(value)
-        .bind(reason);
-        self.session.execute(statement).await?;
-        let entry = match position {
-            -1 => String::new(),
-            _ => format!(", entry {position}"),
-        };
-        self.odd(&format!("job {}{entry}: {reason}", job.id));
-        Ok(())
     }
 }
 

@@ -220,6 +220,7 @@ impl<'a> Runner<'a> {
                     })?;
                     self.done();
                 }
+                Action::KeepBackupClients => self.keep_backup_clients().await?,
                 Action::NormalizeJobActions => self.normalize_job_actions().await?,
             }
         }
@@ -255,6 +256,33 @@ impl<'a> Runner<'a> {
         self.tell(Progress::Oddity(oddity));
     }
 
+    /// Keeps a value that has no place in the newer tables, word for word, and reports it. Position -1 stands for the
+    /// whole value, others for an entry of its list.
+    pub(super) async fn keep(
+        &mut self,
+        table: &str,
+        row_id: &str,
+        column: &str,
+        position: i64,
+        value: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let statement = sql(
+            "INSERT INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind_all([table, row_id, column])
+        .bind(position)
+        .bind_all([value, reason]);
+        self.session.execute(statement).await?;
+        let entry = match position {
+            0.. => format!("[{position}]"),
+            _ => String::new(),
+        };
+        self.odd(&format!("{table} {row_id}, {column}{entry}: {reason}"));
+        Ok(())
+    }
+
     /// Counts a statement, and dies here when a test wants it.
     pub(super) fn done(&mut self) {
         self.statements += 1;
@@ -275,14 +303,22 @@ pub(super) async fn plan(
         .await?
         .map_err(MigrateError::Refused)?;
     let mut planned = Vec::new();
+    let mut made = Vec::new();
     for (line, revision) in position.remaining(target)? {
         let mut statements = Vec::new();
         let bookkeeping = planned.is_empty().then_some(&BOOKKEEPING);
         for script in bookkeeping.into_iter().chain(revision.scripts) {
             for step in parse(script, script.text(engine))? {
-                if step.guard.is_none_or(|guard| guard.will_hold(&catalog)) {
+                if step
+                    .guard
+                    .is_none_or(|guard| guard.will_hold(&catalog, &made))
+                {
+                    made.extend(step.action.made_table());
                     statements.push(match step.action {
                         Action::Sql(statement) => with_charset(statement, &catalog),
+                        Action::KeepBackupClients => {
+                            "-- moves backups.client_id into backups.backup_metadata".to_owned()
+                        }
                         Action::NormalizeJobActions => {
                             "-- moves the JSON of jobs.job_actions into rows of actions and job_actions".to_owned()
                         }

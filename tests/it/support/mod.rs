@@ -2,9 +2,12 @@
 //! programs as processes. Nothing here imitates a server; what `./test` did not provide is skipped, or is a failure
 //! where `FREEZER_TEST_REQUIRE` (or `CI=true`) says that it has to be there.
 
+pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod process;
 
+#[allow(unused_imports, reason = "not every test names them")]
+pub(crate) use api::{Answer, PROJECT, START, Service};
 pub(crate) use database::{Database, Engine, engines};
 
 use std::env;
