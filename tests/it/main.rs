@@ -14,5 +14,6 @@ mod support;
 
 mod authz_matrix;
 mod harness;
+mod migrations;
 mod policy_oracle;
 mod races;
