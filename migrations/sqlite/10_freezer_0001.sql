@@ -1,4 +1,4 @@
--- Ours, 0001: indexes, and the lock of registrations
+-- Ours, 0001: indexes, documents as text, and the lock of registrations
 
 -- Databases from before Alembic have hosts of 255 characters and shorter user ids; the Python tool leaves them so.
 INSERT OR IGNORE INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
@@ -180,6 +180,62 @@ CREATE INDEX ix_user_credentials_job ON user_credentials (job_id);
 
 --@ unless index user_credentials.ix_user_credentials_trust
 CREATE INDEX ix_user_credentials_trust ON user_credentials (trust_id);
+
+-- The Python service writes documents as BLOBs here, which neither JSON functions nor comparisons take for text.
+UPDATE jobs SET schedule = CAST(schedule AS TEXT)
+WHERE typeof(schedule) = 'blob';
+
+CREATE TRIGGER IF NOT EXISTS text_of_new_jobs AFTER INSERT ON jobs
+WHEN typeof(NEW.schedule) = 'blob'
+BEGIN UPDATE jobs SET schedule = CAST(schedule AS TEXT) WHERE id = NEW.id; END;
+
+CREATE TRIGGER IF NOT EXISTS text_of_changed_jobs AFTER UPDATE OF schedule ON jobs
+WHEN typeof(NEW.schedule) = 'blob'
+BEGIN UPDATE jobs SET schedule = CAST(schedule AS TEXT) WHERE id = NEW.id; END;
+
+UPDATE actions SET backup_metadata = CAST(backup_metadata AS TEXT)
+WHERE typeof(backup_metadata) = 'blob';
+
+CREATE TRIGGER IF NOT EXISTS text_of_new_actions AFTER INSERT ON actions
+WHEN typeof(NEW.backup_metadata) = 'blob'
+BEGIN UPDATE actions SET backup_metadata = CAST(backup_metadata AS TEXT) WHERE id = NEW.id; END;
+
+CREATE TRIGGER IF NOT EXISTS text_of_changed_actions AFTER UPDATE OF backup_metadata ON actions
+WHEN typeof(NEW.backup_metadata) = 'blob'
+BEGIN UPDATE actions SET backup_metadata = CAST(backup_metadata AS TEXT) WHERE id = NEW.id; END;
+
+UPDATE sessions SET schedule = CAST(schedule AS TEXT), job = CAST(job AS TEXT)
+WHERE typeof(schedule) = 'blob' OR typeof(job) = 'blob';
+
+CREATE TRIGGER IF NOT EXISTS text_of_new_sessions AFTER INSERT ON sessions
+WHEN typeof(NEW.schedule) = 'blob' OR typeof(NEW.job) = 'blob'
+BEGIN UPDATE sessions SET schedule = CAST(schedule AS TEXT), job = CAST(job AS TEXT) WHERE id = NEW.id; END;
+
+CREATE TRIGGER IF NOT EXISTS text_of_changed_sessions AFTER UPDATE OF schedule, job ON sessions
+WHEN typeof(NEW.schedule) = 'blob' OR typeof(NEW.job) = 'blob'
+BEGIN UPDATE sessions SET schedule = CAST(schedule AS TEXT), job = CAST(job AS TEXT) WHERE id = NEW.id; END;
+
+UPDATE backups SET backup_metadata = CAST(backup_metadata AS TEXT)
+WHERE typeof(backup_metadata) = 'blob';
+
+CREATE TRIGGER IF NOT EXISTS text_of_new_backups AFTER INSERT ON backups
+WHEN typeof(NEW.backup_metadata) = 'blob'
+BEGIN UPDATE backups SET backup_metadata = CAST(backup_metadata AS TEXT) WHERE id = NEW.id; END;
+
+CREATE TRIGGER IF NOT EXISTS text_of_changed_backups AFTER UPDATE OF backup_metadata ON backups
+WHEN typeof(NEW.backup_metadata) = 'blob'
+BEGIN UPDATE backups SET backup_metadata = CAST(backup_metadata AS TEXT) WHERE id = NEW.id; END;
+
+UPDATE clients SET supported_actions = CAST(supported_actions AS TEXT), supported_modes = CAST(supported_modes AS TEXT), supported_storages = CAST(supported_storages AS TEXT), supported_engines = CAST(supported_engines AS TEXT)
+WHERE typeof(supported_actions) = 'blob' OR typeof(supported_modes) = 'blob' OR typeof(supported_storages) = 'blob' OR typeof(supported_engines) = 'blob';
+
+CREATE TRIGGER IF NOT EXISTS text_of_new_clients AFTER INSERT ON clients
+WHEN typeof(NEW.supported_actions) = 'blob' OR typeof(NEW.supported_modes) = 'blob' OR typeof(NEW.supported_storages) = 'blob' OR typeof(NEW.supported_engines) = 'blob'
+BEGIN UPDATE clients SET supported_actions = CAST(supported_actions AS TEXT), supported_modes = CAST(supported_modes AS TEXT), supported_storages = CAST(supported_storages AS TEXT), supported_engines = CAST(supported_engines AS TEXT) WHERE id = NEW.id; END;
+
+CREATE TRIGGER IF NOT EXISTS text_of_changed_clients AFTER UPDATE OF supported_actions, supported_modes, supported_storages, supported_engines ON clients
+WHEN typeof(NEW.supported_actions) = 'blob' OR typeof(NEW.supported_modes) = 'blob' OR typeof(NEW.supported_storages) = 'blob' OR typeof(NEW.supported_engines) = 'blob'
+BEGIN UPDATE clients SET supported_actions = CAST(supported_actions AS TEXT), supported_modes = CAST(supported_modes AS TEXT), supported_storages = CAST(supported_storages AS TEXT), supported_engines = CAST(supported_engines AS TEXT) WHERE id = NEW.id; END;
 
 -- One row for each name under which clients were registered; its lock keeps two registrations apart.
 --@ unless table client_registrations

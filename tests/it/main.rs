@@ -16,5 +16,6 @@ mod authz_matrix;
 mod harness;
 mod keystone;
 mod layers;
+mod migrations;
 mod policy_oracle;
 mod races;
