@@ -12,6 +12,7 @@
 #[allow(dead_code, reason = "not every part has a user yet")]
 mod support;
 
+mod api_cors;
 mod authz_matrix;
 mod harness;
 mod keystone;
