@@ -78,6 +78,12 @@ impl Ids {
         self.next().hyphenated().to_string()
     }
 
+    /// A random share, 0 or more and less than 1.
+    pub fn share(&self) -> f64 {
+        // 2⁻³² steps are fine enough for waiting times.
+        f64::from(self.next().as_fields().0) / (f64::from(u32::MAX) + 1.0)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that may ask"

@@ -1,2 +1,7 @@
-//! A program of freezer-api.
-fn main() {}
+//! `freezer-manage`; see [`freezer_api::cli::manage`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    freezer_api::cli::manage::main()
+}

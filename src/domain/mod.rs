@@ -9,6 +9,7 @@ pub mod backup;
 pub mod client;
 pub mod document;
 pub mod job;
+pub mod rules;
 pub mod schema;
 pub mod search;
 pub mod session;

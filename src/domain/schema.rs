@@ -59,6 +59,7 @@ pub struct Schemas {
     pub session_patch: Schema,
     pub backup: Schema,
     pub backup_patch: Schema,
+    identifier: Schema,
 }
 
 /// The check of one kind of body.
@@ -73,16 +74,26 @@ impl Schemas {
     pub fn new() -> Result<Schemas, ValidationError<'static>> {
         Ok(Schemas {
             client: Schema::new(&client())?,
-            action: Schema::new(&action(&["freezer_action"]))?,
-            action_patch: Schema::new(&action(&[]))?,
-            job: Schema::new(&job(true))?,
-            job_patch: Schema::new(&job(false))?,
+            action: Schema::new(&action())?,
+            action_patch: Schema::new(&action_patch())?,
+            job: Schema::new(&job())?,
+            job_patch: Schema::new(&job_patch())?,
             session: Schema::new(&session_create())?,
             session_replace: Schema::new(&session_replace())?,
             session_patch: Schema::new(&session_patch())?,
             backup: Schema::new(&backup())?,
             backup_patch: Schema::new(&backup_patch())?,
+            identifier: Schema::new(&json!({"additionalProperties": identifier()}))?,
         })
+    }
+
+    /// Checks the identifier in a path that names a document to be made.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the parameter.
+    pub fn check_identifier(&self, name: &str, id: &str) -> Result<(), Refusal> {
+        let named = Object::from_iter([(name.to_owned(), id.into())]);
+        self.identifier.check(named).map(|_| ())
     }
 }
 
@@ -133,6 +144,17 @@ fn describe(error: &ValidationError<'_>) -> String {
     match description.char_indices().nth(MAX_DESCRIPTION) {
         Some((end, _)) => format!("{}…", description.get(..end).unwrap_or_default()),
         None => description,
+    }
+}
+
+/// A schema's or a property list's members with others added or put in their place.
+fn with(base: Value, more: Value) -> Value {
+    match (base, more) {
+        (Value::Object(mut base), Value::Object(more)) => {
+            base.extend(more);
+            Value::Object(base)
+        }
+        (base, _) => base,
     }
 }
 
@@ -229,21 +251,29 @@ fn freezer_action_columns() -> Value {
     })
 }
 
-fn action(required: &[&str]) -> Value {
-    let mut freezer_action = freezer_action_columns();
-    if !required.is_empty() {
-        freezer_action["required"] = json!(["action"]);
-    }
-    let mut properties = freezer_action_words();
-    properties["freezer_action"] = freezer_action;
-    properties["action_id"] = optional_identifier();
-    properties["max_retries"] = nullable_int32();
-    properties["max_retries_interval"] = nullable_int32();
-    let mut schema = json!({"type": "object", "properties": properties});
-    if !required.is_empty() {
-        schema["required"] = json!(required);
-    }
-    schema
+fn action() -> Value {
+    let freezer_action = with(freezer_action_columns(), json!({"required": ["action"]}));
+    json!({
+        "type": "object",
+        "properties": action_properties(freezer_action),
+        "required": ["freezer_action"],
+    })
+}
+
+fn action_patch() -> Value {
+    json!({"type": "object", "properties": action_properties(freezer_action_columns())})
+}
+
+fn action_properties(freezer_action: Value) -> Value {
+    with(
+        freezer_action_words(),
+        json!({
+            "freezer_action": freezer_action,
+            "action_id": optional_identifier(),
+            "max_retries": nullable_int32(),
+            "max_retries_interval": nullable_int32(),
+        }),
+    )
 }
 
 fn schedule() -> Value {
@@ -277,7 +307,32 @@ fn schedule() -> Value {
     })
 }
 
-fn job(complete: bool) -> Value {
+fn job() -> Value {
+    let only_here = json!({
+        "session_name": {"type": ["string", "null"]},
+        "_version": {"type": "integer"},
+        "user_credentials": {
+            "type": "object",
+            "properties": {
+                "trust_id": text(TEXT_WIDTH),
+                "trustor_user_id": {"type": "string", "maxLength": 64, "pattern": format!("^{WORD}+$")},
+            },
+            "required": ["trust_id", "trustor_user_id"],
+        },
+    });
+    json!({
+        "type": "object",
+        "properties": with(job_properties(), only_here),
+        "additionalProperties": false,
+        "required": ["job_actions", "client_id"],
+    })
+}
+
+fn job_patch() -> Value {
+    json!({"type": "object", "properties": job_properties(), "additionalProperties": false})
+}
+
+fn job_properties() -> Value {
     let job_action = json!({
         "type": "object",
         "properties": {
@@ -292,38 +347,22 @@ fn job(complete: bool) -> Value {
             "mandatory": {"type": "boolean"},
         },
     });
-    let mut properties = json!({
+    json!({
         "job_actions": {"type": "array", "items": job_action},
         "job_schedule": schedule(),
         "job_id": identifier(),
         "client_id": client_id(),
         "session_id": optional_identifier(),
         "session_tag": int32(),
-        // Checked and overwritten by domain::document.
+        // Overwritten, or checked by domain::document.
         "user_id": {},
         "project_id": {},
         "description": nullable_text(TEXT_WIDTH),
         "action_defaults": {"type": ["object", "null"]},
-    });
-    let mut schema = json!({"type": "object", "additionalProperties": false});
-    if complete {
-        properties["session_name"] = json!({"type": ["string", "null"]});
-        properties["_version"] = json!({"type": "integer"});
-        properties["user_credentials"] = json!({
-            "type": "object",
-            "properties": {
-                "trust_id": text(TEXT_WIDTH),
-                "trustor_user_id": {"type": "string", "maxLength": 64, "pattern": format!("^{WORD}+$")},
-            },
-            "required": ["trust_id", "trustor_user_id"],
-        });
-        schema["required"] = json!(["job_actions", "client_id"]);
-    }
-    schema["properties"] = properties;
-    schema
+    })
 }
 
-/// The members of a session that have columns, for replace and patch; null keeps or clears them.
+/// The members of a session that have columns; null keeps or clears those that may be null.
 fn session_columns() -> Value {
     json!({
         "schedule": schedule(),
@@ -336,33 +375,41 @@ fn session_columns() -> Value {
         "time_end": nullable_int32(),
         "time_started": int32(),
         "time_ended": int32(),
-        "jobs": {"type": "object", "additionalProperties": {"type": "object"}},
     })
 }
 
+/// The members: job id → entry.
+fn session_jobs(types: Value) -> Value {
+    json!({"type": types, "additionalProperties": {"type": "object"}})
+}
+
 fn session_create() -> Value {
-    let mut properties = session_columns();
-    // Given by us, whatever was sent.
-    for given in ["status", "jobs"] {
-        properties[given] = json!({});
-    }
+    // The state and the members are ours to give, whatever was sent.
+    let properties = with(session_columns(), json!({"status": {}}));
     json!({"type": "object", "properties": properties, "required": ["schedule"]})
 }
 
 fn session_replace() -> Value {
-    let mut properties = session_columns();
-    properties["jobs"]["type"] = json!(["object", "null"]);
+    let properties = with(
+        session_columns(),
+        json!({"jobs": session_jobs(json!(["object", "null"]))}),
+    );
     json!({"type": "object", "properties": properties, "required": ["schedule", "session_tag"]})
 }
 
 fn session_patch() -> Value {
-    let mut properties = session_columns();
-    properties["time_start"] = int32();
-    properties["time_end"] = int32();
-    // Dropped, or checked by domain::document.
-    for ignored in ["user_id", "session_id", "project_id"] {
-        properties[ignored] = json!({});
-    }
+    let properties = with(
+        session_columns(),
+        json!({
+            "time_start": int32(),
+            "time_end": int32(),
+            "jobs": session_jobs(json!("object")),
+            // Dropped, or checked by domain::document.
+            "user_id": {},
+            "session_id": {},
+            "project_id": {},
+        }),
+    );
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 

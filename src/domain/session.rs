@@ -118,6 +118,11 @@ impl Session {
         job.set_schedule(&document::stored_object(self.schedule.as_deref()));
     }
 
+    /// Whether the session ever had jobs and its list was not cleared.
+    pub fn has_members(&self) -> bool {
+        self.job.as_deref().is_some_and(|members| members != "null")
+    }
+
     /// Removes a job's entry; whether there was one.
     pub fn remove(&mut self, job_id: &str) -> bool {
         let mut members = self.members();

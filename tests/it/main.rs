@@ -1,3 +1,19 @@
-//! The integration tests: the library as its users see it, against real servers.
+//! The integration tests: one binary, so that the crate is linked once.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+#[macro_use]
+#[allow(dead_code, reason = "not every part has a user yet")]
+mod support;
+
+mod authz_matrix;
+mod harness;
 mod keystone;
+mod policy_oracle;
+mod races;

@@ -1,0 +1,4 @@
+-- 30a3fd20ec97: central clients
+
+--@ unless column clients.is_central
+ALTER TABLE clients ADD COLUMN is_central BOOLEAN DEFAULT FALSE NOT NULL;

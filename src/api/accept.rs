@@ -1,0 +1,94 @@
+//! Whether the client takes JSON.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::error::{ApiError, ErrorForm};
+
+/// Refuses with 406 what does not take JSON, before the path is looked at. The home document has its own type too.
+pub(super) async fn require_json(request: Request, next: Next) -> Result<Response, ApiError> {
+    let accept = accept_header(request.headers());
+    let is_home = request.uri().path() == "/v2";
+    if accepts(&accept, "application", "json")
+        || (is_home && accepts(&accept, "application", "json-home"))
+    {
+        return Ok(next.run(request).await);
+    }
+    let form = if accepts(&accept, "application", "xml") || accepts(&accept, "text", "xml") {
+        ErrorForm::Xml
+    } else if accept.contains("+json") {
+        ErrorForm::Json
+    } else {
+        ErrorForm::Empty
+    };
+    Err(ApiError::NotAcceptable(form))
+}
+
+/// The header's values as one list, in lower case: media types compare without case (RFC 9110, section 8.3.1).
+pub(super) fn accept_header(headers: &HeaderMap) -> String {
+    let values = headers.get_all(header::ACCEPT).iter();
+    let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    texts.join(",").to_ascii_lowercase()
+}
+
+/// Whether a header allows a media type: the most specific range that covers it has a weight above 0.
+pub(super) fn accepts(header: &str, main: &str, sub: &str) -> bool {
+    if header.trim().is_empty() {
+        return true;
+    }
+    header
+        .split(',')
+        .filter_map(|range| weight(range, main, sub))
+        .max_by_key(|(specificity, _)| *specificity)
+        .is_some_and(|(_, quality)| quality > 0.0)
+}
+
+/// How specific a range is and its weight, if it covers the type.
+fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
+    let mut parts = range.split(';').map(str::trim);
+    let (range_main, range_sub) = parts.next()?.split_once('/')?;
+    let specificity = match (range_main.trim(), range_sub.trim()) {
+        ("*", "*") => 0,
+        (m, "*") if m == main => 1,
+        (m, s) if m == main && s == sub => 2,
+        _ => return None,
+    };
+    let quality = parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim() == "q")
+        .map_or(1.0, |(_, value)| value.trim().parse().unwrap_or(0.0));
+    Some((specificity, quality))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts;
+
+    #[test]
+    fn ranges_and_weights() {
+        for header in [
+            "",
+            "*/*",
+            "application/*",
+            "application/json;q=0.1",
+            "text/html, */*;q=0.1",
+            "application/json;charset=utf-8",
+            "application/json, */*;q=0",
+        ] {
+            assert!(accepts(header, "application", "json"), "{header}");
+        }
+        for header in [
+            "text/html",
+            "application/json-home",
+            "application/json;q=0",
+            "*/*;q=0",
+            "*/*, application/json;q=0",
+            "text/*",
+            "nonsense",
+        ] {
+            assert!(!accepts(header, "application", "json"), "{header}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Who calls, and whether the policy lets them: a handler gets an [`Authorized`] or is not called.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::{Api, Authentication};
+use crate::auth::{AuthError, RequestContext, TokenScope};
+use crate::domain::rules::Rule;
+use crate::domain::schema::ID_WIDTH;
+use crate::domain::{Refusal, Scope};
+use crate::error::ApiError;
+use crate::oslo::policy::Credentials;
+use crate::store::Viewer;
+use crate::telemetry;
+
+/// A caller whom the policy lets do what the route does, in the project of the path. Only [`authorize`] makes one.
+#[derive(Clone)]
+pub(super) struct Authorized {
+    api: Arc<Api>,
+    context: Arc<RequestContext>,
+    credentials: Arc<Credentials>,
+    target: Arc<Map<String, Value>>,
+    project_id: String,
+}
+
+impl Authorized {
+    /// The project of the path.
+    pub(super) fn project_id(&self) -> &str {
+        &self.project_id
+    }
+
+    /// The rows of that project.
+    pub(super) fn scope(&self) -> Scope {
+        Scope::Project(self.project_id.clone())
+    }
+
+    /// The caller.
+    pub(super) fn context(&self) -> &RequestContext {
+        &self.context
+    }
+
+    /// The caller's id, which each row that they write takes.
+    pub(super) fn user_id(&self) -> &str {
+        &self.context.user_id
+    }
+
+    /// Whether the policy lets the caller do something further.
+    pub(super) fn may(&self, rule: Rule) -> bool {
+        let decision = self
+            .api
+            .policy
+            .authorize(rule.name(), &self.target, &self.credentials);
+        decision.is_allowed()
+    }
+
+    /// Refuses unless the policy lets the caller do something further.
+    pub(super) fn require(&self, rule: Rule) -> Result<(), ApiError> {
+        match self.may(rule) {
+            true => Ok(()),
+            false => Err(ApiError::Forbidden),
+        }
+    }
+
+    /// As whom the caller looks at jobs, given whether they see those of all projects.
+    pub(super) fn viewer(&self, sees_all: bool) -> Viewer {
+        match sees_all {
+            true => Viewer::Operator,
+            false => Viewer::Project(self.context.project_id.clone().unwrap_or_default()),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Authorized {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Authorized, ApiError> {
+        parts
+            .extensions
+            .get::<Authorized>()
+            .cloned()
+            .ok_or_else(|| ApiError::Panic("a route without a rule".to_owned()))
+    }
+}
+
+/// Finds out who calls; without a valid token the request ends here.
+pub(super) async fn authenticate(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let context = match &api.authentication {
+        Authentication::Keystone(keystone, _) => {
+            let headers = request.headers();
+            let token = header(headers, "x-auth-token").or(header(headers, "x-storage-token"));
+            let service_token = header(headers, "x-service-token");
+            let (method, path) = (request.method().as_str(), request.uri().path());
+            keystone
+                .authenticate(token, service_token, method, path)
+                .await
+                .map_err(|error| match error {
+                    AuthError::Unauthorized(_) => ApiError::Unauthorized {
+                        reason: error,
+                        challenge: keystone.www_authenticate(),
+                    },
+                    AuthError::Unavailable { retry_after } => {
+                        ApiError::IdentityUnavailable(retry_after)
+                    }
+                })?
+        }
+        Authentication::None => developer(request.uri().path()),
+    };
+    telemetry::identify(
+        &tracing::Span::current(),
+        &telemetry::Identity {
+            user: Some(&context.user_id),
+            project: context.project_id.as_deref(),
+            domain: context.domain_id.as_deref(),
+            system_scope: context.system_scope.as_deref(),
+            user_domain: context.user_domain_id.as_deref(),
+            project_domain: context.project_domain_id.as_deref(),
+        },
+    );
+    request.extensions_mut().insert(Arc::new(context));
+    Ok(next.run(request).await)
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The caller of a server without authentication: an administrator of the project of the path.
+fn developer(path: &str) -> RequestContext {
+    let project_id = path.split('/').nth(2).unwrap_or_default();
+    RequestContext {
+        user_id: "dev".to_owned(),
+        user_name: Some("dev".to_owned()),
+        user_domain_id: Some("default".to_owned()),
+        project_id: Some(project_id.to_owned()),
+        project_name: None,
+        project_domain_id: Some("default".to_owned()),
+        domain_id: None,
+        system_scope: None,
+        roles: ["admin", "manager", "member", "reader"]
+            .map(str::to_owned)
+            .to_vec(),
+        role_ids: Vec::new(),
+        is_admin_project: true,
+        service: None,
+        token: SecretString::from(""),
+    }
+}
+
+/// Lets a request pass when the route's rule does, and checks the project of the path.
+pub(super) async fn authorize(
+    State((api, rule)): State<(Arc<Api>, Rule)>,
+    parameters: RawPathParams,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let project_id = parameters
+        .iter()
+        .find_map(|(name, value)| (name == "project_id").then(|| value.to_owned()))
+        .unwrap_or_default();
+    let context = request
+        .extensions()
+        .get::<Arc<RequestContext>>()
+        .cloned()
+        .ok_or_else(|| ApiError::Panic("a request without a caller".to_owned()))?;
+    if context.scope() == TokenScope::Unscoped {
+        // Rules compare the project of the token with a text, and "None" is one.
+        return Err(ApiError::Forbidden);
+    }
+    let authorized = Authorized {
+        credentials: Arc::new(Credentials::from_values(context.policy_credentials())),
+        target: Arc::new(Map::from_iter([(
+            "project_id".to_owned(),
+            project_id.clone().into(),
+        )])),
+        api,
+        context,
+        project_id,
+    };
+    authorized.require(rule)?;
+    check_project(&authorized.project_id)?;
+    check_identifiers(&parameters)?;
+    request.extensions_mut().insert(authorized);
+    Ok(next.run(request).await)
+}
+
+/// An administrator may name any project, but not any text.
+fn check_project(project_id: &str) -> Result<(), Refusal> {
+    static WORD: LazyLock<Option<regex::Regex>> =
+        LazyLock::new(|| regex::Regex::new(r"^[\w-]+$").ok());
+    let is_word = WORD.as_ref().is_some_and(|word| word.is_match(project_id));
+    match is_word && project_id.chars().count() <= ID_WIDTH {
+        true => Ok(()),
+        false => Err(Refusal::Invalid(format!(
+            "project_id: must be a word of at most {ID_WIDTH} letters, digits, '_' and '-'"
+        ))),
+    }
+}
+
+/// PostgreSQL does not take NUL in a text, so no document has such an identifier.
+fn check_identifiers(parameters: &RawPathParams) -> Result<(), Refusal> {
+    match parameters.iter().find(|(_, value)| value.contains('\0')) {
+        Some((name, _)) => Err(Refusal::Invalid(format!("{name}: must not contain NUL"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,166 @@
+//! What every request goes through, whoever sent it.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
+use tracing::Instrument;
+
+use super::Api;
+use crate::config;
+use crate::error::ApiError;
+use crate::telemetry;
+
+/// The header of request ids, ours and those that callers send along.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
+
+/// The methods of HTTP and WebDAV; others, also in lower case, are refused.
+const METHODS: &[&str] = &[
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LOCK",
+    "MKCOL",
+    "MOVE",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "UNCHECKIN",
+    "UNLOCK",
+    "UPDATE",
+    "VERSION-CONTROL",
+];
+
+/// Names the request, limits its time, and writes its line in the access log (`docs/logging.md`).
+pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let request_id = format!("req-{}", api.ids.hyphenated());
+    let span = telemetry::request_span(&request_id, global_request_id(request.headers()));
+    let started = Instant::now();
+    let remote = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    async {
+        let mut response = tokio::time::timeout(api.config.api.request_timeout, next.run(request))
+            .await
+            .unwrap_or_else(|_| ApiError::Timeout.into_response());
+        if is_named(&api, &path, &response)
+            && let Ok(value) = HeaderValue::try_from(&request_id)
+        {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        tracing::info!(
+            target: "freezer_api::access",
+            remote = remote.map(tracing::field::display),
+            %method,
+            %path,
+            status = response.status().as_u16(),
+            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+            "request"
+        );
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Answers behind authentication carry the request's id.
+fn is_named(api: &Api, path: &str, response: &Response) -> bool {
+    let public = path.trim_matches('/').is_empty() || path == api.config.healthcheck.path;
+    !public && response.status() != axum::http::StatusCode::UNAUTHORIZED
+}
+
+/// The id that a calling service gave the request: `req-` and a UUID; other texts are not taken into the log.
+fn global_request_id(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let uuid = text.strip_prefix("req-")?;
+    (uuid.len() == 36 && uuid::Uuid::try_parse(uuid).is_ok()).then_some(text)
+}
+
+/// Refuses what is no method.
+pub(super) async fn known_method(request: Request, next: Next) -> Result<Response, ApiError> {
+    match METHODS.contains(&request.method().as_str()) {
+        true => Ok(next.run(request).await),
+        false => Err(ApiError::InvalidMethod),
+    }
+}
+
+/// Runs what may write in a task of its own, since the server drops a request whose client goes away, and a change
+/// is not to be cut off between its transaction and what belongs to it.
+pub(super) async fn finish_writes(request: Request, next: Next) -> Response {
+    if matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    ) {
+        return next.run(request).await;
+    }
+    match tokio::spawn(next.run(request).in_current_span()).await {
+        Ok(response) => response,
+        Err(error) => panicked_with(&error.to_string()).into_response(),
+    }
+}
+
+/// The answer of a handler that panicked; the connection and the other requests go on.
+pub(super) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied());
+    panicked_with(text.unwrap_or("of an unknown kind")).into_response()
+}
+
+fn panicked_with(text: &str) -> ApiError {
+    ApiError::Panic(format!("panic: {text}"))
+}
+
+/// Lets web pages of the origins in `[cors]` call the service; without origins nothing changes.
+pub(super) fn cors(router: Router, options: &config::Cors) -> Router {
+    if options.allowed_origin.is_empty() {
+        return router;
+    }
+    let origins = options.allowed_origin.clone();
+    let allowed = move |origin: &HeaderValue, _: &_| {
+        origins
+            .iter()
+            .any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
+    };
+    let names = |names: &[String]| -> Vec<HeaderName> {
+        names
+            .iter()
+            .filter_map(|name| HeaderName::try_from(name).ok())
+            .collect()
+    };
+    let methods: Vec<Method> = options
+        .allow_methods
+        .iter()
+        .filter_map(|name| Method::from_bytes(name.as_bytes()).ok())
+        .collect();
+    let mut layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allowed))
+        .allow_methods(methods)
+        .allow_headers(names(&options.allow_headers))
+        .expose_headers(names(&options.expose_headers))
+        .vary([header::ORIGIN]);
+    if options.allow_credentials {
+        layer = layer.allow_credentials(AllowCredentials::yes());
+    }
+    router.layer(layer.max_age(Duration::from_secs(options.max_age.into())))
+}

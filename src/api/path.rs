@@ -1,0 +1,78 @@
+//! Paths as the reference's web server passes them on: decoded, without empty, `.` and `..` segments.
+
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+use axum::middleware::Next;
+use axum::response::Response;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::error::ApiError;
+
+/// What stands in a segment as it is (RFC 3986, "unreserved").
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Rewrites the request's path before it is routed.
+pub(super) async fn normalize(mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let uri = request.uri();
+    let path = normalized(uri.path())
+        .ok_or_else(|| ApiError::InvalidParameter("The path is not UTF-8".to_owned()))?;
+    if path != uri.path() {
+        let path_and_query = match uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = PathAndQuery::try_from(path_and_query).ok();
+        *request.uri_mut() = Uri::from_parts(parts)
+            .map_err(|error| ApiError::InvalidParameter(format!("The path is invalid: {error}")))?;
+    }
+    Ok(next.run(request).await)
+}
+
+/// The path in its one form; `None` when it is not UTF-8. An escaped slash is a slash.
+fn normalized(path: &str) -> Option<String> {
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in decoded.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            name => segments.push(name),
+        }
+    }
+    let encoded: Vec<String> = segments
+        .into_iter()
+        .map(|segment| utf8_percent_encode(segment, SEGMENT).to_string())
+        .collect();
+    Some(format!("/{}", encoded.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalized;
+
+    #[test]
+    fn paths_have_one_form() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/v2/", "/v2"),
+            ("/v2//p/./jobs///", "/v2/p/jobs"),
+            ("/v2/p/x/../jobs", "/v2/p/jobs"),
+            ("/../v2", "/v2"),
+            ("/v2/p/jobs/a%2Fb", "/v2/p/jobs/a/b"),
+            ("/v2/p/jobs/%E2%82%AC%20%3f", "/v2/p/jobs/%E2%82%AC%20%3F"),
+            ("/%76%32", "/v2"),
+        ] {
+            assert_eq!(normalized(path).as_deref(), Some(expected), "{path}");
+        }
+        assert_eq!(normalized("/v2/%FF%FE"), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! The list of versions and the home document of version 2.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::{Api, answer};
+
+/// When version 2 last changed, as the reference has it.
+const UPDATED: &str = "2018-02-21T13:30:00";
+
+/// `GET /`: 300 with the versions. Links are made for the address that the client used.
+pub(super) async fn versions(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let behind_proxy = api.config.oslo_middleware.enable_proxy_headers_parsing;
+    let host = match request.uri().host() {
+        Some(_) => request.uri().authority().map(ToString::to_string),
+        None => text(request.headers(), header::HOST.as_str()),
+    };
+    let seen = Seen::of(request.headers(), host.unwrap_or_default(), behind_proxy);
+    let document = json!({"versions": [{
+        "id": "v2",
+        "status": "CURRENT",
+        "updated": UPDATED,
+        "links": [{"rel": "self", "href": format!("{}://{}{}/v2/", seen.scheme, seen.host, seen.prefix)}],
+    }]});
+    answer(StatusCode::MULTIPLE_CHOICES, &document)
+}
+
+/// The address by which the client sees the service.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    scheme: String,
+    host: String,
+    prefix: String,
+}
+
+impl Seen {
+    /// Believes `Forwarded` (RFC 7239) or `X-Forwarded-*` where there is a proxy, as oslo.middleware does.
+    fn of(headers: &HeaderMap, host: String, behind_proxy: bool) -> Seen {
+        let mut seen = Seen {
+            scheme: "http".to_owned(),
+            host,
+            prefix: String::new(),
+        };
+        if !behind_proxy {
+            return seen;
+        }
+        let forwarded = text(headers, "forwarded");
+        let first = forwarded.as_deref().and_then(|text| text.split(',').next());
+        let parameter = |name: &str| {
+            first?
+                .split(';')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().trim_matches('"').to_owned())
+        };
+        if let Some(scheme) = parameter("proto").or_else(|| text(headers, "x-forwarded-proto")) {
+            seen.scheme = scheme;
+        }
+        if let Some(host) = parameter("host").or_else(|| text(headers, "x-forwarded-host")) {
+            seen.host = host;
+        }
+        if let Some(prefix) = text(headers, "x-forwarded-prefix") {
+            seen.prefix = prefix.trim_end_matches('/').to_owned();
+        }
+        seen
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.trim().to_owned())
+}
+
+/// `GET /v2/`: where the documents are, as json-home (draft-nottingham-json-home). Every caller may see it.
+pub(super) async fn home() -> Response {
+    let resource = |template: &str, variables: &[&str], allow: &[&str]| {
+        let variables: serde_json::Map<_, _> = variables
+            .iter()
+            .map(|name| ((*name).to_owned(), format!("param/{name}").into()))
+            .collect();
+        json!({
+            "href-template": template,
+            "href-vars": variables,
+            "hints": {"allow": allow, "formats": {"application/json": {}}},
+        })
+    };
+    let document = json!({"resources": {
+        "rel/backups": resource(
+            "/v2/{project_id}/backups/{backup_id}",
+            &["project_id", "backup_id"],
+            &["GET"],
+        ),
+        "rel/jobs": resource(
+            "/v2/{project_id}/jobs{?all_projects,offset,limit}",
+            &["project_id", "all_projects", "offset", "limit"],
+            &["GET", "POST"],
+        ),
+        "rel/job": resource(
+            "/v2/{project_id}/jobs/{job_id}",
+            &["project_id", "job_id"],
+            &["GET", "PATCH", "POST", "DELETE"],
+        ),
+    }});
+    let json_home = HeaderValue::from_static("application/json-home");
+    (
+        StatusCode::OK,
+        [(header::CONTENT_TYPE, json_home)],
+        document.to_string(),
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_believed_where_there_is_one() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        headers.insert("x-forwarded-prefix", HeaderValue::from_static("/backup/"));
+        headers.insert(
+            "forwarded",
+            HeaderValue::from_static(
+                "for=1.2.3.4;host=\"api.example.com\", for=5.6.7.8;host=other",
+            ),
+        );
+        let plain = Seen::of(&headers, "h:9090".to_owned(), false);
+        assert_eq!(
+            (plain.scheme.as_str(), plain.host.as_str()),
+            ("http", "h:9090")
+        );
+        let seen = Seen::of(&headers, "h:9090".to_owned(), true);
+        assert_eq!(
+            (
+                seen.scheme.as_str(),
+                seen.host.as_str(),
+                seen.prefix.as_str()
+            ),
+            ("https", "api.example.com", "/backup")
+        );
+    }
+}

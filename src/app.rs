@@ -1,0 +1,146 @@
+//! The composition root: from a configuration to a running service.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use jsonschema::ValidationError;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{self, Api, Authentication};
+use crate::auth::{Keystone, SetupError, Trusts};
+use crate::clock::{Clock, Ids};
+use crate::config::Config;
+use crate::domain::rules;
+use crate::domain::schema::Schemas;
+use crate::oslo::policy::{Enforcer, Options, PolicyError};
+use crate::server;
+use crate::store::{MigrateError, Migration, SchemaState, Store, StoreError};
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tables are not those of this program.
+    #[error("{0}")]
+    Schema(SchemaState),
+    /// The tables cannot be made.
+    #[error("cannot make the tables")]
+    Migrate(#[from] MigrateError),
+    /// The policy cannot be loaded.
+    #[error("cannot load the policy")]
+    Policy(#[from] PolicyError),
+    /// The options of Keystone cannot work.
+    #[error(transparent)]
+    Keystone(#[from] SetupError),
+    /// A schema of ours is wrong.
+    #[error("a schema is wrong: {0}")]
+    Schemas(#[from] ValidationError<'static>),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How the service is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// For users: callers show a token of Keystone, and the tables must be there.
+    Production,
+    /// For development: no authentication, and the tables are made.
+    Development,
+}
+
+/// Puts the parts together.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn build(
+    config: Config,
+    mode: Mode,
+    clock: Clock,
+    ids: Ids,
+) -> Result<Arc<Api>, StartError> {
+    let policy = Enforcer::new(rules::DEFAULTS, policy_options(&config))?;
+    let authentication = match mode {
+        Mode::Production => {
+            let keystone = Keystone::new(&config, clock.clone())?;
+            let trusts = Trusts::new(&config, &keystone, clock.clone())?;
+            Authentication::Keystone(Box::new(keystone), Box::new(trusts))
+        }
+        Mode::Development => Authentication::None,
+    };
+    let store = Store::connect(&config.database, clock.clone(), ids.clone()).await?;
+    match (store.schema_state().await?, mode) {
+        (SchemaState::Current, _) => {}
+        (_, Mode::Development) => {
+            store
+                .db_sync(None, &Migration::default(), &mut |_| {})
+                .await?;
+        }
+        (state, Mode::Production) => return Err(StartError::Schema(state)),
+    }
+    Ok(Arc::new(Api {
+        store,
+        schemas: Schemas::new()?,
+        policy,
+        authentication,
+        clock,
+        ids,
+        config,
+    }))
+}
+
+/// The options of `[oslo_policy]`, with its files found beside the configuration.
+pub fn policy_options(config: &Config) -> Options {
+    let options = &config.oslo_policy;
+    Options {
+        policy_file: config.find_file(Path::new(&options.policy_file)),
+        policy_dirs: options
+            .policy_dirs
+            .0
+            .iter()
+            .filter_map(|folder| config.find_file(Path::new(folder)))
+            .collect(),
+        default_rule: options.policy_default_rule.clone(),
+        enforce_scope: options.enforce_scope,
+        enforce_new_defaults: options.enforce_new_defaults,
+    }
+}
+
+/// Takes the address that the configuration names.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
+    let address = SocketAddr::new(config.default.bind_host, config.default.bind_port);
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Only when signals cannot be waited for.
+pub async fn run(api: Arc<Api>, listener: TcpListener) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let options = api.config.api.clone();
+    server::serve(listener, api::service(api), &options, stop).await;
+    Ok(())
+}

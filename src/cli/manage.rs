@@ -1,0 +1,181 @@
+//! `freezer-manage`: the tables, and samples of the files that an operator writes.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+
+use super::progress::Display;
+use super::{ConfigArguments, block_on, connect};
+use crate::config;
+use crate::store::{Migration, Report, Store};
+
+/// Looks after the database of freezer-api.
+#[derive(Debug, Parser)]
+#[command(name = "freezer-manage", version)]
+struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The tables.
+    #[command(subcommand)]
+    Db(Db),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum Db {
+    /// Makes the tables, or upgrades them from any older layout. Doing it twice, or two at once, is harmless.
+    #[command(visible_alias = "update")]
+    Sync {
+        /// The Alembic revision to stop at. Without it, the newest, with our additions.
+        version: Option<String>,
+        /// Print the plan and the SQL, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// For tests of interrupted migrations: abort the process after this many statements.
+        #[arg(long, hide = true, value_name = "STATEMENTS")]
+        abort_after: Option<u64>,
+    },
+    /// Takes back what this program adds to the tables of the Python service, which needs none of it.
+    Downgrade,
+    /// Prints the names of all tables as a JSON list.
+    Show,
+    /// Prints the revision of the tables and whether it is the newest.
+    Version,
+    /// Drops all tables, with everything in them.
+    Remove {
+        /// Yes, everything goes.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Prints a configuration file with every option, its meaning and its default.
+    Sample,
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Config(ConfigCommand::Sample) => {
+            print!("{}", config::sample());
+            Ok(())
+        }
+        Command::Db(command) => {
+            let config = arguments.config.load()?;
+            block_on(async { db(&connect(&config).await?, command).await })
+        }
+    }
+}
+
+async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
+    match command {
+        Db::Sync {
+            version,
+            dry_run: true,
+            ..
+        } => plan(store, version.as_deref()).await,
+        Db::Sync {
+            version,
+            abort_after,
+            ..
+        } => {
+            let migration = Migration {
+                abort_after,
+                ..Migration::default()
+            };
+            sync(store, version.as_deref(), &migration).await
+        }
+        Db::Downgrade => {
+            let mut display = Display::new();
+            let report = store
+                .db_downgrade(&Migration::default(), &mut |progress| {
+                    display.show(progress)
+                })
+                .await?;
+            match report.applied.is_empty() {
+                true => println!("there was nothing of ours in the tables"),
+                false => println!("the tables are as the Python service makes them"),
+            }
+            Ok(())
+        }
+        Db::Show => {
+            println!("{}", serde_json::to_string(&store.tables().await?)?);
+            Ok(())
+        }
+        Db::Version => version(store).await,
+        Db::Remove { yes: false } => {
+            bail!(
+                "this drops all tables of the database, with everything in them; add --yes to do it"
+            )
+        }
+        Db::Remove { yes: true } => {
+            for table in store.db_remove().await? {
+                println!("dropped {table}");
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn plan(store: &Store, target: Option<&str>) -> anyhow::Result<()> {
+    let plan = store.db_plan(target).await?;
+    if plan.is_empty() {
+        println!("-- nothing to do");
+    }
+    for revision in plan {
+        println!("-- revision {}: {}", revision.id, revision.title);
+        for statement in revision.statements {
+            match statement.starts_with("--") {
+                true => println!("{statement}\n"),
+                false => println!("{statement};\n"),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn sync(store: &Store, target: Option<&str>, migration: &Migration) -> anyhow::Result<()> {
+    let mut display = Display::new();
+    let Report { applied, oddities } = store
+        .db_sync(target, migration, &mut |progress| display.show(progress))
+        .await?;
+    match applied.last() {
+        None => println!("nothing to do"),
+        Some(last) => println!("done: the tables are at {last}"),
+    }
+    if oddities > 0 {
+        println!(
+            "{oddities} values had no place in the new tables; they are in freezer_api_leftovers"
+        );
+    }
+    Ok(())
+}
+
+async fn version(store: &Store) -> anyhow::Result<()> {
+    let (alembic, own) = store.revisions().await?;
+    println!("alembic_version: {}", alembic.as_deref().unwrap_or("none"));
+    println!("freezer_api_version: {}", own.as_deref().unwrap_or("none"));
+    println!("{}", store.schema_state().await?);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The command lines of the programs.
+
+pub mod manage;
+pub mod policy;
+mod progress;
+pub mod serve;
+pub mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::clock::{Clock, Ids};
+use crate::config::{Config, Sources};
+use crate::store::Store;
+
+/// Which configuration is read; the same for every program.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigArguments {
+    /// A configuration file; may be repeated, a later one wins. Without it: freezer.conf and freezer-api.conf in ~/.freezer, ~,
+    /// /etc/freezer or /etc.
+    #[arg(long, global = true, value_name = "PATH")]
+    config_file: Vec<PathBuf>,
+    /// A folder whose *.conf files win over the configuration files; may be repeated.
+    #[arg(long, global = true, value_name = "PATH")]
+    config_dir: Vec<PathBuf>,
+}
+
+impl ConfigArguments {
+    /// Reads the configuration; its warnings go to standard error.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or values that are wrong.
+    pub fn load(&self) -> anyhow::Result<Config> {
+        let (config, warnings) = Config::load(&self.sources())?;
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(config)
+    }
+
+    fn sources(&self) -> Sources {
+        Sources {
+            config_files: self.config_file.clone(),
+            config_dirs: self.config_dir.clone(),
+        }
+    }
+
+    /// Whether the command line names any configuration.
+    fn is_given(&self) -> bool {
+        !self.config_file.is_empty() || !self.config_dir.is_empty()
+    }
+}
+
+/// Opens the database of `[database] connection`.
+async fn connect(config: &Config) -> anyhow::Result<Store> {
+    Store::connect(&config.database, Clock::default(), Ids::default())
+        .await
+        .context("[database] connection")
+}
+
+/// Runs `work` to its end on this thread.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}
+
+/// Ends a program: an error goes to standard error with its causes, each on a line of its own.
+pub fn exit(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("error: {}", causes.join("\n  because: "));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `freezer-api`: reads the command line and serves.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use clap::Parser;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::api::{self, Api};
+use crate::app::{self, Mode};
+use crate::cli::ConfigArguments;
+use crate::clock::{Clock, Ids};
+use crate::config::Config;
+use crate::oslo::database_url::Engine;
+use crate::telemetry;
+
+/// The project of the sample records.
+const SAMPLE_PROJECT: &str = "demo";
+
+/// The management API of OpenStack's backup service.
+#[derive(Debug, Parser)]
+#[command(name = "freezer-api", version)]
+pub struct Arguments {
+    #[command(flatten)]
+    configuration: ConfigArguments,
+    /// Address to listen on, instead of [DEFAULT] bind_host.
+    #[arg(long, visible_alias = "bind_host", value_name = "ADDRESS")]
+    bind_host: Option<IpAddr>,
+    /// Port to listen on, instead of [DEFAULT] bind_port.
+    #[arg(long, visible_alias = "bind_port", value_name = "PORT")]
+    bind_port: Option<u16>,
+    /// Log more, as [DEFAULT] debug.
+    #[arg(long, short)]
+    debug: bool,
+    /// File to log to, instead of [DEFAULT] log_file.
+    #[arg(long, visible_alias = "logfile", value_name = "PATH")]
+    log_file: Option<PathBuf>,
+    /// Folder of the log file, instead of [DEFAULT] log_dir.
+    #[arg(long, visible_alias = "logdir", value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// Serve without authentication on loopback, in an SQLite file where the configuration names no database, and
+    /// make the tables.
+    #[arg(long)]
+    dev: bool,
+    /// With --dev: add a few sample records to an empty database.
+    #[arg(long, requires = "dev")]
+    sample: bool,
+}
+
+/// Runs the program.
+///
+/// # Errors
+/// Why it did not start.
+pub fn main(arguments: Arguments) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    let (config, warnings) = configuration(&arguments)?;
+    let _log = telemetry::init(&config, "freezer-api")?;
+    for warning in &warnings {
+        warning.log();
+    }
+    let mode = if arguments.dev {
+        Mode::Development
+    } else {
+        Mode::Production
+    };
+    let listener = app::listen(&config).await?;
+    let address = listener.local_addr()?;
+    let api = app::build(config, mode, Clock::System, Ids::Random).await?;
+    if arguments.sample {
+        add_sample(&api).await?;
+    }
+    if arguments.dev {
+        // A closed standard output is no reason not to serve.
+        let _ = std::io::stdout().write_all(banner(&api.config, address).as_bytes());
+    }
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    app::run(api, listener).await?;
+    Ok(())
+}
+
+fn configuration(arguments: &Arguments) -> anyhow::Result<(Config, Vec<crate::config::Warning>)> {
+    // A development server must not pick up the configuration of an installed service by itself.
+    let (mut config, warnings) = match arguments.dev && !arguments.configuration.is_given() {
+        true => (Config::default(), Vec::new()),
+        false => Config::load(&arguments.configuration.sources())?,
+    };
+    let options = &mut config.default;
+    options.bind_host = arguments.bind_host.unwrap_or(options.bind_host);
+    options.bind_port = arguments.bind_port.unwrap_or(options.bind_port);
+    options.debug |= arguments.debug;
+    options.log_file = arguments.log_file.clone().or(options.log_file.take());
+    options.log_dir = arguments.log_dir.clone().or(options.log_dir.take());
+    if arguments.dev {
+        develop(&mut config, arguments.bind_host.is_none())?;
+    }
+    Ok((config, warnings))
+}
+
+/// Keeps a server without authentication on loopback, and gives it a database where it has none.
+fn develop(config: &mut Config, may_move: bool) -> anyhow::Result<()> {
+    let host = &mut config.default.bind_host;
+    if host.is_unspecified() && may_move {
+        // The default of bind_host means all addresses.
+        *host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    }
+    if !host.is_loopback() {
+        bail!(
+            "--dev has no authentication and listens on loopback only (127.0.0.1 or ::1), not on {host}"
+        );
+    }
+    if config.database.connection.is_none() {
+        let folder = data_folder();
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let url = format!("sqlite:///{}", folder.join("freezer.sqlite").display());
+        config.database.connection = Some(url.parse().context("the path of the data folder")?);
+    }
+    Ok(())
+}
+
+/// Where a development server keeps its data (XDG Base Directory Specification).
+fn data_folder() -> PathBuf {
+    let home = |name: &str| {
+        std::env::var_os(name)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let data = home("XDG_DATA_HOME").or_else(|| Some(home("HOME")?.join(".local/share")));
+    data.unwrap_or_else(|| PathBuf::from("."))
+        .join("freezer-api")
+}
+
+fn banner(config: &Config, address: SocketAddr) -> String {
+    let data = match &config.database.connection {
+        Some(url) if url.engine == Engine::Sqlite => url.database.clone(),
+        Some(url) => url.to_string(),
+        None => String::new(),
+    };
+    format!(
+        "freezer-api {version} for development: no authentication, loopback only\n\
+         \x20 listening on  http://{address}\n\
+         \x20 data in       {data}\n\
+         \x20 try           curl -s http://{address}/v2/{SAMPLE_PROJECT}/jobs\n\
+         \x20 stop with     Ctrl-C\n",
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// Adds one record of each kind through the API, unless the project has clients already.
+async fn add_sample(api: &Arc<Api>) -> anyhow::Result<()> {
+    let clients = call(api, Method::GET, "clients", &json!({})).await?;
+    if clients
+        .get("clients")
+        .and_then(Value::as_array)
+        .is_some_and(|clients| !clients.is_empty())
+    {
+        return Ok(());
+    }
+    let client = json!({"client_id": "host1.example.com", "hostname": "host1.example.com", "description": "a host"});
+    call(api, Method::POST, "clients", &client).await?;
+    let job = json!({
+        "client_id": "host1.example.com",
+        "description": "the configuration, each day",
+        "job_schedule": {"schedule_interval": "1 days", "status": "scheduled"},
+        "job_actions": [{"freezer_action": {
+            "action": "backup", "mode": "fs", "backup_name": "etc", "path_to_backup": "/etc",
+            "storage": "local", "container": "/var/backups/freezer",
+        }}],
+    });
+    let job_id = call(api, Method::POST, "jobs", &job).await?;
+    let session =
+        json!({"description": "all hosts at once", "schedule": {"schedule_interval": "1 days"}});
+    let session_id = call(api, Method::POST, "sessions", &session).await?;
+    let id = |document: &Value, key: &str| {
+        document
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let member = format!(
+        "sessions/{}/jobs/{}",
+        id(&session_id, "session_id"),
+        id(&job_id, "job_id")
+    );
+    call(api, Method::PUT, &member, &json!({})).await?;
+    let backup = json!({
+        "backup_name": "etc", "hostname": "host1.example.com", "container": "/var/backups/freezer",
+        "time_stamp": api.clock.timestamp(), "level": 0, "job_id": id(&job_id, "job_id"),
+    });
+    call(api, Method::POST, "backups", &backup).await?;
+    Ok(())
+}
+
+/// Sends a request to the service itself.
+async fn call(api: &Arc<Api>, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/v2/{SAMPLE_PROJECT}/{path}"))
+        .header(header::ACCEPT, "application/json")
+        .body(Body::from(body.to_string()))?;
+    let response = api::service(Arc::clone(api)).oneshot(request).await?;
+    let status = response.status();
+    let text = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    if !status.is_success() {
+        bail!(
+            "the sample records: {path}: {status}: {}",
+            String::from_utf8_lossy(&text)
+        );
+    }
+    match text.is_empty() {
+        true => Ok(Value::Null),
+        false => Ok(serde_json::from_slice(&text)?),
+    }
+}

@@ -1,0 +1,227 @@
+//! `freezer-manager-status upgrade check`: whether this release can run on what is there, in the form of
+//! oslo.upgradecheck.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use super::{ConfigArguments, block_on, connect};
+use crate::config::Config;
+use crate::store::{SchemaState, Store};
+
+/// The width to which details are wrapped, as in oslo.upgradecheck.
+const WIDTH: usize = 60;
+
+/// Tells whether an upgrade can go on.
+#[derive(Debug, Parser)]
+#[command(name = "freezer-manager-status", version)]
+struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks before an upgrade.
+    #[command(subcommand)]
+    Upgrade(Upgrade),
+}
+
+#[derive(Debug, Subcommand)]
+enum Upgrade {
+    /// Looks at the policy file and the database. Ends with 0 when all is well, 1 with a warning, 2 with a failure.
+    Check {
+        /// Print the results as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How a check went; the highest is the program's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Code {
+    Success = 0,
+    Warning = 1,
+    Failure = 2,
+}
+
+/// A check's name and what it found.
+#[derive(Debug)]
+struct Check {
+    name: &'static str,
+    code: Code,
+    details: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, code: Code, details: impl Into<Option<String>>) -> Check {
+        Check {
+            name,
+            code,
+            details: details.into(),
+        }
+    }
+}
+
+/// The program. It ends with 255 when the checks cannot be made, as upstream's does.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Command::Upgrade(Upgrade::Check { json }) = arguments.command;
+    match checks(&arguments.config) {
+        Ok(checks) => {
+            match json {
+                true => println!("{}", as_json(&checks)),
+                false => print!("{}", as_table(&checks)),
+            }
+            let worst = checks.iter().map(|check| check.code).max();
+            ExitCode::from(worst.unwrap_or(Code::Success) as u8)
+        }
+        Err(error) => {
+            eprintln!("Error:\n{error:#}");
+            ExitCode::from(255)
+        }
+    }
+}
+
+fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
+    let config = arguments.load()?;
+    let mut checks = vec![policy_format(&config)];
+    block_on(async {
+        let store = connect(&config).await?;
+        let state = store.schema_state().await?;
+        checks.push(revision(&state));
+        checks.push(duplicate_clients(&store, &state).await?);
+        anyhow::Ok(())
+    })?;
+    Ok(checks)
+}
+
+fn policy_format(config: &Config) -> Check {
+    const NAME: &str = "Policy File JSON to YAML Migration";
+    let is_json = config
+        .find_file(&config.oslo_policy.policy_file)
+        .and_then(|path| std::fs::read(path).ok())
+        .is_some_and(|text| serde_json::from_slice::<serde_json::Value>(&text).is_ok());
+    match is_json {
+        false => Check::new(NAME, Code::Success, None),
+        true => Check::new(
+            NAME,
+            Code::Failure,
+            "Your policy file is in JSON, which is deprecated. oslopolicy-convert-json-to-yaml turns it into YAML that \
+             means the same."
+                .to_owned(),
+        ),
+    }
+}
+
+fn revision(state: &SchemaState) -> Check {
+    let code = match state {
+        SchemaState::Current => return Check::new("Database Revision", Code::Success, None),
+        SchemaState::Empty | SchemaState::Behind { .. } => Code::Warning,
+        SchemaState::Unknown { .. } | SchemaState::Unstamped { .. } => Code::Failure,
+    };
+    Check::new("Database Revision", code, state.to_string())
+}
+
+async fn duplicate_clients(store: &Store, state: &SchemaState) -> anyhow::Result<Check> {
+    const NAME: &str = "Duplicate Clients";
+    if !matches!(state, SchemaState::Current | SchemaState::Behind { .. }) {
+        return Ok(Check::new(NAME, Code::Success, None));
+    }
+    let duplicates = store.duplicate_clients().await?;
+    Ok(match duplicates.as_slice() {
+        [] => Check::new(NAME, Code::Success, None),
+        [first, ..] => Check::new(
+            NAME,
+            Code::Warning,
+            format!(
+                "{} clients are registered more than once, for example {} of project {}. Delete all but one of each.",
+                duplicates.len(),
+                first.client_id,
+                first.project_id.as_deref().unwrap_or("none")
+            ),
+        ),
+    })
+}
+
+fn as_json(checks: &[Check]) -> String {
+    let checks: Vec<_> = checks
+        .iter()
+        .map(|check| json!({"check": check.name, "result": check.code as u8, "details": check.details}))
+        .collect();
+    json!({"name": "Upgrade Check Results", "checks": checks}).to_string()
+}
+
+fn as_table(checks: &[Check]) -> String {
+    let cells: Vec<Vec<String>> = checks.iter().map(cell).collect();
+    let title = "Upgrade Check Results";
+    let lines = cells.iter().flatten().map(|line| line.chars().count());
+    let width = lines.chain([title.len()]).max().unwrap_or_default();
+    let rule = format!("+{}+\n", "-".repeat(width + 2));
+    let mut table = format!("{rule}| {title:width$} |\n{rule}");
+    for cell in cells {
+        for line in cell {
+            table.push_str(&format!("| {line:width$} |\n"));
+        }
+        table.push_str(&rule);
+    }
+    table
+}
+
+fn cell(check: &Check) -> Vec<String> {
+    let details = match &check.details {
+        None => "None".to_owned(),
+        Some(details) => wrap(details),
+    };
+    let text = format!(
+        "Check: {}\nResult: {:?}\nDetails: {details}",
+        check.name, check.code
+    );
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Lines of at most 60 characters, all but the first indented by two.
+fn wrap(text: &str) -> String {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(line) = lines.last_mut() else { break };
+        if line.trim().is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(format!("  {word}"));
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_a_table() {
+        let checks = [
+            Check::new("One", Code::Success, None),
+            Check::new("Two", Code::Failure, "word ".repeat(20)),
+        ];
+        insta::assert_snapshot!(as_table(&checks), @r"
+        +-------------------------------------------------------------+
+        | Upgrade Check Results                                       |
+        +-------------------------------------------------------------+
+        | Check: One                                                  |
+        | Result: Success                                             |
+        | Details: None                                               |
+        +-------------------------------------------------------------+
+        | Check: Two                                                  |
+        | Result: Failure                                             |
+        | Details: word word word word word word word word word word word word |
+        +-------------------------------------------------------------+
+        ");
+    }
+}

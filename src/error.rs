@@ -1,0 +1,244 @@
+//! The only place where an error becomes a status and a body.
+//!
+//! Bodies are `{"title": …, "description": …}` with the reference's titles. A 5xx says nothing of its cause, which
+//! is logged here, once, with its chain.
+
+use std::time::Duration;
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::auth::{AuthError, TrustError};
+use crate::domain::Refusal;
+use crate::store::{StoreError, Transient};
+
+/// Seconds after which a client may try again when the database cannot be reached.
+const RETRY_AFTER_STORE: Duration = Duration::from_secs(5);
+
+/// Why a request has no other answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The rules refuse it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The policy refuses it.
+    #[error("You are not allowed to access this resource")]
+    Forbidden,
+    /// The body is no JSON.
+    #[error("{0}")]
+    MalformedJson(String),
+    /// The path or a query parameter breaks a rule.
+    #[error("{0}")]
+    InvalidParameter(String),
+    /// The method is no method of HTTP or WebDAV.
+    #[error("Invalid HTTP method")]
+    InvalidMethod,
+    /// The body is larger than `[oslo_middleware] max_request_body_size`.
+    #[error("The request body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    /// The body did not arrive in time.
+    #[error("The request body did not arrive in time")]
+    BodyTimeout,
+    /// The connection broke while the body was read, or its framing is wrong.
+    #[error("The request body cannot be read")]
+    UnreadableBody,
+    /// There is no such path.
+    #[error("There is no such path")]
+    NoRoute,
+    /// The path has other methods: the value of `Allow`.
+    #[error("The path does not have this method; it has {0}")]
+    MethodNotAllowed(String),
+    /// The client does not take JSON; in which form it takes an error.
+    #[error("Freezer-api only supports responses encoded as JSON.")]
+    NotAcceptable(ErrorForm),
+    /// There is no valid token: the value of `WWW-Authenticate`.
+    #[error("{reason}")]
+    Unauthorized {
+        /// Why, for the log.
+        reason: AuthError,
+        /// The value of `WWW-Authenticate`.
+        challenge: String,
+    },
+    /// Keystone cannot be asked.
+    #[error("The identity service is unavailable")]
+    IdentityUnavailable(Duration),
+    /// A trust could not be made.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The work took longer than `[api] request_timeout`.
+    #[error("The request took too long")]
+    Timeout,
+    /// A fault of ours.
+    #[error("{0}")]
+    Panic(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The form of a 406: what the client does take, where that is possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// JSON, for a client that takes some `+json` type.
+    Json,
+    /// XML.
+    Xml,
+    /// No body.
+    Empty,
+}
+
+impl ApiError {
+    /// An insert's failure, where the id may have been taken.
+    pub fn taken(error: StoreError, kind: &str, id: &str) -> ApiError {
+        match error.is_duplicate_key() {
+            true => Refusal::already_registered(kind, id).into(),
+            false => error.into(),
+        }
+    }
+
+    fn status_and_title(&self) -> (StatusCode, &'static str) {
+        match self {
+            ApiError::Refused(Refusal::Invalid(_)) => {
+                (StatusCode::BAD_REQUEST, "Bad request format")
+            }
+            ApiError::Refused(Refusal::Forbidden(_)) | ApiError::Forbidden => {
+                (StatusCode::FORBIDDEN, "Access Forbidden")
+            }
+            ApiError::Refused(Refusal::NotFound(_)) => (StatusCode::NOT_FOUND, "Not Found"),
+            ApiError::Refused(Refusal::Conflict(_)) => {
+                (StatusCode::CONFLICT, "Document already existing")
+            }
+            ApiError::Refused(Refusal::Unprocessable(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity")
+            }
+            ApiError::MalformedJson(_) => (StatusCode::BAD_REQUEST, "Malformed JSON"),
+            ApiError::InvalidParameter(_) => (StatusCode::BAD_REQUEST, "Invalid parameter"),
+            ApiError::InvalidMethod => (StatusCode::BAD_REQUEST, "Bad request"),
+            ApiError::UnreadableBody => (StatusCode::BAD_REQUEST, "Bad request"),
+            ApiError::BodyTooLarge(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+            }
+            ApiError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+            ApiError::NoRoute => (StatusCode::NOT_FOUND, "404 Not Found"),
+            ApiError::MethodNotAllowed(_) => {
+                (StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed")
+            }
+            ApiError::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable"),
+            ApiError::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            ApiError::Trust(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Missing required credentials",
+            ),
+            ApiError::IdentityUnavailable(_) | ApiError::Timeout => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+            }
+            ApiError::Store(error) if error.is_unavailable() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+            }
+            ApiError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Storage Error"),
+            ApiError::Panic(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        }
+    }
+
+    /// What the client is told besides the title. Of our own faults it is told nothing.
+    fn description(&self) -> String {
+        match self {
+            ApiError::Panic(_) => "An unexpected error occurred.".to_owned(),
+            ApiError::Store(error) if error.is_unavailable() => {
+                "The database is unavailable.".to_owned()
+            }
+            ApiError::Store(_) => "Database operation failed.".to_owned(),
+            ApiError::Refused(_)
+            | ApiError::Forbidden
+            | ApiError::MalformedJson(_)
+            | ApiError::InvalidParameter(_)
+            | ApiError::InvalidMethod
+            | ApiError::BodyTooLarge(_)
+            | ApiError::BodyTimeout
+            | ApiError::UnreadableBody
+            | ApiError::NoRoute
+            | ApiError::MethodNotAllowed(_)
+            | ApiError::NotAcceptable(_)
+            | ApiError::Unauthorized { .. }
+            | ApiError::IdentityUnavailable(_)
+            | ApiError::Trust(_)
+            | ApiError::Timeout => self.to_string(),
+        }
+    }
+
+    fn header(&self) -> Option<(HeaderName, String)> {
+        match self {
+            ApiError::MethodNotAllowed(allow) => Some((ALLOW, allow.clone())),
+            ApiError::Unauthorized { challenge, .. } => Some((WWW_AUTHENTICATE, challenge.clone())),
+            ApiError::IdentityUnavailable(after) => {
+                Some((RETRY_AFTER, after.as_secs().max(1).to_string()))
+            }
+            ApiError::Store(error) if error.is_unavailable() => {
+                Some((RETRY_AFTER, RETRY_AFTER_STORE.as_secs().to_string()))
+            }
+            _ => None,
+        }
+    }
+
+    fn log(&self, status: StatusCode) {
+        match self {
+            ApiError::Unauthorized { reason, .. } => tracing::info!(%reason, "401"),
+            _ if status.is_server_error() => {
+                tracing::error!(error = self as &dyn std::error::Error, "the request failed");
+            }
+            _ => {
+                tracing::debug!(reason = %self, status = status.as_u16(), "the request is refused")
+            }
+        }
+    }
+}
+
+impl Transient for ApiError {
+    fn is_transient(&self) -> bool {
+        matches!(self, ApiError::Store(error) if error.is_transient())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, title) = self.status_and_title();
+        self.log(status);
+        let description = self.description();
+        let (content_type, body) = match &self {
+            ApiError::Unauthorized { .. } => (
+                "application/json",
+                // keystonemiddleware's answer, word for word: clients know it.
+                json!({"error": {
+                    "code": 401,
+                    "title": "Unauthorized",
+                    "message": "The request you have made requires authentication.",
+                }})
+                .to_string(),
+            ),
+            ApiError::NotAcceptable(ErrorForm::Xml) => (
+                "application/xml",
+                format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?><error><title>{title}</title>\
+                     <description>{description}</description></error>"
+                ),
+            ),
+            ApiError::NotAcceptable(ErrorForm::Empty) => ("application/json", String::new()),
+            _ => (
+                "application/json",
+                json!({"title": title, "description": description}).to_string(),
+            ),
+        };
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        if let Some((name, value)) = self.header()
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

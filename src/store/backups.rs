@@ -1,0 +1,105 @@
+//! Backups in the database.
+
+use serde_json::value::RawValue;
+
+use super::record::Conditions;
+use super::search::{BACKUPS, Listed, Page, Searchable, raw};
+use super::statement::sql;
+use super::{StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::backup::Backup;
+use crate::domain::search::Search;
+
+impl Listed for Backup {
+    const SEARCHABLE: Searchable = BACKUPS;
+
+    fn document(&self) -> Box<RawValue> {
+        raw(&Backup::document(self))
+    }
+}
+
+impl Tx {
+    /// A page of backups.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_backups(
+        &mut self,
+        scope: &Scope,
+        page: Page,
+        search: Option<&Search>,
+    ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        self.list::<Backup>(Conditions::within::<Backup>(scope), page, search)
+            .await
+    }
+
+    /// One backup.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get_backup(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Backup>, StoreError> {
+        self.find(scope, id).await
+    }
+
+    /// One backup, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_backup(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Backup>, StoreError> {
+        self.find_locked(scope, id).await
+    }
+
+    /// Adds a backup.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn insert_backup(&mut self, backup: &Backup) -> Result<(), StoreError> {
+        let statement = sql(
+            "INSERT INTO backups (id, job_id, project_id, user_id, status, backup_metadata, deleted, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, FALSE, ?)",
+        )
+        .bind(&backup.id)
+        .bind(&backup.job_id)
+        .bind(&backup.project_id)
+        .bind(&backup.user_id)
+        .bind(&backup.status)
+        .bind(&backup.backup_metadata)
+        .bind(self.now());
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Writes a changed backup back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn update_backup(&mut self, backup: &Backup) -> Result<(), StoreError> {
+        let statement = sql(
+            "UPDATE backups SET job_id = ?, user_id = ?, status = ?, backup_metadata = ?, updated_at = ? WHERE id = ?",
+        )
+        .bind(&backup.job_id)
+        .bind(&backup.user_id)
+        .bind(&backup.status)
+        .bind(&backup.backup_metadata)
+        .bind(self.now())
+        .bind(&backup.id);
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Marks a backup as deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_backup(&mut self, id: &str) -> Result<(), StoreError> {
+        self.mark_deleted("backups", id).await
+    }
+}

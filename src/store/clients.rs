@@ -1,0 +1,224 @@
+//! Clients in the database.
+
+use serde_json::value::RawValue;
+
+use super::migrate::Catalog;
+use super::record::Conditions;
+use super::search::{CLIENTS, Listed, Page, Searchable, raw};
+use super::statement::sql;
+use super::{Engine, Store, StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::client::{Client, Registration};
+use crate::domain::search::Search;
+
+impl Listed for Client {
+    const SEARCHABLE: Searchable = CLIENTS;
+
+    fn document(&self) -> Box<RawValue> {
+        raw(&Client::document(self))
+    }
+}
+
+/// The live clients that a project sees: its own, and the central ones of all projects.
+fn visible(scope: &Scope) -> Conditions {
+    match scope {
+        Scope::Project(project_id) => Conditions::live::<Client>()
+            .and("(c.project_id = ? OR c.is_central = TRUE)", [project_id]),
+        Scope::All => Conditions::live::<Client>(),
+    }
+}
+
+/// Of several clients with one name, a project's own comes first (deviation D14), then the smallest key decides.
+fn preferred(clients: Vec<Client>, project_id: &str) -> Option<Client> {
+    clients
+        .into_iter()
+        .min_by_key(|client| (!client.belongs_to(project_id), client.uuid.clone()))
+}
+
+impl Tx {
+    /// A page of the clients that a project sees.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_clients(
+        &mut self,
+        scope: &Scope,
+        page: Page,
+        search: Option<&Search>,
+    ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        self.list::<Client>(visible(scope), page, search).await
+    }
+
+    /// The client of that name that a project sees.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get_client(
+        &mut self,
+        project_id: &str,
+        client_id: &str,
+    ) -> Result<Option<Client>, StoreError> {
+        let scope = Scope::Project(project_id.to_owned());
+        let clients = self
+            .select(visible(&scope).and("c.client_id = ?", [client_id]))
+            .await?;
+        Ok(preferred(clients, project_id))
+    }
+
+    /// The owners of the clients that a project sees under these names: name and project.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get_clients(
+        &mut self,
+        project_id: &str,
+        client_ids: &[&str],
+    ) -> Result<Vec<Client>, StoreError> {
+        let scope = Scope::Project(project_id.to_owned());
+        let condition = format!(
+            "c.client_id IN ({})",
+            super::statement::placeholders(client_ids.len())
+        );
+        self.select(visible(&scope).and(&condition, client_ids.iter().copied()))
+            .await
+    }
+
+    /// Waits for all other registrations of this name, on whichever node, and keeps further ones out until the
+    /// transaction ends. What is registered can have duplicates from older times, so no unique key could do it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_registration(&mut self, client_id: &str) -> Result<(), StoreError> {
+        let statement = match self.engine() {
+            Engine::MySql => {
+                "INSERT INTO client_registrations (client_id, registrations) VALUES (?, 1) \
+                 ON DUPLICATE KEY UPDATE registrations = registrations + 1"
+            }
+            Engine::Postgres | Engine::Sqlite => {
+                "INSERT INTO client_registrations (client_id, registrations) VALUES (?, 1) \
+                 ON CONFLICT (client_id) DO UPDATE SET registrations = client_registrations.registrations + 1"
+            }
+        };
+        self.session.execute(sql(statement).bind(client_id)).await?;
+        Ok(())
+    }
+
+    /// The client that a registration meets. A central one is known by name and host in all projects, others by
+    /// their name among those that the project sees.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find_registered(
+        &mut self,
+        project_id: &str,
+        registration: &Registration,
+    ) -> Result<Option<Client>, StoreError> {
+        if !registration.is_central {
+            return self.get_client(project_id, &registration.client_id).await;
+        }
+        let named = Conditions::live::<Client>().and("c.client_id = ?", [&registration.client_id]);
+        let conditions = match &registration.hostname {
+            Some(hostname) => named.and("c.hostname = ?", [hostname]),
+            None => named.and("c.hostname IS NULL", [""; 0]),
+        };
+        Ok(preferred(self.select(conditions).await?, project_id))
+    }
+
+    /// Adds a client.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a duplicate key where `uuid` is taken.
+    pub async fn insert_client(
+        &mut self,
+        project_id: &str,
+        user_id: &str,
+        uuid: &str,
+        registration: &Registration,
+    ) -> Result<(), StoreError> {
+        let statement = sql(
+            "INSERT INTO clients (id, uuid, project_id, user_id, client_id, hostname, description, supported_actions, \
+             supported_modes, supported_storages, supported_engines, is_central, deleted, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
+        )
+        .bind(uuid)
+        .bind(uuid)
+        .bind(project_id)
+        .bind(user_id)
+        .bind(&registration.client_id)
+        .bind(&registration.hostname)
+        .bind(&registration.description)
+        .bind(&registration.supported_actions)
+        .bind(&registration.supported_modes)
+        .bind(&registration.supported_storages)
+        .bind(&registration.supported_engines)
+        .bind(registration.is_central)
+        .bind(self.now());
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Renews what a registration may change of a client.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn renew_client(
+        &mut self,
+        uuid: &str,
+        user_id: &str,
+        registration: &Registration,
+    ) -> Result<(), StoreError> {
+        let statement = sql(
+            "UPDATE clients SET user_id = ?, description = ?, supported_actions = ?, supported_modes = ?, \
+             supported_storages = ?, supported_engines = ?, updated_at = ? WHERE id = ?",
+        )
+        .bind(user_id)
+        .bind(&registration.description)
+        .bind(&registration.supported_actions)
+        .bind(&registration.supported_modes)
+        .bind(&registration.supported_storages)
+        .bind(&registration.supported_engines)
+        .bind(self.now())
+        .bind(uuid);
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Marks a client as deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_client(&mut self, uuid: &str) -> Result<(), StoreError> {
+        self.mark_deleted("clients", uuid).await
+    }
+}
+
+/// A name under which a project has several clients.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns' names")]
+pub struct DuplicateClient {
+    pub project_id: Option<String>,
+    pub client_id: String,
+}
+
+impl Store {
+    /// The names under which a project has several clients that are not deleted. Central clients, where the tables know
+    /// them already, are told apart by their host too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn duplicate_clients(&self) -> Result<Vec<DuplicateClient>, StoreError> {
+        let session = &mut self.open().await?.session;
+        let apart = match Catalog::read(session)
+            .await?
+            .has_column("clients", "is_central")
+        {
+            true => ", is_central, CASE WHEN is_central THEN hostname END",
+            false => "",
+        };
+        let query = format!(
+            "SELECT project_id, client_id FROM clients WHERE deleted = FALSE \
+             GROUP BY project_id, client_id{apart} HAVING COUNT(*) > 1 ORDER BY project_id, client_id"
+        );
+        session.fetch_all(sql(query)).await
+    }
+}

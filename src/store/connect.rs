@@ -1,0 +1,249 @@
+//! From `[database]` to a pool of connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Timeouts};
+use secrecy::ExposeSecret;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Database};
+use tokio::sync::Semaphore;
+
+use super::connection::Manager;
+use super::{Engine, Pool, Store, StoreError};
+use crate::clock::{Clock, Ids};
+use crate::config;
+use crate::oslo::database_url::{DatabaseUrl, SslMode};
+
+/// How long an answer may take where the URL has no `read_timeout`.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
+/// How long connecting may take where the URL has no `connect_timeout`.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a request waits for a connection where `pool_timeout` is not set.
+const POOL_LIMIT: Duration = Duration::from_secs(30);
+/// Connections to an SQLite file; it has one writer anyway, and each connection is a thread.
+const SQLITE_CONNECTIONS: usize = 8;
+/// Connections where the configuration has no limit.
+const UNLIMITED: usize = 1000;
+
+impl Store {
+    /// Opens the database that `[database]` names and makes sure that it answers, trying again as often as
+    /// `max_retries` says.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`].
+    pub async fn connect(
+        options: &config::Database,
+        clock: Clock,
+        ids: Ids,
+    ) -> Result<Store, StoreError> {
+        let url = options.connection.as_ref().ok_or_else(|| {
+            StoreError::Unreachable("[database] connection is not set".to_owned())
+        })?;
+        let pool_limit = options.pool_timeout.unwrap_or(POOL_LIMIT);
+        let store = Store {
+            pool: open_pool(url, options, pool_limit)?,
+            clock,
+            ids,
+            statement_limit: url.read_timeout.unwrap_or(STATEMENT_LIMIT),
+            pool_limit,
+            writer: Arc::new(Semaphore::new(1)),
+        };
+        let mut retries = options.max_retries;
+        loop {
+            match store.open().await {
+                Ok(_) => return Ok(store),
+                Err(error) if retries == 0 => return Err(error),
+                Err(error) => {
+                    tracing::warn!(
+                        database = %url, %error, retry_in_s = options.retry_interval.as_secs_f64(),
+                        "cannot connect yet"
+                    );
+                    retries -= 1;
+                    tokio::time::sleep(options.retry_interval).await;
+                }
+            }
+        }
+    }
+
+    /// The engine behind the store.
+    pub fn engine(&self) -> Engine {
+        match &self.pool {
+            Pool::MySql(_) => Engine::MySql,
+            Pool::Postgres(_) => Engine::Postgres,
+            Pool::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+}
+
+fn open_pool(
+    url: &DatabaseUrl,
+    options: &config::Database,
+    pool_limit: Duration,
+) -> Result<Pool, StoreError> {
+    let size = connections(options);
+    match url.engine {
+        Engine::MySql => pool(
+            mysql(url),
+            mysql_session(options),
+            url,
+            options,
+            size,
+            pool_limit,
+        )
+        .map(Pool::MySql),
+        Engine::Postgres => {
+            pool(postgres(url), Vec::new(), url, options, size, pool_limit).map(Pool::Postgres)
+        }
+        Engine::Sqlite => {
+            let size = size.min(SQLITE_CONNECTIONS);
+            pool(sqlite(url), Vec::new(), url, options, size, pool_limit).map(Pool::Sqlite)
+        }
+    }
+}
+
+/// `max_pool_size` and `max_overflow` as one limit; 0 and -1 mean that there is none.
+fn connections(options: &config::Database) -> usize {
+    match (options.max_pool_size, usize::try_from(options.max_overflow)) {
+        (0, _) | (_, Err(_)) => UNLIMITED,
+        (size, Ok(overflow)) => (size as usize).saturating_add(overflow).min(UNLIMITED),
+    }
+}
+
+fn pool<DB: Database>(
+    connect: <DB::Connection as sqlx::Connection>::Options,
+    prepare: Vec<String>,
+    url: &DatabaseUrl,
+    options: &config::Database,
+    size: usize,
+    pool_limit: Duration,
+) -> Result<managed::Pool<Manager<DB>>, StoreError>
+where
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+{
+    let level = match options.connection_debug {
+        0..50 => tracing::log::LevelFilter::Off,
+        _ => tracing::log::LevelFilter::Debug,
+    };
+    let manager = Manager {
+        options: connect.log_statements(level),
+        prepare,
+        max_age: u64::try_from(options.connection_recycle_time)
+            .map_or(Duration::MAX, Duration::from_secs),
+        connect_limit: url.connect_timeout.unwrap_or(CONNECT_LIMIT),
+    };
+    managed::Pool::builder(manager)
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts {
+            wait: Some(pool_limit),
+            ..Timeouts::default()
+        })
+        .build()
+        .map_err(|error| StoreError::Unreachable(error.to_string()))
+}
+
+fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
+    // Always utf8mb4: the URL's `charset=utf8` would be MySQL's three-byte one.
+    let mut connect = MySqlConnectOptions::new()
+        .charset("utf8mb4")
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .database(&url.database);
+    if let Some(host) = &url.host {
+        connect = connect.host(host);
+    }
+    if let Some(port) = url.port {
+        connect = connect.port(port);
+    }
+    if let Some(socket) = &url.socket {
+        connect = connect.socket(socket);
+    }
+    if let Some(user) = &url.user {
+        connect = connect.username(user);
+    }
+    if let Some(password) = &url.password {
+        connect = connect.password(password.expose_secret());
+    }
+    connect = match (&url.tls.ca, url.tls.check_hostname) {
+        (None, _) => connect.ssl_mode(MySqlSslMode::Preferred),
+        (Some(ca), Some(false)) => connect.ssl_mode(MySqlSslMode::VerifyCa).ssl_ca(ca),
+        (Some(ca), _) => connect.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(ca),
+    };
+    if let Some(cert) = &url.tls.cert {
+        connect = connect.ssl_client_cert(cert);
+    }
+    if let Some(key) = &url.tls.key {
+        connect = connect.ssl_client_key(key);
+    }
+    connect
+}
+
+/// Row locks without gap locks: what a transaction decides on it has locked by key, and READ COMMITTED lets others
+/// insert beside it.
+fn mysql_session(options: &config::Database) -> Vec<String> {
+    let mut prepare = vec!["SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned()];
+    if !options.mysql_sql_mode.is_empty() {
+        let mode = options.mysql_sql_mode.replace('\'', "''");
+        prepare.push(format!("SET SESSION sql_mode = '{mode}'"));
+    }
+    if let Some(sync_wait) = options.mysql_wsrep_sync_wait {
+        prepare.push(format!("SET SESSION wsrep_sync_wait = {sync_wait}"));
+    }
+    prepare
+}
+
+fn postgres(url: &DatabaseUrl) -> PgConnectOptions {
+    let mut connect = PgConnectOptions::new_without_pgpass()
+        .application_name("freezer-api")
+        .database(&url.database);
+    if let Some(host) = &url.host {
+        connect = connect.host(host);
+    }
+    if let Some(port) = url.port {
+        connect = connect.port(port);
+    }
+    if let Some(socket) = &url.socket {
+        connect = connect.socket(socket);
+    }
+    if let Some(user) = &url.user {
+        connect = connect.username(user);
+    }
+    if let Some(password) = &url.password {
+        connect = connect.password(password.expose_secret());
+    }
+    if let Some(mode) = url.tls.mode {
+        connect = connect.ssl_mode(match mode {
+            SslMode::Disable => PgSslMode::Disable,
+            SslMode::Allow => PgSslMode::Allow,
+            SslMode::Prefer => PgSslMode::Prefer,
+            SslMode::Require => PgSslMode::Require,
+            SslMode::VerifyCa => PgSslMode::VerifyCa,
+            SslMode::VerifyFull => PgSslMode::VerifyFull,
+        });
+    }
+    if let Some(ca) = &url.tls.ca {
+        connect = connect.ssl_root_cert(ca);
+    }
+    if let Some(cert) = &url.tls.cert {
+        connect = connect.ssl_client_cert(cert);
+    }
+    if let Some(key) = &url.tls.key {
+        connect = connect.ssl_client_key(key);
+    }
+    connect
+}
+
+/// Foreign keys are not enforced, as in the reference: rows that are only marked as deleted keep theirs.
+fn sqlite(url: &DatabaseUrl) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&url.database)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .foreign_keys(false)
+}

@@ -1,0 +1,280 @@
+//! One connection of whichever engine, and what may be done with it.
+//!
+//! A connection is `busy` from the moment something is sent until its answer was read to the end, and for the
+//! whole of a transaction. One that is given back busy (a client that went away, a statement that timed out, a panic
+//! inside a transaction) is closed at once, so that the server lets go of its locks and nobody reads another's answer.
+
+use std::time::{Duration, Instant};
+
+use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
+use sqlx::mysql::MySqlRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow, MySql, Postgres, Sqlite,
+};
+
+use super::statement::{Argument, Statement};
+use super::{Engine, StoreError};
+
+/// Idle connections younger than this are handed out unasked; older ones are pinged first.
+const FRESH: Duration = Duration::from_millis(500);
+/// How long a ping may take.
+const PING_LIMIT: Duration = Duration::from_secs(1);
+
+/// A row that each of the three engines can give.
+pub(crate) trait Row:
+    for<'r> FromRow<'r, MySqlRow>
+    + for<'r> FromRow<'r, PgRow>
+    + for<'r> FromRow<'r, SqliteRow>
+    + Send
+    + Unpin
+{
+}
+
+impl<T> Row for T where
+    T: for<'r> FromRow<'r, MySqlRow>
+        + for<'r> FromRow<'r, PgRow>
+        + for<'r> FromRow<'r, SqliteRow>
+        + Send
+        + Unpin
+{
+}
+
+/// Makes and checks the connections of one pool.
+pub(super) struct Manager<DB: Database> {
+    pub(super) options: <DB::Connection as sqlx::Connection>::Options,
+    /// Statements that prepare each new connection.
+    pub(super) prepare: Vec<String>,
+    /// Connections older than this are replaced; `[database] connection_recycle_time`.
+    pub(super) max_age: Duration,
+    pub(super) connect_limit: Duration,
+}
+
+/// A pooled connection and whether it is in the middle of something.
+pub(super) struct Guarded<DB: Database> {
+    connection: Option<DB::Connection>,
+    busy: bool,
+    last_used: Instant,
+}
+
+impl<DB> managed::Manager for Manager<DB>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+{
+    type Type = Guarded<DB>;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<Guarded<DB>, sqlx::Error> {
+        let open = async {
+            let mut connection = self.options.connect().await?;
+            for statement in &self.prepare {
+                sqlx::Executor::execute(
+                    &mut connection,
+                    sqlx::raw_sql(AssertSqlSafe(statement.clone())),
+                )
+                .await?;
+            }
+            Ok::<_, sqlx::Error>(connection)
+        };
+        let connection = tokio::time::timeout(self.connect_limit, open)
+            .await
+            .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
+        Ok(Guarded {
+            connection: Some(connection),
+            busy: false,
+            last_used: Instant::now(),
+        })
+    }
+
+    async fn recycle(
+        &self,
+        guarded: &mut Guarded<DB>,
+        metrics: &Metrics,
+    ) -> RecycleResult<sqlx::Error> {
+        if guarded.busy || metrics.age() > self.max_age {
+            return Err(RecycleError::message("not to be used again"));
+        }
+        let Some(connection) = guarded.connection.as_mut() else {
+            return Err(RecycleError::message("closed"));
+        };
+        if guarded.last_used.elapsed() > FRESH {
+            tokio::time::timeout(PING_LIMIT, connection.ping())
+                .await
+                .map_err(|_| RecycleError::message("no answer to a ping"))??;
+        }
+        Ok(())
+    }
+}
+
+/// A connection on loan from its pool; closed on return when it is in the middle of something.
+pub(super) struct Lease<DB: Database>(pub(super) Object<Manager<DB>>)
+where
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>;
+
+impl<DB: Database> Drop for Lease<DB>
+where
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+{
+    fn drop(&mut self) {
+        if self.0.busy {
+            self.0.connection = None;
+        }
+        self.0.last_used = Instant::now();
+    }
+}
+
+/// A connection of one of the engines.
+pub(super) enum Connection {
+    MySql(Lease<MySql>),
+    Postgres(Lease<Postgres>),
+    Sqlite(Lease<Sqlite>),
+}
+
+/// Runs `$body` with the engine's own connection, within the time limit and with `busy` kept true meanwhile.
+macro_rules! on_connection {
+    ($self:ident, |$connection:ident: $db:ident| $body:expr) => {
+        match &mut $self.lease {
+            Connection::MySql(lease) => on_connection!(@run $self, lease, MySql, |$connection: $db| $body),
+            Connection::Postgres(lease) => on_connection!(@run $self, lease, Postgres, |$connection: $db| $body),
+            Connection::Sqlite(lease) => on_connection!(@run $self, lease, Sqlite, |$connection: $db| $body),
+        }
+    };
+    (@run $self:ident, $lease:ident, $engine:ident, |$connection:ident: $db:ident| $body:expr) => {{
+        type $db = $engine;
+        let guarded = &mut *$lease.0;
+        guarded.busy = true;
+        let $connection = guarded.connection.as_mut().ok_or(StoreError::ConnectionGone)?;
+        let answer = tokio::time::timeout($self.limit, $body).await;
+        let answer = answer.map_err(|_| StoreError::QueryTimeout($self.limit))?;
+        guarded.busy = $self.in_transaction || $self.private || answer.as_ref().is_err_and(leaves_the_connection_unclear);
+        answer.map_err(StoreError::from)
+    }};
+}
+
+/// Binds the arguments to a query of any engine.
+macro_rules! bind_arguments {
+    ($engine:expr, $query:expr, $arguments:expr) => {{
+        let mut query = $query;
+        for argument in $arguments {
+            query = match argument {
+                Argument::Text(value) => query.bind(value),
+                Argument::Integer(value) => query.bind(value),
+                Argument::Boolean(value) => query.bind(value),
+                Argument::Time(value) => match $engine {
+                    // DATETIME has whole seconds and would round; SQLAlchemy writes SQLite's times as text.
+                    Engine::MySql => query.bind(value.truncate_to_second()),
+                    Engine::Postgres => query.bind(value.truncate_to_microsecond()),
+                    Engine::Sqlite => query.bind(super::sqlite_time(value)),
+                },
+            };
+        }
+        query
+    }};
+}
+
+fn leaves_the_connection_unclear(error: &sqlx::Error) -> bool {
+    !matches!(
+        error,
+        sqlx::Error::Database(_)
+            | sqlx::Error::RowNotFound
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::Decode(_)
+    )
+}
+
+/// A connection with the limits and the state of the work on it.
+pub(crate) struct Session {
+    lease: Connection,
+    limit: Duration,
+    in_transaction: bool,
+    /// The connection is not to be used by others afterwards.
+    private: bool,
+}
+
+impl Session {
+    pub(super) fn new(lease: Connection, limit: Duration) -> Session {
+        Session {
+            lease,
+            limit,
+            in_transaction: false,
+            private: false,
+        }
+    }
+
+    /// A session whose settings and locks end with it: the connection is closed, not given back.
+    pub(super) fn private(lease: Connection, limit: Duration) -> Session {
+        Session {
+            private: true,
+            ..Session::new(lease, limit)
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        match &self.lease {
+            Connection::MySql(_) => Engine::MySql,
+            Connection::Postgres(_) => Engine::Postgres,
+            Connection::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
+    /// Opens a transaction. SQLite takes its write lock at once, since it cannot wait for it later.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = true;
+        let text = match self.engine() {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::MySql | Engine::Postgres => "BEGIN",
+        };
+        self.run_text(text).await
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = false;
+        self.run_text("COMMIT").await
+    }
+
+    pub(super) async fn rollback(&mut self) -> Result<(), StoreError> {
+        self.in_transaction = false;
+        self.run_text("ROLLBACK").await
+    }
+
+    /// Runs text that is no prepared statement: transaction control, DDL, scripts of several statements.
+    pub(crate) async fn run_text(&mut self, text: &str) -> Result<(), StoreError> {
+        let text = text.to_owned();
+        on_connection!(self, |connection: DB| async {
+            sqlx::Executor::execute(&mut *connection, sqlx::raw_sql(AssertSqlSafe(text)))
+                .await
+                .map(|_: <DB as Database>::QueryResult| ())
+        })
+    }
+
+    /// Runs a statement; the number of rows it changed.
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        let engine = self.engine();
+        let text = AssertSqlSafe(statement.text_for(engine));
+        on_connection!(self, |connection: DB| async {
+            let query = sqlx::query::<DB>(text);
+            bind_arguments!(engine, query, statement.arguments)
+                .execute(&mut *connection)
+                .await
+                .map(|result| result.rows_affected())
+        })
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn fetch_all<R: Row>(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Vec<R>, StoreError> {
+        let engine = self.engine();
+        let text = AssertSqlSafe(statement.text_for(engine));
+        on_connection!(self, |connection: DB| async {
+            let query = sqlx::query_as::<DB, R>(text);
+            bind_arguments!(engine, query, statement.arguments)
+                .fetch_all(&mut *connection)
+                .await
+        })
+    }
+}

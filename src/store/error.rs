@@ -1,0 +1,118 @@
+//! What can go wrong between us and the database. Knows nothing of HTTP.
+
+use std::time::Duration;
+
+use sqlx::mysql::MySqlDatabaseError;
+
+/// A failure of the database or of the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection could be had.
+    #[error("cannot reach the database: {0}")]
+    Unreachable(String),
+    /// All connections were taken for as long as `[database] pool_timeout` allows.
+    #[error("no database connection became free within {} s", .0.as_secs())]
+    PoolTimeout(Duration),
+    /// A statement did not answer in time; its connection is gone.
+    #[error("the database did not answer within {} s", .0.as_secs())]
+    QueryTimeout(Duration),
+    /// The connection was lost earlier in the same unit of work.
+    #[error("the database connection is gone")]
+    ConnectionGone,
+    /// The database refused or broke off.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// Any of the above, with what was being done.
+    #[error("{action}")]
+    While {
+        /// What was being done, in the words of the caller.
+        action: &'static str,
+        /// What went wrong.
+        source: Box<StoreError>,
+    },
+}
+
+/// An error after which the whole transaction may simply be tried again.
+pub trait Transient {
+    /// Whether another try can succeed with nothing half-made.
+    fn is_transient(&self) -> bool;
+}
+
+impl StoreError {
+    /// Adds what was being done.
+    pub fn while_doing(self, action: &'static str) -> StoreError {
+        StoreError::While {
+            action,
+            source: Box::new(self),
+        }
+    }
+
+    /// Whether the database could not be reached at all, so that a client should come back later.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            StoreError::Unreachable(_)
+            | StoreError::PoolTimeout(_)
+            | StoreError::QueryTimeout(_)
+            | StoreError::ConnectionGone => true,
+            StoreError::Database(error) => is_connection_loss(error),
+            StoreError::While { source, .. } => source.is_unavailable(),
+        }
+    }
+
+    /// Whether a primary or unique key was taken already.
+    pub fn is_duplicate_key(&self) -> bool {
+        match self {
+            StoreError::Database(error) => error
+                .as_database_error()
+                .is_some_and(|error| error.is_unique_violation()),
+            StoreError::While { source, .. } => source.is_duplicate_key(),
+            _ => false,
+        }
+    }
+}
+
+impl Transient for StoreError {
+    fn is_transient(&self) -> bool {
+        match self {
+            StoreError::Database(error) => is_connection_loss(error) || is_contention(error),
+            StoreError::While { source, .. } => source.is_transient(),
+            StoreError::ConnectionGone => true,
+            StoreError::Unreachable(_)
+            | StoreError::PoolTimeout(_)
+            | StoreError::QueryTimeout(_) => false,
+        }
+    }
+}
+
+fn is_connection_loss(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
+    )
+}
+
+/// Deadlocks, lock timeouts and serialization failures of the three engines and of Galera.
+fn is_contention(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        // ER_LOCK_DEADLOCK (also Galera's certification failure), ER_LOCK_WAIT_TIMEOUT,
+        // ER_CHECKREAD (MariaDB's snapshot isolation), ER_UNKNOWN_COM_ERROR (Galera node not ready)
+        return matches!(error.number(), 1213 | 1205 | 1020 | 1047);
+    }
+    match error.code().as_deref() {
+        // serialization_failure, deadlock_detected, lock_not_available
+        Some("40001" | "40P01" | "55P03") => true,
+        // SQLITE_BUSY and SQLITE_LOCKED with their extended codes
+        Some(code)
+            if error
+                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+                .is_some() =>
+        {
+            code.parse::<u32>()
+                .is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,332 @@
+//! Jobs in the database, with the actions they run and the trusts they run under.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
+
+use super::record::{Conditions, Record};
+use super::search::{Batches, Collector, Page, narrow_jobs, raw};
+use super::statement::{placeholders, sql};
+use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::action::Action;
+use crate::domain::job::{Job, UserCredentials};
+use crate::domain::search::Search;
+
+/// Who looks at jobs: a scheduler's process id concerns only the project whose scheduler it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Sees process ids in every job.
+    Operator,
+    /// Sees those of its own clients.
+    Project(String),
+}
+
+/// An action as an entry of a job.
+struct Link {
+    action: Action,
+    job_id: String,
+    position: Option<i32>,
+}
+
+impl<'r, R> FromRow<'r, R> for Link
+where
+    R: sqlx::Row,
+    Action: FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i32: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Link {
+            action: Action::from_row(row)?,
+            job_id: row.try_get("job_id")?,
+            position: row.try_get("position")?,
+        })
+    }
+}
+
+impl Tx {
+    /// A page of jobs.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_jobs(
+        &mut self,
+        scope: &Scope,
+        page: Page,
+        search: Option<&Search>,
+        viewer: &Viewer,
+    ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        let conditions = Conditions::within::<Job>(scope);
+        let Some(search) = search else {
+            let jobs = self.select_page::<Job>(conditions, page).await?;
+            return self.job_documents(jobs, viewer).await;
+        };
+        let names_client = |(key, _): &(String, Value)| key == "client_id";
+        let client_id_is_column =
+            search.matching.iter().any(names_client) && !self.actions_name_a_client(scope).await?;
+        let conditions = narrow_jobs(self.engine(), conditions, search, client_id_is_column);
+        let mut batches = Batches::new(conditions, page);
+        let mut collector = Collector::new(search, page);
+        while !collector.is_full() {
+            let jobs = batches.next::<Job>(self).await?;
+            if jobs.is_empty() {
+                break;
+            }
+            for document in self.job_documents(jobs, viewer).await? {
+                collector.offer(document);
+            }
+        }
+        Ok(collector.into_documents())
+    }
+
+    /// The document of one job.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get_job_document(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+        viewer: &Viewer,
+    ) -> Result<Option<Box<RawValue>>, StoreError> {
+        let jobs = self.find::<Job>(scope, id).await?.into_iter().collect();
+        Ok(self.job_documents(jobs, viewer).await?.into_iter().next())
+    }
+
+    /// One job, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_job(&mut self, scope: &Scope, id: &str) -> Result<Option<Job>, StoreError> {
+        self.find_locked(scope, id).await
+    }
+
+    /// Whether a live job of any project has the id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn job_exists(&mut self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.find::<Job>(&Scope::All, id).await?.is_some())
+    }
+
+    /// Whether a live job runs under the trust.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn trust_in_use(&mut self, trust_id: &str) -> Result<bool, StoreError> {
+        let conditions = Conditions::live::<Job>().and("u.trust_id = ?", [trust_id]);
+        self.exists::<Job>(conditions).await
+    }
+
+    /// The documents of jobs, each with its actions.
+    async fn job_documents(
+        &mut self,
+        mut jobs: Vec<Job>,
+        viewer: &Viewer,
+    ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        self.hide_pids(&mut jobs, viewer).await?;
+        let mut actions = self.actions_of(&jobs).await?;
+        let document = |job: &Job| raw(&job.document(&actions.remove(&job.id).unwrap_or_default()));
+        Ok(jobs.iter().map(document).collect())
+    }
+
+    /// The actions of jobs in their order, by job. A job's action is one of its own project.
+    pub(crate) async fn actions_of(
+        &mut self,
+        jobs: &[Job],
+    ) -> Result<HashMap<String, Vec<Action>>, StoreError> {
+        let mut actions: HashMap<String, Vec<Action>> = HashMap::new();
+        if jobs.is_empty() {
+            return Ok(actions);
+        }
+        // Ordered below: ORDER BY beside TEXT columns makes MariaDB write a table to disk.
+        let statement = sql(format!(
+            "SELECT {}, ja.job_id, ja.position FROM job_actions ja JOIN actions a ON a.id = ja.action_id \
+             WHERE ja.job_id IN ({}) AND ja.deleted = FALSE AND a.deleted = FALSE",
+            Action::COLUMNS,
+            placeholders(jobs.len())
+        ));
+        let ids = jobs.iter().map(|job| &job.id);
+        let mut links: Vec<Link> = self.session.fetch_all(statement.bind_all(ids)).await?;
+        links.sort_by_key(|link| link.position);
+        let owners: HashMap<&str, &Option<String>> = jobs
+            .iter()
+            .map(|job| (job.id.as_str(), &job.project_id))
+            .collect();
+        for Link { action, job_id, .. } in links {
+            if owners.get(job_id.as_str()) == Some(&&action.project_id) {
+                actions.entry(job_id).or_default().push(action);
+            }
+        }
+        Ok(actions)
+    }
+
+    async fn hide_pids(&mut self, jobs: &mut [Job], viewer: &Viewer) -> Result<(), StoreError> {
+        let Viewer::Project(project_id) = viewer else {
+            return Ok(());
+        };
+        let shown: HashSet<&str> = jobs
+            .iter()
+            .filter(|job| job.shows_pid())
+            .map(|job| job.client_id.as_str())
+            .collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = shown.into_iter().collect();
+        let own: HashSet<String> = self
+            .get_clients(project_id, &names)
+            .await?
+            .into_iter()
+            .filter(|client| client.belongs_to(project_id))
+            .map(|client| client.client_id)
+            .collect();
+        jobs.iter_mut()
+            .filter(|job| job.shows_pid() && !own.contains(&job.client_id))
+            .for_each(Job::hide_pid);
+        Ok(())
+    }
+
+    /// Whether an action in question has a member `client_id`, which a search for that name must look at. Answered
+    /// by an index that has only such actions.
+    async fn actions_name_a_client(&mut self, scope: &Scope) -> Result<bool, StoreError> {
+        let names_client = match self.engine() {
+            Engine::MySql => "a.names_client_id = TRUE",
+            Engine::Postgres | Engine::Sqlite => "a.backup_metadata LIKE '%\"client_id\":%'",
+        };
+        let conditions = Conditions::within::<Action>(scope).and(names_client, [""; 0]);
+        self.exists::<Action>(conditions).await
+    }
+
+    /// Adds a job with its actions and its trust.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a duplicate key where the id is taken.
+    pub async fn insert_job(&mut self, job: &Job, action_ids: &[String]) -> Result<(), StoreError> {
+        let statement = sql(
+            "INSERT INTO jobs (id, project_id, user_id, schedule, client_id, session_id, session_tag, description, \
+             deleted, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
+        )
+        .bind(&job.id)
+        .bind(&job.project_id)
+        .bind(&job.user_id)
+        .bind(&job.schedule)
+        .bind(&job.client_id)
+        .bind(&job.session_id)
+        .bind(job.session_tag)
+        .bind(&job.description)
+        .bind(self.now());
+        self.session.execute(statement).await?;
+        self.link_actions(&job.id, action_ids).await
+    }
+
+    /// Writes a changed job back. Its actions and its trust have their own methods.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn update_job(&mut self, job: &Job) -> Result<(), StoreError> {
+        let statement = sql(
+            "UPDATE jobs SET user_id = ?, schedule = ?, client_id = ?, session_id = ?, session_tag = ?, \
+             description = ?, updated_at = ? WHERE id = ?",
+        )
+        .bind(&job.user_id)
+        .bind(&job.schedule)
+        .bind(&job.client_id)
+        .bind(&job.session_id)
+        .bind(job.session_tag)
+        .bind(&job.description)
+        .bind(self.now())
+        .bind(&job.id);
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Gives a job other actions, in this order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replace_actions(
+        &mut self,
+        job_id: &str,
+        action_ids: &[String],
+    ) -> Result<(), StoreError> {
+        self.unlink_actions(job_id).await?;
+        self.link_actions(job_id, action_ids).await
+    }
+
+    async fn link_actions(
+        &mut self,
+        job_id: &str,
+        action_ids: &[String],
+    ) -> Result<(), StoreError> {
+        if action_ids.is_empty() {
+            return Ok(());
+        }
+        let rows = vec!["(?, ?, ?, ?, FALSE, ?)"; action_ids.len()].join(", ");
+        let mut statement = sql(format!(
+            "INSERT INTO job_actions (id, job_id, action_id, position, deleted, created_at) VALUES {rows}"
+        ));
+        for (position, action_id) in (0i64..).zip(action_ids) {
+            statement = statement
+                .bind(self.ids.hex())
+                .bind(job_id)
+                .bind(action_id)
+                .bind(position)
+                .bind(self.now());
+        }
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// The rows really go, as in the reference.
+    async fn unlink_actions(&mut self, job_id: &str) -> Result<(), StoreError> {
+        let statement = sql("DELETE FROM job_actions WHERE job_id = ?").bind(job_id);
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Gives a job the trust to run under, or takes it away.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_user_credentials(
+        &mut self,
+        job_id: &str,
+        credentials: Option<&UserCredentials>,
+    ) -> Result<(), StoreError> {
+        let forget = sql(
+            "UPDATE user_credentials SET deleted = TRUE, deleted_at = ? WHERE job_id = ? AND deleted = FALSE",
+        );
+        self.session
+            .execute(forget.bind(self.now()).bind(job_id))
+            .await?;
+        let Some(credentials) = credentials else {
+            return Ok(());
+        };
+        let statement = sql(
+            "INSERT INTO user_credentials (id, trust_id, trustor_user_id, job_id, deleted, created_at) \
+             VALUES (?, ?, ?, ?, FALSE, ?)",
+        )
+        .bind(self.ids.hex())
+        .bind(&credentials.trust_id)
+        .bind(&credentials.trustor_user_id)
+        .bind(job_id)
+        .bind(self.now());
+        self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Marks a job and its trust as deleted and drops its links to actions.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn delete_job(&mut self, id: &str) -> Result<(), StoreError> {
+        self.unlink_actions(id).await?;
+        self.set_user_credentials(id, None).await?;
+        self.mark_deleted("jobs", id).await
+    }
+}

@@ -1,0 +1,174 @@
+//! The scripts under `migrations/`: statements, each with the condition under which it is still to be done.
+//!
+//! MySQL commits every statement about tables at once, so a migration that was killed has done some statements and
+//! not others. A script says before each how to see that: `--@ unless index jobs.ix_jobs_client`.
+
+use super::catalog::Catalog;
+
+/// What a script does, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step<'a> {
+    pub(super) guard: Option<Guard<'a>>,
+    pub(super) action: Action<'a>,
+}
+
+/// A statement, or a function of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action<'a> {
+    Sql(&'a str),
+    /// Moves the JSON of `jobs.job_actions` into rows.
+    NormalizeJobActions,
+}
+
+/// `unless` or `when` something is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Guard<'a> {
+    wanted: bool,
+    object: Object<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Object<'a> {
+    Table(&'a str),
+    Column(&'a str, &'a str),
+    Index(&'a str, &'a str),
+    Constraint(&'a str, &'a str),
+    Collation(&'a str, &'a str),
+}
+
+impl Guard<'_> {
+    /// Whether the step is still to be done.
+    pub(super) fn holds(&self, catalog: &Catalog) -> bool {
+        self.object.is_in(catalog) == self.wanted
+    }
+
+    /// Whether the step would be to be done when all before it is done: what `when` asks for is of a table that is there
+    /// now, or will be made with it.
+    pub(super) fn will_hold(&self, catalog: &Catalog) -> bool {
+        self.holds(catalog) || (self.wanted && !catalog.has_table(self.object.table()))
+    }
+}
+
+impl Object<'_> {
+    fn table(&self) -> &str {
+        match self {
+            Object::Table(table)
+            | Object::Column(table, _)
+            | Object::Index(table, _)
+            | Object::Constraint(table, _)
+            | Object::Collation(table, _) => table,
+        }
+    }
+
+    fn is_in(&self, catalog: &Catalog) -> bool {
+        match self {
+            Object::Table(table) => catalog.has_table(table),
+            Object::Column(table, column) => catalog.has_column(table, column),
+            Object::Index(table, index) => catalog.has_index(table, index),
+            Object::Constraint(table, name) => catalog.has_constraint(table, name),
+            Object::Collation(table, collation) => catalog.collation(table) == Some(collation),
+        }
+    }
+}
+
+/// Reads a script. Statements end with `;` at the end of a line; lines that begin with `--` are comments.
+///
+/// # Errors
+/// The line that is not understood.
+pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
+    let mut steps = Vec::new();
+    let mut guard = None;
+    let mut rest = script;
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return match guard {
+                None => Ok(steps),
+                Some(guard) => Err(format!("nothing follows {guard:?}")),
+            };
+        }
+        let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
+        if let Some(directive) = line.strip_prefix("--@ ") {
+            rest = behind;
+            match directive.trim_end() {
+                "call normalize_job_actions" => steps.push(Step {
+                    guard: guard.take(),
+                    action: Action::NormalizeJobActions,
+                }),
+                other => guard = Some(parse_guard(other)?),
+            }
+        } else if line.starts_with("--") {
+            rest = behind;
+        } else {
+            let (statement, behind) = rest
+                .split_once(";\n")
+                .ok_or_else(|| format!("no end of: {line}"))?;
+            rest = behind;
+            steps.push(Step {
+                guard: guard.take(),
+                action: Action::Sql(statement),
+            });
+        }
+    }
+}
+
+fn parse_guard(directive: &str) -> Result<Guard<'_>, String> {
+    let mut words = directive.split(' ');
+    let mut word = || words.next().unwrap_or_default();
+    let (condition, kind, name, value) = (word(), word(), word(), word());
+    let wanted = match condition {
+        "when" => true,
+        "unless" => false,
+        _ => return Err(format!("neither when nor unless: {directive}")),
+    };
+    let (table, part) = name.split_once('.').unwrap_or((name, ""));
+    let object = match kind {
+        "table" => Object::Table(table),
+        "column" => Object::Column(table, part),
+        "index" => Object::Index(table, part),
+        "constraint" => Object::Constraint(table, part),
+        "collation" => Object::Collation(table, value),
+        _ => return Err(format!("nothing to look for: {directive}")),
+    };
+    Ok(Guard { wanted, object })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_have_guards() {
+        let steps = parse(
+            "-- about\n\n--@ unless column t.c\nALTER TABLE t\n    ADD c INT;\n\n--@ when column t.b\n\
+             --@ call normalize_job_actions\nDROP TABLE u;\n",
+        )
+        .unwrap();
+        let guard = |wanted, object| Some(Guard { wanted, object });
+        assert_eq!(
+            steps,
+            [
+                Step {
+                    guard: guard(false, Object::Column("t", "c")),
+                    action: Action::Sql("ALTER TABLE t\n    ADD c INT"),
+                },
+                Step {
+                    guard: guard(true, Object::Column("t", "b")),
+                    action: Action::NormalizeJobActions,
+                },
+                Step {
+                    guard: None,
+                    action: Action::Sql("DROP TABLE u"),
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        assert!(parse("--@ if table t\nDROP TABLE t;\n").is_err());
+        assert!(parse("--@ when trigger t.x\nDROP TABLE t;\n").is_err());
+        assert!(parse("--@ when table t\n").is_err());
+        assert!(parse("DROP TABLE t").is_err());
+    }
+}

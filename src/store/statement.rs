@@ -1,0 +1,163 @@
+//! One SQL text with `?` for all engines, and its arguments.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use super::Engine;
+
+/// A value of a statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Argument {
+    Text(Option<String>),
+    Integer(Option<i64>),
+    Boolean(Option<bool>),
+    Time(PrimitiveDateTime),
+}
+
+impl From<&str> for Argument {
+    fn from(value: &str) -> Self {
+        Argument::Text(Some(value.to_owned()))
+    }
+}
+
+impl From<&String> for Argument {
+    fn from(value: &String) -> Self {
+        Argument::Text(Some(value.clone()))
+    }
+}
+
+impl From<String> for Argument {
+    fn from(value: String) -> Self {
+        Argument::Text(Some(value))
+    }
+}
+
+impl From<&Option<String>> for Argument {
+    fn from(value: &Option<String>) -> Self {
+        Argument::Text(value.clone())
+    }
+}
+
+impl From<Option<&str>> for Argument {
+    fn from(value: Option<&str>) -> Self {
+        Argument::Text(value.map(str::to_owned))
+    }
+}
+
+impl From<i64> for Argument {
+    fn from(value: i64) -> Self {
+        Argument::Integer(Some(value))
+    }
+}
+
+impl From<Option<i32>> for Argument {
+    fn from(value: Option<i32>) -> Self {
+        Argument::Integer(value.map(i64::from))
+    }
+}
+
+impl From<bool> for Argument {
+    fn from(value: bool) -> Self {
+        Argument::Boolean(Some(value))
+    }
+}
+
+impl From<Option<bool>> for Argument {
+    fn from(value: Option<bool>) -> Self {
+        Argument::Boolean(value)
+    }
+}
+
+impl From<OffsetDateTime> for Argument {
+    fn from(value: OffsetDateTime) -> Self {
+        Argument::Time(PrimitiveDateTime::new(value.date(), value.time()))
+    }
+}
+
+impl From<PrimitiveDateTime> for Argument {
+    fn from(value: PrimitiveDateTime) -> Self {
+        Argument::Time(value)
+    }
+}
+
+/// A statement under construction: text with `?`, and as many arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub(super) sql: Cow<'static, str>,
+    pub(super) arguments: Vec<Argument>,
+}
+
+/// Starts a statement.
+pub(crate) fn sql(text: impl Into<Cow<'static, str>>) -> Statement {
+    Statement {
+        sql: text.into(),
+        arguments: Vec::new(),
+    }
+}
+
+impl Statement {
+    /// Adds the value of the next `?`.
+    pub(crate) fn bind(mut self, value: impl Into<Argument>) -> Statement {
+        self.arguments.push(value.into());
+        self
+    }
+
+    /// Adds the values of the next `?`s.
+    pub(crate) fn bind_all(
+        mut self,
+        values: impl IntoIterator<Item = impl Into<Argument>>,
+    ) -> Statement {
+        self.arguments.extend(values.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds to the text.
+    pub(crate) fn push(mut self, text: &str) -> Statement {
+        self.sql.to_mut().push_str(text);
+        self
+    }
+
+    /// The text as the engine wants it: PostgreSQL numbers its placeholders.
+    ///
+    /// No text of ours has a `?` inside a literal.
+    pub(super) fn text_for(&self, engine: Engine) -> String {
+        if engine != Engine::Postgres {
+            return self.sql.to_string();
+        }
+        let mut text = String::with_capacity(self.sql.len() + 16);
+        let mut number = 0;
+        for part in self.sql.split_inclusive('?') {
+            match part.strip_suffix('?') {
+                Some(before) => {
+                    number += 1;
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "{before}${number}");
+                }
+                None => text.push_str(part),
+            }
+        }
+        text
+    }
+}
+
+/// `?, ?, ?` for an `IN` list of `count` values.
+pub(crate) fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_numbers_placeholders() {
+        let statement = sql("SELECT a FROM t WHERE b = ? AND c IN (?, ?) LIMIT 1");
+        assert_eq!(
+            statement.text_for(Engine::Postgres),
+            "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3) LIMIT 1"
+        );
+        assert_eq!(statement.text_for(Engine::MySql), statement.sql);
+    }
+}

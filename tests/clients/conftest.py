@@ -1,0 +1,49 @@
+"""What the scenarios share: the API under test on each engine, published in Keystone's catalogue.
+
+`FREEZER_TEST_SUBJECT=reference` runs the scenarios against the Python server instead (on MariaDB), which tells a mistake in a
+scenario from a mistake in our server.
+"""
+
+import os
+
+import pytest
+
+import services
+
+SUBJECT = {"ours": services.Ours, "reference": services.Reference}[os.environ.get("FREEZER_TEST_SUBJECT", "ours")]
+
+
+@pytest.fixture(scope="session")
+def keystone():
+    """Keystone's URL."""
+    return os.environ["FREEZER_TEST_KEYSTONE_URL"]
+
+
+def database_url(engine, name, folder):
+    """A fresh database; skips where the engine's server does not run."""
+    if engine == "sqlite":
+        return f"sqlite:///{folder}/freezer.db"
+    variable = {"mariadb": "FREEZER_TEST_MYSQL_URL", "postgres": "FREEZER_TEST_POSTGRES_URL"}[engine]
+    if not os.environ.get(variable):
+        pytest.skip(f"{engine} does not run")
+    if SUBJECT is services.Reference and engine != "mariadb":
+        pytest.skip("the reference is run on MariaDB only")
+    return services.fresh_database(os.environ[variable], name)
+
+
+@pytest.fixture(scope="module", params=["mariadb", "postgres", "sqlite"])
+def engine(request):
+    """The engines in turn; a module that needs only one overrides it."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def api(request, engine, keystone, tmp_path_factory):
+    """The URL of the API under test, with fresh tables, as the catalogue gives it."""
+    folder = tmp_path_factory.mktemp("api")
+    scenario = request.module.__name__.removeprefix("test_")
+    server = SUBJECT(folder, database_url(engine, f"clients_{scenario}", folder), keystone)
+    server.db_sync()
+    with server.start():
+        services.publish(keystone, server.url)
+        yield server.url

@@ -1,0 +1,175 @@
+//! Who may do what: the golden table, and the same table by the real oslo.policy with the reference's own rules.
+//!
+//! `UPDATE_GOLDEN=1` rewrites the table; its difference is then to be read like any other change.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use freezer_api::domain::rules::DEFAULTS;
+use freezer_api::oslo::policy::{Credentials, Enforcer, Options};
+use serde_json::{Map, Value, json};
+
+use crate::policy_oracle::{ask, python};
+
+/// A column of the table: its heading, and the roles that Keystone writes into the token of such a user. Keystone implies
+/// manager from admin, member from manager, reader from member. A project-scoped token always has some role, so one with
+/// "no role" has one that no rule knows.
+const COLUMNS: [(&str, &[&str]); 6] = [
+    ("admin", &["admin", "manager", "member", "reader"]),
+    ("manager", &["manager", "member", "reader"]),
+    ("member", &["member", "reader"]),
+    ("reader", &["reader"]),
+    ("service", &["service"]),
+    ("none", &["auditor"]),
+];
+
+const TOKENS: [&str; 4] = ["project", "domain", "system", "unscoped"];
+
+/// One cell of the table: a rule asked about a target with credentials.
+struct Cell {
+    rule: &'static str,
+    target: Map<String, Value>,
+    credentials: Credentials,
+}
+
+/// The token of a user of project `own` as Keystone's `GET /v3/auth/tokens` answers.
+fn token(scope: &str, roles: &[&str]) -> Value {
+    // An unscoped token carries no roles, whatever the user has where.
+    let roles = if scope == "unscoped" { &[] } else { roles };
+    let mut token = json!({
+        "user": {"id": "3b9d1c", "name": "ann", "domain": {"id": "default", "name": "Default"}},
+        "methods": ["password"],
+        "roles": roles.iter().map(|name| json!({"id": format!("id-{name}"), "name": name})).collect::<Vec<_>>(),
+    });
+    match scope {
+        "project" => {
+            token["project"] = json!({"id": "own", "domain": {"id": "default", "name": "Default"}})
+        }
+        "domain" => token["domain"] = json!({"id": "default", "name": "Default"}),
+        "system" => token["system"] = json!({"all": true}),
+        _ => {}
+    }
+    token
+}
+
+/// All cells, in the order of the table.
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for default in DEFAULTS {
+        for scope in TOKENS {
+            for project in ["own", "other"] {
+                for (_, roles) in COLUMNS {
+                    let target = Map::from_iter([("project_id".to_owned(), Value::from(project))]);
+                    let credentials = Credentials::from_token(&token(scope, roles)).unwrap();
+                    cells.push(Cell {
+                        rule: default.name,
+                        target,
+                        credentials,
+                    });
+                }
+            }
+        }
+    }
+    cells
+}
+
+fn our_answers() -> Vec<bool> {
+    let enforcer = Enforcer::new(DEFAULTS, Options::default()).unwrap();
+    let answer = |cell: &Cell| {
+        enforcer
+            .authorize(cell.rule, &cell.target, &cell.credentials)
+            .is_allowed()
+    };
+    cells().iter().map(answer).collect()
+}
+
+fn table(answers: &[bool]) -> String {
+    let mut out = format!("{:<28}{:<10}{:<9}", "rule", "token", "project");
+    for (name, _) in COLUMNS {
+        write!(out, "{name:<9}").unwrap();
+    }
+    let mut rows = answers.chunks(COLUMNS.len());
+    for default in DEFAULTS {
+        out.push('\n');
+        for scope in TOKENS {
+            for project in ["own", "other"] {
+                write!(out, "\n{:<28}{scope:<10}{project:<9}", default.name).unwrap();
+                for allowed in rows.next().unwrap() {
+                    write!(out, "{:<9}", if *allowed { "yes" } else { "-" }).unwrap();
+                }
+            }
+        }
+    }
+    let lines: Vec<&str> = out.lines().map(str::trim_end).collect();
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn the_matrix_is_the_golden_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/authz_matrix.txt");
+    let table = table(&our_answers());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &table).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    let differences: Vec<String> = golden
+        .lines()
+        .zip(table.lines())
+        .filter(|(golden, ours)| golden != ours)
+        .map(|(golden, ours)| format!("golden {golden}\nnow    {ours}"))
+        .collect();
+    assert!(
+        golden == table,
+        "the authorization matrix changed:\n{}",
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn each_cell_is_what_oslo_policy_answers_with_the_rules_of_the_reference() {
+    let Some(python) = python() else {
+        return;
+    };
+    let cells = cells();
+    let question = |cell: &Cell| json!({"service": true, "rule": cell.rule, "target": cell.target, "creds": cell.credentials.values()});
+    let questions: Vec<Value> = cells.iter().map(question).collect();
+    let theirs = ask(&python, &questions);
+    let ours = our_answers();
+    for ((cell, ours), theirs) in cells.iter().zip(&ours).zip(&theirs) {
+        let asked = format!("{} {:?} {:?}", cell.rule, cell.target, cell.credentials);
+        assert_eq!(Some(*ours), theirs["result"].as_bool(), "{asked}: {theirs}");
+    }
+    eprintln!(
+        "{} cells equal, {} of them allowed",
+        ours.len(),
+        ours.iter().filter(|allowed| **allowed).count()
+    );
+}
+
+#[test]
+fn the_default_rules_are_those_of_the_reference() {
+    let Some(python) = python() else {
+        return;
+    };
+    let answers = ask(&python, &[json!({"defaults": true})]);
+    let mut theirs = answers[0]["defaults"].as_array().unwrap().clone();
+    let describe = |default: &freezer_api::oslo::policy::RuleDefault| {
+        let scope_types: Vec<&str> = default
+            .scope_types
+            .iter()
+            .map(|scope| scope.name())
+            .collect();
+        json!({"name": default.name, "check": default.check, "scope_types": scope_types})
+    };
+    let mut ours: Vec<Value> = DEFAULTS.iter().map(describe).collect();
+    for rules in [&mut ours, &mut theirs] {
+        rules.sort_by_key(|rule| rule["name"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ours, theirs);
+}

@@ -1,0 +1,177 @@
+//! The service in this process, on a database of its own and with a clock that stands still.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request};
+use freezer_api::api::{self, Api};
+use freezer_api::app::{self, Mode};
+use freezer_api::clock::{Clock, Ids};
+use freezer_api::config::Config;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::Database;
+
+/// The time at which a service starts, in seconds since the epoch.
+pub(crate) const START: i64 = 1_700_000_000;
+
+/// A service without authentication: the caller administers the project of the path. Paths of requests are relative
+/// to `/v2/{PROJECT}/`, unless they begin with a slash.
+pub(crate) struct Service {
+    pub(crate) api: Arc<Api>,
+    pub(crate) clock: Clock,
+    router: Router,
+}
+
+/// The project of relative paths.
+pub(crate) const PROJECT: &str = "p1";
+
+/// What the service answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {self:?}: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The answer, when it has this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{}", self.text());
+        self
+    }
+
+    /// Checks an error's status, title and that it has a description; returns the description.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, title: &str) -> String {
+        assert_eq!(self.status, status, "{}", self.text());
+        let document = self.json();
+        assert_eq!(document["title"], title, "{document}");
+        let description = document["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(!description.is_empty(), "{document}");
+        description
+    }
+}
+
+impl Service {
+    /// Starts a service on an empty database.
+    pub(crate) async fn start(database: &Database) -> Service {
+        Service::with(database, |_| {}).await
+    }
+
+    /// The same, with options changed.
+    pub(crate) async fn with(database: &Database, change: impl FnOnce(&mut Config)) -> Service {
+        let mut config = Config::default();
+        config.database.connection = Some(database.url().parse().unwrap());
+        change(&mut config);
+        let clock = Clock::fixed(START);
+        let api = app::build(config, Mode::Development, clock.clone(), Ids::Random)
+            .await
+            .unwrap();
+        Service {
+            router: api::service(Arc::clone(&api)),
+            api,
+            clock,
+        }
+    }
+
+    /// Sends any request.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: axum::body::to_bytes(body, usize::MAX)
+                .await
+                .unwrap()
+                .to_vec(),
+        }
+    }
+
+    /// Sends a request with this text as its body, JSON or not.
+    pub(crate) async fn raw(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        let uri = match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("/v2/{PROJECT}/{path}"),
+        };
+        let request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(uri)
+            .body(body.into())
+            .unwrap();
+        self.send(request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.raw("GET", path, Body::empty()).await
+    }
+
+    /// A list, searched.
+    pub(crate) async fn search(&self, path: &str, search: Value) -> Answer {
+        self.raw("GET", path, search.to_string()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.raw("POST", path, body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.raw("PATCH", path, body.to_string()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str) -> Answer {
+        self.raw("PUT", path, Body::empty()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.raw("DELETE", path, Body::empty()).await
+    }
+
+    /// Registers a client that can do everything.
+    pub(crate) async fn client(&self, client_id: &str) {
+        self.post("clients", json!({"client_id": client_id}))
+            .await
+            .expect(201);
+    }
+
+    /// Creates a job without actions on a client; its id.
+    pub(crate) async fn job(&self, client_id: &str) -> String {
+        let job = json!({"client_id": client_id, "job_actions": []});
+        self.created("jobs", job, "job_id").await
+    }
+
+    /// Creates a session with an empty schedule; its id.
+    pub(crate) async fn session(&self) -> String {
+        self.created("sessions", json!({"schedule": {}}), "session_id")
+            .await
+    }
+
+    /// Creates a document; the id that the answer has under `key`.
+    pub(crate) async fn created(&self, path: &str, document: Value, key: &str) -> String {
+        let answer = self.post(path, document).await.expect(201).json();
+        answer[key].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,188 @@
+//! Fresh databases on the real servers: one for each test, so that tests run side by side.
+
+use std::{
+    future::Future,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
+use tempfile::TempDir;
+
+use super::provided;
+
+/// A database engine that the project serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A file of its own; always there.
+    Sqlite,
+    /// MySQL or MariaDB at `FREEZER_TEST_MYSQL_URL`.
+    MySql,
+    /// PostgreSQL at `FREEZER_TEST_POSTGRES_URL`.
+    Postgres,
+}
+
+impl Engine {
+    /// The SQLAlchemy URL of the engine's server without a database name (it ends in `/`); `None` when it is not there.
+    fn server(self) -> Option<String> {
+        match self {
+            Engine::Sqlite => Some("sqlite:///".to_owned()),
+            Engine::MySql => provided("mysql", "FREEZER_TEST_MYSQL_URL"),
+            Engine::Postgres => provided("postgres", "FREEZER_TEST_POSTGRES_URL"),
+        }
+    }
+}
+
+/// The engines that this run has, SQLite first.
+pub(crate) fn engines() -> Vec<Engine> {
+    let mut engines = vec![Engine::Sqlite, Engine::MySql, Engine::Postgres];
+    engines.retain(|engine| engine.server().is_some());
+    engines
+}
+
+/// A database of its own, without tables. It is dropped, with everything in it, when the value is.
+#[derive(Debug)]
+pub(crate) struct Database {
+    engine: Engine,
+    url: String,
+    place: Place,
+}
+
+/// Where a database lies, which is what has to be cleared away.
+#[derive(Debug)]
+enum Place {
+    Folder { _folder: TempDir },
+    Server { url: String, name: String },
+}
+
+impl Database {
+    /// Makes a fresh database.
+    ///
+    /// # Panics
+    /// When the engine is not there, or its server refuses.
+    pub(crate) async fn create(engine: Engine) -> Database {
+        let server = engine
+            .server()
+            .unwrap_or_else(|| panic!("{engine:?} does not run here"));
+        if engine == Engine::Sqlite {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("{server}{}", folder.path().join("freezer.db").display());
+            return Database {
+                engine,
+                url,
+                place: Place::Folder { _folder: folder },
+            };
+        }
+        let name = unique_name();
+        match engine {
+            Engine::MySql => {
+                execute(
+                    engine,
+                    &server,
+                    format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"),
+                )
+                .await
+            }
+            _ => {
+                execute(
+                    engine,
+                    &server,
+                    format!("CREATE DATABASE {name} TEMPLATE template0"),
+                )
+                .await
+            }
+        }
+        .unwrap_or_else(|error| panic!("creating {name} on {engine:?}: {error}"));
+        Database {
+            engine,
+            url: format!("{server}{name}"),
+            place: Place::Server { url: server, name },
+        }
+    }
+
+    /// Its engine.
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Its URL as SQLAlchemy and `[database] connection` write it, for instance `mysql+pymysql://u:p@127.0.0.1:3307/name`
+    /// or `sqlite:////tmp/x/freezer.db`.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Its URL as sqlx writes it (for the tests' own connections): the scheme without a driver name.
+    pub(crate) fn sqlx_url(&self) -> String {
+        sqlx_url(&self.url)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Place::Server { url, name } = &self.place else {
+            return;
+        };
+        let (engine, url, name) = (self.engine, url.clone(), name.clone());
+        // A runtime of its own: `drop` is no place to await, and the test's runtime may be shutting down.
+        let dropping = thread::spawn(move || {
+            let force = if engine == Engine::Postgres {
+                " WITH (FORCE)"
+            } else {
+                ""
+            };
+            let statement = format!("DROP DATABASE {name}{force}");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            if let Err(error) = runtime.block_on(execute(engine, &url, statement)) {
+                eprintln!("{name} stays on {engine:?}: {error}");
+            }
+        });
+        dropping.join().ok();
+    }
+}
+
+/// Runs `body` on a fresh database of `engine`, or says that it is skipped.
+pub(crate) async fn on<F: Future<Output = ()>>(engine: Engine, body: impl FnOnce(Database) -> F) {
+    if engine.server().is_some() {
+        body(Database::create(engine).await).await;
+    } else {
+        eprintln!("skipped: {engine:?} does not run here");
+    }
+}
+
+/// A name that no other test of this run has, in this process or another.
+fn unique_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "freezer_test_{}_{}",
+        process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+async fn execute(engine: Engine, server: &str, statement: String) -> sqlx::Result<()> {
+    if engine == Engine::Postgres {
+        let mut connection =
+            PgConnection::connect(&format!("{}postgres", sqlx_url(server))).await?;
+        connection.execute(AssertSqlSafe(statement)).await?;
+        connection.close().await
+    } else {
+        let mut connection = MySqlConnection::connect(&sqlx_url(server)).await?;
+        // A transaction that is still open must not hold a DROP, and so the run, up.
+        connection.execute("SET lock_wait_timeout = 5").await?;
+        connection.execute(AssertSqlSafe(statement)).await?;
+        connection.close().await
+    }
+}
+
+/// `mysql+pymysql://…` → `mysql://…`; an SQLite file is made when it is missing.
+fn sqlx_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    match scheme.split('+').next().unwrap() {
+        "sqlite" => format!("sqlite://{}?mode=rwc", rest.strip_prefix('/').unwrap()),
+        engine => format!("{engine}://{rest}"),
+    }
+}

@@ -1,0 +1,196 @@
+//! Our programs as an operator runs them: real processes with configuration files.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long a server may take until it listens, and until it is gone after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `freezer-api` on a port of its own. It is killed when the value is dropped without [`Server::stop`].
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+    _folder: TempDir,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit status.
+    pub(crate) status: ExitStatus,
+    /// All that it wrote to standard output and standard error, line by line as it came.
+    pub(crate) output: String,
+}
+
+impl Server {
+    /// Starts `freezer-api` with `configuration` (the text of a `freezer-api.conf`, to which a free loopback address is
+    /// added in a second file) and waits until it listens.
+    ///
+    /// # Errors
+    /// How it ended, when it ended before it listened.
+    ///
+    /// # Panics
+    /// When it neither listens nor ends in time.
+    pub(crate) fn start(configuration: &str, arguments: &[&str]) -> Result<Server, Ended> {
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let listen = format!(
+            "[DEFAULT]\nbind_host = {}\nbind_port = {}\n",
+            address.ip(),
+            address.port()
+        );
+        let mut child = Command::new(env!("CARGO_BIN_EXE_freezer-api"))
+            .args(arguments)
+            .args(config_file(
+                folder.path(),
+                "freezer-api.conf",
+                configuration,
+            ))
+            .args(config_file(folder.path(), "listen.conf", &listen))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Mutex::new(String::new()));
+        let readers = vec![
+            collect(child.stdout.take().unwrap(), Arc::clone(&output)),
+            collect(child.stderr.take().unwrap(), Arc::clone(&output)),
+        ];
+        let server = Server {
+            child,
+            address,
+            output,
+            readers,
+            _folder: folder,
+        };
+        server.wait_until_it_listens()
+    }
+
+    fn wait_until_it_listens(mut self) -> Result<Server, Ended> {
+        let start = Instant::now();
+        while TcpStream::connect(self.address).is_err() {
+            if self.child.try_wait().unwrap().is_some() {
+                return Err(self.ended());
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "freezer-api does not listen:\n{}",
+                self.output()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(self)
+    }
+
+    /// `http://127.0.0.1:PORT`, without a closing slash.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has written so far.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// Asks it to end (SIGTERM), without waiting.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Ends it by SIGTERM and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it is not gone in time.
+    pub(crate) fn stop(mut self) -> Ended {
+        self.terminate();
+        let start = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "freezer-api ignores SIGTERM:\n{}",
+                self.output()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.ended()
+    }
+
+    fn ended(&mut self) -> Ended {
+        let status = self.child.wait().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        Ended {
+            status,
+            output: self.output(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Runs `freezer-manage --config-file F ARGUMENTS…` with `configuration` as F, to its end.
+pub(crate) fn manage(configuration: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_freezer-manage"))
+        .args(config_file(
+            folder.path(),
+            "freezer-api.conf",
+            configuration,
+        ))
+        .args(arguments)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// An address on the loopback that was free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+fn config_file(folder: &Path, name: &str, text: &str) -> [String; 2] {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    ["--config-file".to_owned(), path.display().to_string()]
+}
+
+fn collect(stream: impl Read + Send + 'static, output: Arc<Mutex<String>>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
+        }
+    })
+}
