@@ -103,7 +103,10 @@ pub async fn build(
 pub fn policy_options(config: &Config) -> Options {
     let options = &config.oslo_policy;
     Options {
-        policy_file: config.find_file(Path::new(&options.policy_file)),
+        // One that does not exist yet is read as soon as it does.
+        policy_file: config
+            .find_file(&options.policy_file)
+            .or_else(|| Some(config.search_dirs.first()?.join(&options.policy_file))),
         policy_dirs: options
             .policy_dirs
             .0

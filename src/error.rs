@@ -14,6 +14,10 @@ use crate::auth::{AuthError, TrustError};
 use crate::domain::Refusal;
 use crate::store::{StoreError, Transient};
 
+/// Where a client that asks for something else than JSON can read on.
+const LINK: &str = "https://docs.openstack.org/freezer-api/latest/";
+const LINK_TEXT: &str = "Documentation related to this error";
+
 /// Seconds after which a client may try again when the database cannot be reached.
 const RETRY_AFTER_STORE: Duration = Duration::from_secs(5);
 
@@ -83,8 +87,8 @@ pub enum ApiError {
 pub enum ErrorForm {
     /// JSON, for a client that takes some `+json` type.
     Json,
-    /// XML.
-    Xml,
+    /// XML, under this media type.
+    Xml(&'static str),
     /// No body.
     Empty,
 }
@@ -217,12 +221,22 @@ impl IntoResponse for ApiError {
                 }})
                 .to_string(),
             ),
-            ApiError::NotAcceptable(ErrorForm::Xml) => (
-                "application/xml",
+            ApiError::NotAcceptable(ErrorForm::Xml(media_type)) => (
+                *media_type,
                 format!(
                     "<?xml version=\"1.0\" encoding=\"UTF-8\"?><error><title>{title}</title>\
-                     <description>{description}</description></error>"
+                     <description>{description}</description><link><text>{LINK_TEXT}</text>\
+                     <href>{LINK}</href><rel>help</rel></link></error>"
                 ),
+            ),
+            ApiError::NotAcceptable(ErrorForm::Json) => (
+                "application/json",
+                json!({
+                    "title": title,
+                    "description": description,
+                    "link": {"text": LINK_TEXT, "href": LINK, "rel": "help"},
+                })
+                .to_string(),
             ),
             ApiError::NotAcceptable(ErrorForm::Empty) => ("application/json", String::new()),
             _ => (

@@ -1,9 +1,11 @@
 //! Serving HTTP/1.1 and HTTP/2 without TLS (h2c): a bounded number of connections, limits on slow clients, and an
 //! end that lets requests in flight end.
 
+use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,8 +15,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 use tower::Service;
 
 use crate::config;
@@ -52,6 +56,9 @@ pub async fn serve(
                 continue;
             }
         };
+        // Small answers must not wait for the acknowledgement of others.
+        let _ = stream.set_nodelay(true);
+        let stream = Hasty::new(stream, options.read_timeout);
         let connection = open.watch(connection(&builder, stream, remote, router.clone()));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -87,14 +94,12 @@ fn builder(options: &config::Api) -> Builder<TokioExecutor> {
 /// One connection, with the client's address in each of its requests.
 fn connection(
     builder: &Arc<Builder<TokioExecutor>>,
-    stream: TcpStream,
+    stream: Hasty,
     remote: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<
     Error = Box<dyn std::error::Error + Send + Sync>,
 > + use<> {
-    // Small answers must not wait for the acknowledgement of others.
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(remote));
         router.clone().call(request)
@@ -102,4 +107,80 @@ fn connection(
     builder
         .serve_connection(TokioIo::new(stream), service)
         .into_owned()
+}
+
+/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection on which the client must soon say which HTTP it speaks. Until then neither HTTP/1.1 nor HTTP/2 is in
+/// charge, with their limits: a client that stays silent, or stops within the preface, would keep its place for ever.
+struct Hasty {
+    stream: TcpStream,
+    /// Bytes of the preface that have come, and the time until which the rest must; `None` when all is clear.
+    waiting: Option<(usize, Pin<Box<Sleep>>)>,
+}
+
+impl Hasty {
+    fn new(stream: TcpStream, limit: Duration) -> Hasty {
+        Hasty {
+            stream,
+            waiting: Some((0, Box::pin(tokio::time::sleep(limit)))),
+        }
+    }
+}
+
+impl AsyncRead for Hasty {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let Some((seen, limit)) = &mut this.waiting else {
+            return read;
+        };
+        if read.is_pending() {
+            ready!(limit.as_mut().poll(context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        *seen += new.len();
+        let rest = PREFACE.get(*seen - new.len()..).unwrap_or_default();
+        if new.is_empty() || new.len() >= rest.len() || !rest.starts_with(new) {
+            this.waiting = None;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Hasty {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
 }

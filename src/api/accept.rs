@@ -16,8 +16,10 @@ pub(super) async fn require_json(request: Request, next: Next) -> Result<Respons
     {
         return Ok(next.run(request).await);
     }
-    let form = if accepts(&accept, "application", "xml") || accepts(&accept, "text", "xml") {
-        ErrorForm::Xml
+    let form = if accepts(&accept, "application", "xml") {
+        ErrorForm::Xml("application/xml")
+    } else if accepts(&accept, "text", "xml") {
+        ErrorForm::Xml("text/xml")
     } else if accept.contains("+json") {
         ErrorForm::Json
     } else {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::authorize::Authorized;
 use super::extract::{Body, ListParameters};
-use super::{Api, answer};
+use super::{Api, answer, list_answer};
 use crate::domain::Refusal;
 use crate::domain::action::{self, Patch};
 use crate::domain::search::Search;
@@ -33,7 +33,7 @@ pub(super) async fn list(
                 .map_err(ApiError::from)
         })
         .await?;
-    Ok(answer(StatusCode::OK, &json!({"actions": actions})))
+    Ok(list_answer("actions", actions))
 }
 
 /// `POST /actions`.

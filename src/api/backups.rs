@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::authorize::Authorized;
 use super::extract::{Body, ListParameters};
-use super::{Api, answer};
+use super::{Api, answer, list_answer};
 use crate::domain::Refusal;
 use crate::domain::backup::{self, Patch};
 use crate::domain::search::Search;
@@ -33,7 +33,7 @@ pub(super) async fn list(
                 .map_err(ApiError::from)
         })
         .await?;
-    Ok(answer(StatusCode::OK, &json!({"backups": backups})))
+    Ok(list_answer("backups", backups))
 }
 
 /// `POST /backups`: the body is the backup's metadata.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::authorize::Authorized;
 use super::extract::{Body, ListParameters};
-use super::{Api, answer};
+use super::{Api, answer, list_answer};
 use crate::domain::client::{Outcome, Registration};
 use crate::domain::search::Search;
 use crate::domain::{Refusal, rules};
@@ -33,7 +33,7 @@ pub(super) async fn list(
                 .map_err(ApiError::from)
         })
         .await?;
-    Ok(answer(StatusCode::OK, &json!({"clients": clients})))
+    Ok(list_answer("clients", clients))
 }
 
 /// `POST /clients`: registers a client, or renews its registration.

@@ -78,8 +78,6 @@ async fn read(body: HttpBody, limit: usize) -> Result<bytes::Bytes, ApiError> {
 pub(super) struct ListParameters {
     /// Which part of the list.
     pub(super) page: Page,
-    /// Whether the list shall have all projects; only jobs know it.
-    pub(super) all_projects: bool,
 }
 
 impl FromRequestParts<Arc<Api>> for ListParameters {
@@ -100,8 +98,18 @@ impl FromRequestParts<Arc<Api>> for ListParameters {
                 limit: limit.min(max_limit),
                 offset,
             },
-            all_projects: boolean(query, "all_projects")?,
         })
+    }
+}
+
+/// Whether a list shall have the documents of all projects.
+pub(super) struct AllProjects(pub(super) bool);
+
+impl FromRequestParts<Arc<Api>> for AllProjects {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<AllProjects, ApiError> {
+        boolean(parts.uri.query().unwrap_or_default(), "all_projects").map(AllProjects)
     }
 }
 

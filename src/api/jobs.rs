@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::authorize::Authorized;
-use super::extract::{Body, ListParameters};
-use super::{Api, answer};
+use super::extract::{AllProjects, Body, ListParameters};
+use super::{Api, answer, list_answer};
 use crate::domain::action::Action;
 use crate::domain::client::Client;
 use crate::domain::job::{Entry, Event, Job, Kind, Request, UserCredentials};
@@ -23,12 +23,13 @@ use crate::store::Tx;
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authorized,
+    AllProjects(all_projects): AllProjects,
     parameters: ListParameters,
     body: Body,
 ) -> Result<Response, ApiError> {
     let search = Search::parse(&body.or_empty())?;
     let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
-    let scope = match parameters.all_projects {
+    let scope = match all_projects {
         true if !sees_all => return Err(ApiError::Forbidden),
         true => Scope::All,
         false => caller.scope(),
@@ -42,7 +43,7 @@ pub(super) async fn list(
                 .map_err(ApiError::from)
         })
         .await?;
-    Ok(answer(StatusCode::OK, &json!({"jobs": jobs})))
+    Ok(list_answer("jobs", jobs))
 }
 
 /// `GET /jobs/{job_id}`: of any project for those who see all.

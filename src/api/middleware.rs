@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
@@ -21,36 +21,11 @@ use crate::telemetry;
 /// The header of request ids, ours and those that callers send along.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
-/// The methods of HTTP and WebDAV; others, also in lower case, are refused.
-const METHODS: &[&str] = &[
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "DELETE",
-    "CONNECT",
-    "OPTIONS",
-    "TRACE",
-    "PATCH",
-    "CHECKIN",
-    "CHECKOUT",
-    "COPY",
-    "LOCK",
-    "MKCOL",
-    "MOVE",
-    "PROPFIND",
-    "PROPPATCH",
-    "REPORT",
-    "UNCHECKIN",
-    "UNLOCK",
-    "UPDATE",
-    "VERSION-CONTROL",
-];
-
 /// Names the request, limits its time, and writes its line in the access log (`docs/logging.md`).
 pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let request_id = format!("req-{}", api.ids.hyphenated());
-    let span = telemetry::request_span(&request_id, global_request_id(request.headers()));
+    let sent_id = request.headers().get(REQUEST_ID).cloned();
+    let span = telemetry::request_span(&request_id, sent_id.as_ref().and_then(global_request_id));
     let started = Instant::now();
     let remote = request
         .extensions()
@@ -63,7 +38,7 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
             .await
             .unwrap_or_else(|_| ApiError::Timeout.into_response());
         if is_named(&api, &path, &response)
-            && let Ok(value) = HeaderValue::try_from(&request_id)
+            && let Some(value) = answered_id(sent_id.as_ref(), &request_id)
         {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -84,23 +59,27 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
 
 /// Answers behind authentication carry the request's id.
 fn is_named(api: &Api, path: &str, response: &Response) -> bool {
-    let public = path.trim_matches('/').is_empty() || path == api.config.healthcheck.path;
+    let path = path.trim_matches('/');
+    let public = path.is_empty() || path == api.config.healthcheck.path.trim_matches('/');
     !public && response.status() != axum::http::StatusCode::UNAUTHORIZED
 }
 
-/// The id that a calling service gave the request: `req-` and a UUID; other texts are not taken into the log.
-fn global_request_id(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(REQUEST_ID)?.to_str().ok()?;
-    let uuid = text.strip_prefix("req-")?;
-    (uuid.len() == 36 && uuid::Uuid::try_parse(uuid).is_ok()).then_some(text)
+/// The id in the answer's header: the caller's own, whatever text it is, with `req-` before it where that is missing;
+/// else ours. So the reference does it.
+fn answered_id(sent: Option<&HeaderValue>, ours: &str) -> Option<HeaderValue> {
+    const PREFIX: &[u8] = b"req-";
+    match sent.map(HeaderValue::as_bytes) {
+        None | Some(b"") => HeaderValue::try_from(ours).ok(),
+        Some(id) if id.starts_with(PREFIX) => sent.cloned(),
+        Some(id) => HeaderValue::from_bytes(&[PREFIX, id].concat()).ok(),
+    }
 }
 
-/// Refuses what is no method.
-pub(super) async fn known_method(request: Request, next: Next) -> Result<Response, ApiError> {
-    match METHODS.contains(&request.method().as_str()) {
-        true => Ok(next.run(request).await),
-        false => Err(ApiError::InvalidMethod),
-    }
+/// The id that a calling service gave the request: `req-` and a UUID; other texts are not taken into the log.
+fn global_request_id(sent: &HeaderValue) -> Option<&str> {
+    let text = sent.to_str().ok()?;
+    let uuid = text.strip_prefix("req-")?;
+    (uuid.len() == 36 && uuid::Uuid::try_parse(uuid).is_ok()).then_some(text)
 }
 
 /// Runs what may write in a task of its own, since the server drops a request whose client goes away, and a change

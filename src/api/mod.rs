@@ -26,6 +26,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, get, on, options};
 use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde_json::value::RawValue;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{Keystone, Trusts};
@@ -164,15 +166,15 @@ pub fn service(api: Arc<Api>) -> Router {
             Arc::clone(&api),
             authorize::authenticate,
         ));
+    let versions = allowing(get(versions::versions), &[Method::GET]);
     let public = Router::new()
-        .route("/", get(versions::versions))
+        .route("/", versions.layer(from_fn(accept::require_json)))
         .route(&api.config.healthcheck.path, any(healthcheck::check))
         .with_state(Arc::clone(&api))
         .fallback_service(guarded);
     let outer = Router::new()
         .fallback_service(public)
-        .layer(from_fn(path::normalize))
-        .layer(from_fn(middleware::known_method));
+        .layer(from_fn(path::normalize));
     middleware::cors(outer, &api.config.cors)
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(api, middleware::observe))
@@ -220,7 +222,58 @@ fn allowing(handlers: MethodRouter<Arc<Api>>, methods: &[Method]) -> MethodRoute
         .merge(options(async move || {
             (StatusCode::OK, [(header::ALLOW, allow)])
         }))
-        .fallback(async move || ApiError::MethodNotAllowed(allow_with_options))
+        .fallback(
+            async move |method: Method| match METHODS.contains(&method.as_str()) {
+                true => ApiError::MethodNotAllowed(allow_with_options),
+                false => ApiError::InvalidMethod,
+            },
+        )
+}
+
+/// The methods of HTTP and WebDAV; others, also in lower case, are no methods at all.
+const METHODS: &[&str] = &[
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LOCK",
+    "MKCOL",
+    "MOVE",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "UNCHECKIN",
+    "UNLOCK",
+    "UPDATE",
+    "VERSION-CONTROL",
+];
+
+/// The answer to a list: `{NAME: [document, …]}`.
+fn list_answer(name: &'static str, documents: Vec<Box<RawValue>>) -> Response {
+    answer(StatusCode::OK, &List { name, documents })
+}
+
+/// Stored documents go into the answer as they are: read again, one that is nested deeper than we read, or holds a number
+/// that we cannot hold, would break the whole list.
+struct List {
+    name: &'static str,
+    documents: Vec<Box<RawValue>>,
+}
+
+impl Serialize for List {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.name, &self.documents)?;
+        map.end()
+    }
 }
 
 /// An answer with a JSON document.

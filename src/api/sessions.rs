@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::authorize::Authorized;
 use super::extract::{Body, ListParameters};
-use super::{Api, answer};
+use super::{Api, answer, list_answer};
 use crate::domain::search::Search;
 use crate::domain::session::{self, Action, Patch, Replacement, Session};
 use crate::domain::{Refusal, Scope};
@@ -33,7 +33,7 @@ pub(super) async fn list(
                 .map_err(ApiError::from)
         })
         .await?;
-    Ok(answer(StatusCode::OK, &json!({"sessions": sessions})))
+    Ok(list_answer("sessions", sessions))
 }
 
 /// `POST /sessions`.

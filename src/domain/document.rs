@@ -1,5 +1,6 @@
 //! JSON documents: reading a request's body strictly, and a stored text forgivingly.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -7,6 +8,11 @@ use super::Refusal;
 
 /// A JSON object.
 pub type Object = Map<String, Value>;
+
+/// Levels of nesting that a request's body may have.
+const MAX_NESTING: usize = 128;
+/// Levels of nesting up to which a stored text is read. The reference takes no 500.
+const MAX_STORED_NESTING: usize = 512;
 
 /// Reads a request's body.
 ///
@@ -17,23 +23,61 @@ pub type Object = Map<String, Value>;
 /// # Errors
 /// What is wrong and where, with line and column counted from 1.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
-    let value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let value = read(text, MAX_NESTING)?;
     match oversized_integer(text) {
-        Some(position) => {
-            let before = text.get(..position).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            let column = before
-                .iter()
-                .rev()
-                .take_while(|byte| **byte != b'\n')
-                .count()
-                + 1;
-            Err(format!(
-                "integer beyond 64 bits at line {line} column {column}"
-            ))
-        }
+        Some(position) => Err(format!(
+            "integer beyond 64 bits at {}",
+            place(text, position)
+        )),
         None => Ok(value),
     }
+}
+
+/// Reads JSON of limited depth. serde_json's own limit cannot be set, only lifted.
+fn read(text: &[u8], max_nesting: usize) -> Result<Value, String> {
+    if let Some(position) = nested_beyond(text, max_nesting) {
+        let place = place(text, position);
+        return Err(format!("nesting beyond {max_nesting} levels at {place}"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    deserializer.disable_recursion_limit();
+    let value = Value::deserialize(&mut deserializer).and_then(|value| {
+        deserializer.end()?;
+        Ok(value)
+    });
+    value.map_err(|error| error.to_string())
+}
+
+/// Line and column of a position, counted from 1.
+fn place(text: &[u8], position: usize) -> String {
+    let before = text.get(..position).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte != b'\n')
+        .count()
+        + 1;
+    format!("line {line} column {column}")
+}
+
+/// The position of the bracket that opens one level too many.
+fn nested_beyond(text: &[u8], max_nesting: usize) -> Option<usize> {
+    let (mut position, mut depth) = (0, 0usize);
+    while let Some(byte) = text.get(position) {
+        match byte {
+            b'"' => {
+                position = after_string(text, position);
+                continue;
+            }
+            b'[' | b'{' if depth == max_nesting => return Some(position),
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        position += 1;
+    }
+    None
 }
 
 /// The position of an integer literal that fits neither `i64` nor `u64`, in a text known to be JSON.
@@ -83,21 +127,25 @@ fn after_string(text: &[u8], start: usize) -> usize {
 /// The reference could store what is no JSON (NaN, Infinity) or what few can read (lone surrogates). One such row
 /// must not break a list, so it is mended on the way out; the row stays as it is.
 pub fn stored(text: &str) -> Box<RawValue> {
-    if !has_surrogate_escape(text)
-        && let Ok(raw) = RawValue::from_string(text.to_owned())
-    {
-        return raw;
-    }
-    serde_json::value::to_raw_value(&stored_value(text))
-        .unwrap_or_else(|_| RawValue::NULL.to_owned())
+    // A lone surrogate is no fault to `RawValue`, which does not decode strings.
+    let sound = match has_surrogate_escape(text) {
+        true => RawValue::from_string(mend(text)),
+        false => {
+            RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(mend(text)))
+        }
+    };
+    sound.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
+        RawValue::NULL.to_owned()
+    })
 }
 
 /// A stored JSON text as a value, mended like [`stored`].
 pub fn stored_value(text: &str) -> Value {
-    serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&mend(text)))
+    read(text.as_bytes(), MAX_STORED_NESTING)
+        .or_else(|_| read(mend(text).as_bytes(), MAX_STORED_NESTING))
         .unwrap_or_else(|error| {
-            tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
+            tracing::warn!(%error, "a stored document is no JSON; it is taken as null");
             Value::Null
         })
 }
@@ -240,7 +288,23 @@ mod tests {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
         assert!(parse(b"[\"\xff\"]").is_err());
-        assert!(parse("[".repeat(129).as_bytes()).is_err());
+        assert_eq!(
+            parse(nested(129).as_bytes()).unwrap_err(),
+            "nesting beyond 128 levels at line 1 column 129"
+        );
+    }
+
+    fn nested(levels: usize) -> String {
+        "[".repeat(levels) + &"]".repeat(levels)
+    }
+
+    #[test]
+    fn reads_what_the_reference_nested() {
+        assert!(parse(nested(128).as_bytes()).is_ok());
+        assert!(parse(br#"["[[", "\"[", {"}": "]"}]"#).is_ok());
+        assert!(stored_value(&nested(512)).is_array());
+        assert_eq!(stored(&nested(512)).get(), nested(512));
+        assert_eq!(stored_value(&nested(100_000)), Value::Null);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn visible(scope: &Scope) -> Conditions {
 }
 
 /// Of several clients with one name, a project's own comes first (deviation D14), then the smallest key decides.
-fn preferred(clients: Vec<Client>, project_id: &str) -> Option<Client> {
+fn preferred(clients: impl IntoIterator<Item = Client>, project_id: &str) -> Option<Client> {
     clients
         .into_iter()
         .min_by_key(|client| (!client.belongs_to(project_id), client.uuid.clone()))
@@ -59,10 +59,12 @@ impl Tx {
         client_id: &str,
     ) -> Result<Option<Client>, StoreError> {
         let scope = Scope::Project(project_id.to_owned());
-        let clients = self
+        let clients: Vec<Client> = self
             .select(visible(&scope).and("c.client_id = ?", [client_id]))
             .await?;
-        Ok(preferred(clients, project_id))
+        // MySQL's comparison ignores trailing blanks.
+        let same = |client: &Client| client.client_id == client_id;
+        Ok(preferred(clients.into_iter().filter(same), project_id))
     }
 
     /// The owners of the clients that a project sees under these names: name and project.
@@ -121,7 +123,9 @@ impl Tx {
             Some(hostname) => named.and("c.hostname = ?", [hostname]),
             None => named.and("c.hostname IS NULL", [""; 0]),
         };
-        Ok(preferred(self.select(conditions).await?, project_id))
+        let clients: Vec<Client> = self.select(conditions).await?;
+        let same = |client: &Client| client.hostname == registration.hostname;
+        Ok(preferred(clients.into_iter().filter(same), project_id))
     }
 
     /// Adds a client.

@@ -12,8 +12,11 @@
 #[allow(dead_code, reason = "not every part has a user yet")]
 mod support;
 
+mod api_cors;
 mod authz_matrix;
 mod harness;
+mod keystone;
+mod layers;
 mod migrations;
 mod policy_oracle;
 mod races;

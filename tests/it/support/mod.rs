@@ -6,6 +6,7 @@ pub(crate) mod api;
 pub(crate) mod database;
 pub(crate) mod process;
 
+#[allow(unused_imports, reason = "not every test names them")]
 pub(crate) use api::{Answer, PROJECT, START, Service};
 pub(crate) use database::{Database, Engine, engines};
 
