@@ -154,8 +154,9 @@ ALTER TABLE new_backups RENAME TO backups;
 --@ unless index jobs.ix_jobs_client
 CREATE INDEX ix_jobs_client ON jobs (client_id, project_id, created_at, id);
 
+-- With deleted, so that SQLite prefers it to ix_actions_project.
 --@ unless index actions.ix_actions_naming_client
-CREATE INDEX ix_actions_naming_client ON actions (project_id) WHERE backup_metadata LIKE '%"client_id":%';
+CREATE INDEX ix_actions_naming_client ON actions (project_id, deleted) WHERE backup_metadata LIKE '%"client_id":%';
 
 --@ unless index clients.ix_clients_client
 CREATE INDEX ix_clients_client ON clients (client_id);

@@ -211,17 +211,18 @@ mod tests {
             Check::new("Two", Code::Failure, "word ".repeat(20)),
         ];
         insta::assert_snapshot!(as_table(&checks), @r"
-        +-------------------------------------------------------------+
-        | Upgrade Check Results                                       |
-        +-------------------------------------------------------------+
-        | Check: One                                                  |
-        | Result: Success                                             |
-        | Details: None                                               |
-        +-------------------------------------------------------------+
-        | Check: Two                                                  |
-        | Result: Failure                                             |
+        +----------------------------------------------------------------------+
+        | Upgrade Check Results                                                |
+        +----------------------------------------------------------------------+
+        | Check: One                                                           |
+        | Result: Success                                                      |
+        | Details: None                                                        |
+        +----------------------------------------------------------------------+
+        | Check: Two                                                           |
+        | Result: Failure                                                      |
         | Details: word word word word word word word word word word word word |
-        +-------------------------------------------------------------+
+        |   word word word word word word word word                            |
+        +----------------------------------------------------------------------+
         ");
     }
 }
