@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Database, Service};
+use crate::support::{Answer, Service};
 
 /// Requests that are made at once.
 const PARALLEL: usize = 32;
