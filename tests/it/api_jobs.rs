@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{PROJECT, START, Service, api::contains};
+use crate::support::{Database, PROJECT, START, Service, api::contains};
 
 /// A job without actions on the client `c`, with these members besides.
 pub(crate) fn job(members: Value) -> Value {
