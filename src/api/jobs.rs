@@ -17,7 +17,7 @@ use crate::domain::job::{Entry, Event, Job, Kind, Request, UserCredentials};
 use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope, rules};
 use crate::error::ApiError;
-use crate::store::Tx;
+use crate::store::{StoreError, Tx};
 
 /// `GET /jobs`: those of the project, or with `all_projects` of all.
 pub(super) async fn list(
@@ -72,7 +72,7 @@ pub(super) async fn create(
     caller: Authorized,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = parse(&api, &caller, Kind::Complete, body)?;
+    let request = parse(&api, &caller, Kind::Create, body)?;
     let trust = api
         .make_trust(&caller, request.client_id().unwrap_or_default())
         .await?;
@@ -97,7 +97,9 @@ pub(super) async fn create(
                     request.create(job_id.clone(), caller.project_id(), caller.user_id(), now);
                 let actions = take_actions(tx, &caller.scope(), request.entries.as_deref()).await?;
                 check_client(tx, &caller, &job, &actions).await?;
-                insert(tx, &job, &actions).await?;
+                insert(tx, &job, &actions)
+                    .await
+                    .map_err(|error| ApiError::taken(error, "Job", &job_id))?;
                 Ok::<_, ApiError>(
                     tx.set_user_credentials(&job_id, credentials.as_ref())
                         .await?,
@@ -119,10 +121,10 @@ pub(super) async fn replace(
     Path((_, job_id)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = parse(&api, &caller, Kind::Complete, body)?;
+    let request = parse(&api, &caller, Kind::Replace, body)?;
     api.schemas.check_identifier("job_id", &job_id)?;
     let document = json!({"job_id": job_id, "version": job_id});
-    change(&api, &caller, job_id, request, Kind::Complete).await?;
+    change(&api, &caller, job_id, request, Kind::Replace).await?;
     Ok(answer(StatusCode::CREATED, &document))
 }
 
@@ -270,7 +272,7 @@ async fn write_change(
     let old = tx.lock_job(&scope, job_id).await?;
     let actions = take_actions(tx, &scope, request.entries.as_deref()).await?;
     let job = match (kind, &old) {
-        (Kind::Complete, old) => {
+        (Kind::Create | Kind::Replace, old) => {
             request.replace(old.as_ref(), job_id.to_owned(), project_id, user_id)
         }
         (Kind::Patch, None) => return Err(Refusal::not_found("Job", job_id).into()),
@@ -285,7 +287,12 @@ async fn write_change(
     };
     let Some(before) = &old else {
         check_client(tx, caller, &job, &actions).await?;
-        insert(tx, &job, &actions).await?;
+        if tx.is_taken::<Job>(job_id).await? {
+            return Err(Refusal::already_registered("Job", job_id).into());
+        }
+        insert(tx, &job, &actions)
+            .await
+            .map_err(StoreError::or_overtaken)?;
         return Ok(None);
     };
     if request.entries.is_some() {
@@ -389,14 +396,12 @@ async fn check_client(
     Ok(client)
 }
 
-async fn insert(tx: &mut Tx, job: &Job, actions: &[Taken]) -> Result<(), ApiError> {
+async fn insert(tx: &mut Tx, job: &Job, actions: &[Taken]) -> Result<(), StoreError> {
     insert_new(tx, actions).await?;
-    tx.insert_job(job, &ids(actions))
-        .await
-        .map_err(|error| ApiError::taken(error, "Job", &job.id))
+    tx.insert_job(job, &ids(actions)).await
 }
 
-async fn insert_new(tx: &mut Tx, actions: &[Taken]) -> Result<(), ApiError> {
+async fn insert_new(tx: &mut Tx, actions: &[Taken]) -> Result<(), StoreError> {
     for taken in actions {
         if let Taken::New(action) = taken {
             tx.insert_action(action).await?;
