@@ -10,10 +10,11 @@ use serde_json::json;
 
 use super::authorize::Authorized;
 use super::extract::{AllProjects, Body, ListParameters};
+use super::trusts::HeldTrust;
 use super::{Api, answer, list_answer};
 use crate::domain::action::Action;
 use crate::domain::client::Client;
-use crate::domain::job::{Entry, Event, Job, Kind, Request, UserCredentials};
+use crate::domain::job::{Entry, Event, Job, Kind, Request};
 use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope, rules};
 use crate::error::ApiError;
@@ -78,7 +79,7 @@ pub(super) async fn create(
         .await?;
     let credentials = trust
         .as_ref()
-        .map(UserCredentials::from)
+        .map(HeldTrust::credentials)
         .or(request.user_credentials());
     let job_id = request
         .job_id()
@@ -107,8 +108,8 @@ pub(super) async fn create(
             }
         })
         .await;
-    if let (Err(_), Some(trust)) = (&created, trust.filter(|trust| trust.created)) {
-        api.give_up_trust(&caller, trust.id).await;
+    if let (Err(_), Some(trust)) = (&created, trust) {
+        api.take_trust_back(&caller, trust).await;
     }
     created?;
     Ok(answer(StatusCode::CREATED, &document))
@@ -224,7 +225,7 @@ async fn change(
         None => None,
     };
     let moves = request.client_id().is_some();
-    let credentials = trust.as_ref().map(UserCredentials::from);
+    let credentials = trust.as_ref().map(HeldTrust::credentials);
     let changed = api
         .store
         .write("changing a job", {
@@ -247,16 +248,14 @@ async fn change(
             }
         })
         .await;
-    let unused = match &changed {
-        Ok(given_up) => given_up.clone(),
-        Err(_) => None,
-    };
-    // Also where the job had a trust already: the new one is then in no job.
-    let unneeded = trust.filter(|trust| trust.created).map(|trust| trust.id);
-    for trust_id in unused.into_iter().chain(unneeded) {
+    // A trust that was made now is in no job when the change failed, or the job had one already.
+    if let Some(trust) = trust {
+        api.take_trust_back(caller, trust).await;
+    }
+    if let Some(trust_id) = changed? {
         api.give_up_trust(caller, trust_id).await;
     }
-    changed.map(|_| ())
+    Ok(())
 }
 
 /// Writes a replaced or patched job with its actions; the job as it was before.
