@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "clients"))
 import services  # noqa: E402
 
+TARGET = ROOT / "target" / "bench-build"
 CLIENTS, JOBS, BACKUPS = 20, 1000, 1000
 # As many connections as the reference has threads (2 processes with 4 each): it serves one connection a thread, and with
 # more of them the rest would only wait.
@@ -134,12 +135,11 @@ def settle(pid):
 
 def build():
     """Seconds of a release build from clean (the crates are on disk already), into a folder of its own."""
-    target = ROOT / "target" / "bench-build"
-    shutil.rmtree(target, ignore_errors=True)
+    shutil.rmtree(TARGET, ignore_errors=True)
     subprocess.run(["cargo", "fetch", "--quiet", "--locked"], cwd=ROOT, check=True)
     start = time.monotonic()
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--target-dir", str(target)], cwd=ROOT, check=True)
-    return target / "release", time.monotonic() - start
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--target-dir", str(TARGET)], cwd=ROOT, check=True)
+    return TARGET / "release", time.monotonic() - start
 
 
 def start_up(subject, times=3):
@@ -184,7 +184,7 @@ def compare(subjects, seconds, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="ours without authentication")
-    parser.add_argument("--no-build", action="store_true", help="take target/release as it is")
+    parser.add_argument("--no-build", action="store_true", help="take what the last run built")
     parser.add_argument("--only", choices=["ours", "reference"])
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
@@ -192,7 +192,7 @@ def main():
     keystone = os.environ["FREEZER_TEST_KEYSTONE_URL"]
 
     if options.only != "reference":
-        programs, seconds = (ROOT / "target" / "release", None) if options.no_build else build()
+        programs, seconds = (TARGET / "release", None) if options.no_build else build()
         services.OUR_PROGRAMS = programs
         if seconds:
             print(f"release build from clean on {os.cpu_count()} cores: {seconds:.0f} s")
