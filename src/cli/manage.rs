@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 use super::progress::Display;
-use super::{ConfigArguments, block_on, connect, exit, policy};
+use super::{ConfigArguments, block_on, connect, data, exit, policy};
 use crate::app;
 use crate::config;
 use crate::domain::rules;
@@ -29,6 +29,10 @@ enum Command {
     /// The tables.
     #[command(subcommand)]
     Db(Db),
+    /// Writes all documents that are not deleted as JSON Lines.
+    Export(data::Export),
+    /// Adds the documents of an export that are not there yet.
+    Import(data::Import),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -53,6 +57,13 @@ enum Db {
     },
     /// Takes back what this program adds to the tables of the Python service, which needs none of it.
     Downgrade,
+    /// Removes rows that have been marked as deleted for long, in small transactions.
+    Purge(data::Purge),
+    /// Looks for rows that do not fit together: jobs without client or action, sessions with missing jobs, JSON that is none,
+    /// duplicate clients. Fails when any is left.
+    Check(data::Check),
+    /// Copies every row into another database, of another engine too, and compares both. Doing it again goes on.
+    Copy(data::Copy),
     /// Prints the names of all tables as a JSON list.
     Show,
     /// Prints the revision of the tables and whether it is the newest.
@@ -103,6 +114,15 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Policy(command) => ask_policy(&enforcer(&arguments.config)?, command),
+        Command::Db(Db::Copy(arguments)) => block_on(data::copy(arguments)),
+        Command::Export(export) => {
+            let config = arguments.config.load()?;
+            block_on(async { data::export(&connect(&config).await?, export).await })
+        }
+        Command::Import(import) => {
+            let config = arguments.config.load()?;
+            block_on(async { data::import(&connect(&config).await?, import).await })
+        }
         Command::Db(command) => {
             let config = arguments.config.load()?;
             block_on(async { db(&connect(&config).await?, command).await })
@@ -163,6 +183,9 @@ async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Db::Purge(arguments) => data::purge(store, arguments).await,
+        Db::Check(arguments) => data::check(store, arguments).await,
+        Db::Copy(arguments) => data::copy(arguments).await,
         Db::Show => {
             println!("{}", serde_json::to_string(&store.tables().await?)?);
             Ok(())

@@ -19,6 +19,14 @@ pub enum StoreError {
     /// The connection was lost earlier in the same unit of work.
     #[error("the database connection is gone")]
     ConnectionGone,
+    /// A text that does not stand for a value of its column.
+    #[error("got {got}, wanted {wanted}")]
+    Value {
+        /// The text, or its beginning.
+        got: String,
+        /// What the column holds.
+        wanted: &'static str,
+    },
     /// The database refused or broke off.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -60,6 +68,7 @@ impl StoreError {
             StoreError::Database(error) => is_connection_loss(error),
             StoreError::Overtaken => false,
             StoreError::While { source, .. } => source.is_unavailable(),
+            StoreError::Value { .. } => false,
         }
     }
 
@@ -91,7 +100,8 @@ impl Transient for StoreError {
             StoreError::ConnectionGone | StoreError::Overtaken => true,
             StoreError::Unreachable(_)
             | StoreError::PoolTimeout(_)
-            | StoreError::QueryTimeout(_) => false,
+            | StoreError::QueryTimeout(_)
+            | StoreError::Value { .. } => false,
         }
     }
 }

@@ -138,6 +138,18 @@ pub enum MigrateError {
         /// What was asked for.
         target: &'static str,
     },
+    /// A document is larger than the reference's column.
+    #[error(
+        "{table} {id}: {column} is larger than the 65535 bytes that the column holds without our additions"
+    )]
+    LargeDocument {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row.
+        id: String,
+    },
     /// After all revisions something is still missing.
     #[error("the database is stamped with the newest revision, but lacks {}", .0.join(", "))]
     Incomplete(Vec<String>),

@@ -17,6 +17,15 @@ const LOCK_RETRY: Duration = Duration::from_millis(200);
 /// The first half of PostgreSQL's advisory lock; the second is the schema.
 const POSTGRES_LOCK: i64 = 1_179_796_805;
 
+/// Columns that hold more than the reference's.
+const DOCUMENTS: [(&str, &str); 5] = [
+    ("actions", "backup_metadata"),
+    ("backups", "backup_metadata"),
+    ("jobs", "schedule"),
+    ("sessions", "schedule"),
+    ("sessions", "job"),
+];
+
 /// One migration at work.
 pub(super) struct Runner<'a> {
     pub(super) session: Session,
@@ -76,20 +85,40 @@ impl<'a> Runner<'a> {
         Ok(self.report)
     }
 
-    /// Takes our additions back.
+    /// Takes our additions back. The stamp goes first, so that a sync can mend what a killed downgrade leaves.
     pub(super) async fn downgrade(mut self) -> Result<Report, MigrateError> {
         self.lock().await?;
         self.begin().await?;
         let position = self.position().await?;
+        self.refuse_large_documents().await?;
+        if position.own > 0 {
+            self.session
+                .run_text("DELETE FROM freezer_api_version")
+                .await?;
+            self.done();
+            self.report.applied.push("downgrade");
+        }
         for script in OWN_DOWN.iter().rev() {
             self.run(script).await?;
         }
         self.forget_bookkeeping().await?;
         self.commit().await?;
-        if position.own > 0 {
-            self.report.applied.push("downgrade");
-        }
         Ok(self.report)
+    }
+
+    /// MySQL's TEXT, which the reference has, holds 65,535 bytes.
+    async fn refuse_large_documents(&mut self) -> Result<(), MigrateError> {
+        if self.session.engine() != Engine::MySql {
+            return Ok(());
+        }
+        for (table, column) in DOCUMENTS {
+            let query = format!("SELECT id FROM {table} WHERE LENGTH({column}) > 65535 LIMIT 1");
+            let found: Vec<(String,)> = self.session.fetch_all(sql(query)).await?;
+            if let Some((id,)) = found.into_iter().next() {
+                return Err(MigrateError::LargeDocument { table, column, id });
+            }
+        }
+        Ok(())
     }
 
     /// Drops all tables; their names.
