@@ -185,7 +185,9 @@ on_each_engine! {
             ("jobs", json!({"x": null})),
         ];
         for (key, value) in refused {
-            service.refuses(&[("PATCH", &path, json!({key: value, "description": "changed"}), 400, key)]).await;
+            let mut patch = json!({"description": "changed"});
+            patch[key] = value;
+            service.refuses(&[("PATCH", &path, patch, 400, key)]).await;
         }
         service.refuses(&[("PATCH", &format!("/v2/p2/sessions/{id}"), json!({"description": "x"}), 404, &id)]).await;
         assert_eq!(shown(&service, &id).await, expected);

@@ -27,3 +27,5 @@ mod layers;
 mod migrations;
 mod policy_oracle;
 mod races;
+mod races_of_jobs;
+mod walk;

@@ -10,6 +10,7 @@ use freezer_api::api::{self, Api};
 use freezer_api::app::{self, Mode};
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::Config;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -41,7 +42,11 @@ impl Answer {
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        // What the reference stored may be nested deeper than serde_json reads by default.
+        reader.disable_recursion_limit();
+        Value::deserialize(&mut reader)
+            .and_then(|value| reader.end().map(|()| value))
             .unwrap_or_else(|error| panic!("{error}: {self:?}: {}", self.text()))
     }
 
