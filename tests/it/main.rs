@@ -14,6 +14,7 @@ mod support;
 
 mod api_cors;
 mod authz_matrix;
+mod data;
 mod harness;
 mod keystone;
 mod layers;
