@@ -21,6 +21,7 @@ mod api_limits;
 mod api_session_actions;
 mod api_sessions;
 mod authz_matrix;
+mod data;
 mod harness;
 mod keystone;
 mod layers;
