@@ -11,8 +11,11 @@ pub type Object = Map<String, Value>;
 
 /// Levels of nesting that a request's body may have.
 const MAX_NESTING: usize = 128;
-/// Levels of nesting up to which a stored text is read. The reference takes no 500.
+/// Levels of nesting up to which a stored text is read and shown. The reference takes no 500, and Python's clients read
+/// no 1000.
 const MAX_STORED_NESTING: usize = 512;
+/// The same for a whole document, which has stored texts some levels down.
+const MAX_DOCUMENT_NESTING: usize = MAX_STORED_NESTING + 16;
 
 /// Reads a request's body.
 ///
@@ -148,6 +151,14 @@ pub fn stored_value(text: &str) -> Value {
             tracing::warn!(%error, "a stored document is no JSON; it is taken as null");
             Value::Null
         })
+}
+
+/// A document of ours, with what [`stored`] made of stored texts, as a value.
+pub fn shown_value(text: &str) -> Value {
+    read(text.as_bytes(), MAX_DOCUMENT_NESTING).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a document cannot be searched");
+        Value::Null
+    })
 }
 
 /// A stored JSON text as an object; anything else counts as an empty one.
@@ -305,6 +316,7 @@ mod tests {
         assert!(stored_value(&nested(512)).is_array());
         assert_eq!(stored(&nested(512)).get(), nested(512));
         assert_eq!(stored_value(&nested(100_000)), Value::Null);
+        assert_eq!(stored(&nested(100_000)).get(), "null");
     }
 
     #[test]
