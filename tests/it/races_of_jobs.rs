@@ -23,7 +23,8 @@ async fn start(database: &Database) -> Arc<Service> {
 
 /// A job with an action that it brings along.
 fn inline(members: Value) -> Value {
-    let mut job = json!({"client_id": "c", "job_actions": [{"freezer_action": {"action": "exec"}}]});
+    let mut job =
+        json!({"client_id": "c", "job_actions": [{"freezer_action": {"action": "exec"}}]});
     job.as_object_mut()
         .unwrap()
         .extend(members.as_object().unwrap().clone());

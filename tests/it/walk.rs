@@ -15,12 +15,19 @@ fn readme() -> String {
     let text = fs::read_to_string(path).unwrap();
     let (_, section) = text.split_once("\n## The proof\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    section.lines().filter_map(|line| line.strip_prefix("    ")).collect::<Vec<_>>().join("\n")
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// What a shell prints when it runs a script to its end.
 fn shell(script: &str) -> Vec<u8> {
-    let output = Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().unwrap();
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{script}\n{output:?}");
     output.stdout
 }
@@ -28,13 +35,18 @@ fn shell(script: &str) -> Vec<u8> {
 /// Types what the README says, against this server instead of the one on port 9090, and reads the answers.
 fn walk(server: &Server) {
     let script = readme();
-    assert!(script.contains("url=http://127.0.0.1:9090/v2/demo"), "{script}");
+    assert!(
+        script.contains("url=http://127.0.0.1:9090/v2/demo"),
+        "{script}"
+    );
     let script = script.replace("http://127.0.0.1:9090", &server.url());
     // Failing answers end the script.
     let script = script.replace("curl -s ", "curl -s --fail-with-body ");
     let printed = shell(&script);
-    let answers: Vec<Value> =
-        serde_json::Deserializer::from_slice(&printed).into_iter().collect::<Result<_, _>>().unwrap();
+    let answers: Vec<Value> = serde_json::Deserializer::from_slice(&printed)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .unwrap();
     let actions = json!([
         {"freezer_action": {"action": "backup", "mode": "fs", "backup_name": "etc", "path_to_backup": "/etc"}},
         {"freezer_action": {"action": "backup", "mode": "fs", "backup_name": "home", "path_to_backup": "/home"}},
@@ -55,7 +67,11 @@ fn walk(server: &Server) {
     }
     // What is left behind.
     let list = |kind: &str| -> Value {
-        serde_json::from_slice(&shell(&format!("curl -s --fail {}/v2/demo/{kind}", server.url()))).unwrap()
+        serde_json::from_slice(&shell(&format!(
+            "curl -s --fail {}/v2/demo/{kind}",
+            server.url()
+        )))
+        .unwrap()
     };
     let jobs = list("jobs");
     let job_id = jobs["jobs"][0]["job_id"].as_str().unwrap();
@@ -136,14 +152,29 @@ fn the_readme_on_a_fresh_machine() {
     let banner = server.output();
     assert!(banner.contains(&server.url()), "{banner}");
     let file = data.path().join("freezer-api/freezer.sqlite");
-    assert!(banner.contains(file.to_str().unwrap()) && file.exists(), "{banner}");
-    let (_, pasted) = banner.lines().find_map(|line| line.split_once(" try ")).unwrap();
+    assert!(
+        banner.contains(file.to_str().unwrap()) && file.exists(),
+        "{banner}"
+    );
+    let (_, pasted) = banner
+        .lines()
+        .find_map(|line| line.split_once(" try "))
+        .unwrap();
     let jobs = shell(pasted);
-    assert_eq!(serde_json::from_slice::<Value>(&jobs).unwrap()["jobs"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&jobs).unwrap()["jobs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     assert!(server.stop().status.success());
     // Started again, it finds the data again; records on request are for an empty database.
     let server = Server::develop(data.path(), &["--sample"]).unwrap();
-    let (_, pasted) = banner.lines().find_map(|line| line.split_once(" try ")).unwrap();
+    let (_, pasted) = banner
+        .lines()
+        .find_map(|line| line.split_once(" try "))
+        .unwrap();
     let again = pasted.replace(&banner_url(&banner), &server.url());
     assert_eq!(shell(&again), jobs);
     drop(server);
@@ -157,10 +188,17 @@ fn the_readme_on_a_fresh_machine() {
     // Nobody else reaches a server without authentication.
     drop(server);
     let ended = Server::develop(empty.path(), &["--bind-host", "0.0.0.0"]).unwrap_err();
-    assert!(!ended.status.success() && ended.output.contains("loopback"), "{}", ended.output);
+    assert!(
+        !ended.status.success() && ended.output.contains("loopback"),
+        "{}",
+        ended.output
+    );
 }
 
 fn banner_url(banner: &str) -> String {
-    let (_, url) = banner.lines().find_map(|line| line.split_once("listening on")).unwrap();
+    let (_, url) = banner
+        .lines()
+        .find_map(|line| line.split_once("listening on"))
+        .unwrap();
     url.trim().to_owned()
 }
