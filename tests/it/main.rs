@@ -18,6 +18,7 @@ mod api_cors;
 mod api_job_changes;
 mod api_jobs;
 mod api_limits;
+mod api_ownership;
 mod api_session_actions;
 mod api_sessions;
 mod authz_matrix;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::process::Server;
-use crate::support::{Database, Service, api::contains};
+use crate::support::{Service, api::contains};
 
 /// What the README says that a new user types.
 fn readme() -> String {
