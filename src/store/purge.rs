@@ -15,7 +15,7 @@ struct Purged {
 }
 
 /// What refers to others goes first. An action that a job still has stays.
-const PURGED: [Purged; 7] = [
+const PURGED: [Purged; 8] = [
     Purged::simple("job_actions"),
     Purged::simple("user_credentials"),
     Purged {
@@ -31,6 +31,7 @@ const PURGED: [Purged; 7] = [
     Purged::simple("sessions"),
     Purged::simple("backups"),
     Purged::simple("clients"),
+    Purged::simple("action_reports"),
 ];
 
 impl Purged {

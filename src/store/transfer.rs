@@ -17,8 +17,10 @@ use super::connection::Session;
 use super::statement::{Argument, Statement, sql};
 use super::{Engine, StoreError};
 
-/// How many rows are read and written at once.
-const BATCH: usize = 500;
+/// How many rows are read at once.
+const BATCH: usize = 250;
+/// How many bytes one statement writes, as far as a row is not larger; servers limit their packets.
+const STATEMENT_BYTES: usize = 1 << 21;
 
 /// A column's values, and how they are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,12 @@ static TABLES: &[Table] = &[
 /// A row's values as text, in the order of the table's columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TextRow(Vec<Option<String>>);
+
+impl TextRow {
+    fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(String::len).sum()
+    }
+}
 
 impl<'r, R> FromRow<'r, R> for TextRow
 where
@@ -211,9 +219,22 @@ impl Table {
 
     /// Writes rows; those whose key is there already stay as they are.
     async fn insert(&self, session: &mut Session, rows: &[TextRow]) -> Result<(), StoreError> {
-        if rows.is_empty() {
-            return Ok(());
+        let mut bytes = 0;
+        let mut at_limit = |row: &TextRow| {
+            bytes += row.bytes();
+            let full = bytes > STATEMENT_BYTES;
+            if full {
+                bytes = row.bytes();
+            }
+            full
+        };
+        for rows in rows.chunk_by(|_, next| !at_limit(next)) {
+            self.insert_once(session, rows).await?;
         }
+        Ok(())
+    }
+
+    async fn insert_once(&self, session: &mut Session, rows: &[TextRow]) -> Result<(), StoreError> {
         let engine = session.engine();
         let mut statement = sql(format!(
             "INSERT INTO {} ({}) VALUES ",

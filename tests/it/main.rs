@@ -22,6 +22,7 @@ mod api_ownership;
 mod api_session_actions;
 mod api_sessions;
 mod authz_matrix;
+mod data;
 mod harness;
 mod keystone;
 mod layers;

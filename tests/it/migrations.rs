@@ -3,7 +3,7 @@
 //! `tests/oracle/layouts.py` makes the old layouts with the reference's own migrations, fills them and compares every
 //! value after the upgrade.
 
-mod schema;
+pub(crate) mod schema;
 
 use std::collections::{BTreeMap, HashSet};
 use std::process::{Command, Output};
@@ -13,11 +13,11 @@ use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{self, Config};
 use freezer_api::domain::Scope;
 use freezer_api::store::{Page, SchemaState, Store, Viewer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::manage;
-use crate::support::{Database, Engine, provided};
+use crate::support::{Database, Engine, Service, provided};
 use schema::{columns, execute, schema};
 
 /// The reference's revisions, from the first to its head.
@@ -42,10 +42,6 @@ const LEGACY: [&str; 5] = [
     "migrate3-stamped",
 ];
 
-fn configuration(database: &Database) -> String {
-    format!("[database]\nconnection = {}\n", database.url())
-}
-
 /// Runs `freezer-manage db …` and returns what it printed.
 fn db(database: &Database, arguments: &[&str]) -> String {
     let output = try_db(database, arguments);
@@ -59,7 +55,7 @@ fn db(database: &Database, arguments: &[&str]) -> String {
 
 fn try_db(database: &Database, arguments: &[&str]) -> Output {
     let arguments: Vec<&str> = ["db"].iter().chain(arguments).copied().collect();
-    manage(&configuration(database), &arguments)
+    manage(&database.configuration(), &arguments)
 }
 
 fn text(output: &Output) -> String {
@@ -130,7 +126,7 @@ on_each_engine! {
 on_each_engine! {
     async fn two_syncs_at_once_are_one(database: Database) {
         let start = || {
-            let configuration = configuration(&database);
+            let configuration = database.configuration();
             thread::spawn(move || manage(&configuration, &["db", "sync"]))
         };
         let running = [start(), start(), start()];
@@ -227,6 +223,47 @@ on_each_engine! {
             assert!(kills > 15, "{layout}: only {kills} kills");
             assert_nothing_is_lost(&old, layout, &state);
             assert_eq!(schema(&old).await, wanted, "{layout}");
+        }
+    }
+}
+
+on_each_engine! {
+    async fn old_documents_are_found_through_the_api(database: Database) {
+        if make(&database, "spec").is_none() {
+            return;
+        }
+        db(&database, &["sync"]);
+        let service = Service::start(&database).await;
+        let client = service.get("clients/node1").await.expect(200).json();
+        assert_eq!(client["client"]["description"], "Zürich 東京 ' \" \\ %");
+        assert_eq!(client["client"]["is_central"], false);
+        let job = service.get("jobs/job-plain").await.expect(200).json();
+        assert_eq!(job["job_schedule"]["note"], "日本");
+        let actions: Vec<&Value> = ["a1", "", "a1"]
+            .iter()
+            .zip(job["job_actions"].as_array().unwrap())
+            .map(|(id, action)| {
+                assert!(id.is_empty() || action["action_id"] == **id, "{action}");
+                &action["freezer_action"]
+            })
+            .collect();
+        assert_eq!(actions.len(), 3);
+        assert_eq!(actions[0]["path_to_backup"], "/ä b");
+        assert_eq!(actions[1]["path_to_backup"], "/東京");
+        assert_eq!(actions[1]["nested"], json!({"x": [1]}));
+        let large = service.get("actions/a2").await.expect(200).json();
+        assert_eq!(large["freezer_action"]["note"], "é".repeat(10_000));
+        let session = service.get("sessions/s1").await.expect(200).json();
+        assert_eq!(session["schedule"]["schedule_interval"], "1 days");
+        assert_eq!(session["jobs"]["job-plain"]["result"], "é");
+        let backup = service.get("backups/b1").await.expect(200).json();
+        assert_eq!(backup["status"], "available");
+        assert_eq!(backup["backup_metadata"]["client_id"], "node1");
+        assert_eq!(backup["backup_metadata"]["container"], "/日本");
+        let lists = [("clients", 3), ("actions", 8), ("jobs", 12), ("sessions", 2), ("backups", 4)];
+        for (kind, count) in lists {
+            let list = service.get(&format!("{kind}?limit=100")).await.expect(200).json();
+            assert_eq!(list[kind].as_array().unwrap().len(), count, "{kind}");
         }
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, S
 use crate::support::{Database, Engine};
 
 /// Runs a statement.
-pub(super) async fn execute(database: &Database, statement: &str) {
+pub(crate) async fn execute(database: &Database, statement: &str) {
     let (url, statement) = (database.sqlx_url(), AssertSqlSafe(statement.to_owned()));
     match database.engine() {
         Engine::Sqlite => {
@@ -26,7 +26,7 @@ pub(super) async fn execute(database: &Database, statement: &str) {
 }
 
 /// The rows of a query that gives one text each.
-async fn texts(database: &Database, query: &str) -> Vec<String> {
+pub(crate) async fn texts(database: &Database, query: &str) -> Vec<String> {
     let (url, query) = (database.sqlx_url(), AssertSqlSafe(query.to_owned()));
     match database.engine() {
         Engine::Sqlite => {
