@@ -116,7 +116,7 @@ pub(super) async fn replace(
             if tx.lock_action(&caller.scope(), &action_id).await?.is_some() {
                 return Ok(tx.update_action(&action).await?);
             }
-            if tx.is_taken::<Action>(&action_id).await? {
+            if tx.is_taken::<Action>(&caller.scope(), &action_id).await? {
                 return Err(Refusal::already_registered("Action", &action_id).into());
             }
             tx.insert_action(&action)

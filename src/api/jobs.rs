@@ -286,7 +286,7 @@ async fn write_change(
     };
     let Some(before) = &old else {
         check_client(tx, caller, &job, &actions).await?;
-        if tx.is_taken::<Job>(job_id).await? {
+        if tx.is_taken::<Job>(&scope, job_id).await? {
             return Err(Refusal::already_registered("Job", job_id).into());
         }
         insert(tx, &job, &actions)

@@ -115,7 +115,7 @@ pub(super) async fn replace(
             if exists {
                 return Ok(tx.update_session(&session).await?);
             }
-            if tx.is_taken::<Session>(&session_id).await? {
+            if tx.is_taken::<Session>(&caller.scope(), &session_id).await? {
                 return Err(Refusal::already_registered("Session", &session_id).into());
             }
             tx.insert_session(&session)

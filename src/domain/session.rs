@@ -447,3 +447,6 @@ impl Patch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,7 +147,8 @@ on_each_engine! {
         assert_eq!(service.get("backups").await.expect(200).json(), json!({"backups": []}));
         // There is no replace.
         for method in ["POST", "PUT"] {
-            assert_eq!(service.raw(method, &path, backup(json!({})).to_string()).await.expect(405).header("allow").map(str::to_owned).is_some(), true);
+            let answer = service.raw(method, &path, backup(json!({})).to_string()).await.expect(405);
+            assert!(answer.header("allow").unwrap().contains("PATCH"));
         }
     }
 }

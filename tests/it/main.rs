@@ -21,6 +21,7 @@ mod api_job_changes;
 mod api_jobs;
 mod api_limits;
 mod api_lists;
+mod api_ownership;
 mod api_roles;
 mod api_search;
 mod api_session_actions;
