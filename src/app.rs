@@ -88,15 +88,9 @@ pub async fn build(
         }
         (state, Mode::Production) => return Err(StartError::Schema(state)),
     }
-    Ok(Arc::new(Api {
-        store,
-        schemas: Schemas::new()?,
-        policy,
-        authentication,
-        clock,
-        ids,
-        config,
-    }))
+    let schemas = Schemas::new()?;
+    let api = Api::new(store, schemas, policy, authentication, (clock, ids), config);
+    Ok(Arc::new(api))
 }
 
 /// The options of `[oslo_policy]`, with its files found beside the configuration.

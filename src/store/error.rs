@@ -30,6 +30,9 @@ pub enum StoreError {
     /// The database refused or broke off.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// Another transaction took an id that was free a moment ago.
+    #[error("another transaction was faster")]
+    Overtaken,
     /// Any of the above, with what was being done.
     #[error("{action}")]
     While {
@@ -63,8 +66,17 @@ impl StoreError {
             | StoreError::QueryTimeout(_)
             | StoreError::ConnectionGone => true,
             StoreError::Database(error) => is_connection_loss(error),
+            StoreError::Overtaken => false,
             StoreError::While { source, .. } => source.is_unavailable(),
             StoreError::Value { .. } => false,
+        }
+    }
+
+    /// The failure of an insert whose id was free when the transaction looked: the next try finds the other's row.
+    pub fn or_overtaken(self) -> StoreError {
+        match self.is_duplicate_key() {
+            true => StoreError::Overtaken,
+            false => self,
         }
     }
 
@@ -85,7 +97,7 @@ impl Transient for StoreError {
         match self {
             StoreError::Database(error) => is_connection_loss(error) || is_contention(error),
             StoreError::While { source, .. } => source.is_transient(),
-            StoreError::ConnectionGone => true,
+            StoreError::ConnectionGone | StoreError::Overtaken => true,
             StoreError::Unreachable(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)

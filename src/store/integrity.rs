@@ -54,7 +54,8 @@ const ROW_CHECKS: [RowCheck; 5] = [
     },
     RowCheck {
         table: "job_actions",
-        condition: "NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE)",
+        // Those of a job that is marked as deleted go with it when it is purged.
+        condition: "NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id)",
         problem: "its job is gone",
         mend: Some(("DELETE FROM job_actions WHERE id = ?", "the row is removed")),
     },

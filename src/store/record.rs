@@ -209,6 +209,12 @@ impl Tx {
         Ok(!found.is_empty())
     }
 
+    /// Whether any row has the id: live or deleted, of whichever project.
+    pub(crate) async fn is_taken<T: Record>(&mut self, id: &str) -> Result<bool, StoreError> {
+        let condition = sql(format!("{}.id = ?", T::ALIAS)).bind(id);
+        self.exists::<T>(Conditions(condition)).await
+    }
+
     /// Marks a row as deleted; it keeps its id.
     pub(super) async fn mark_deleted(
         &mut self,

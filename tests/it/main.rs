@@ -12,7 +12,14 @@
 #[allow(dead_code, reason = "not every part has a user yet")]
 mod support;
 
+mod api_actions;
+mod api_backups;
 mod api_cors;
+mod api_job_changes;
+mod api_jobs;
+mod api_limits;
+mod api_session_actions;
+mod api_sessions;
 mod authz_matrix;
 mod data;
 mod harness;
@@ -21,3 +28,5 @@ mod layers;
 mod migrations;
 mod policy_oracle;
 mod races;
+mod races_of_jobs;
+mod walk;

@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use super::lab::plain_http;
+
 /// Answers in Keystone's place, or not.
 type Interference = Box<dyn Fn(&Request<Incoming>) -> Option<Response<Full<Bytes>>> + Send + Sync>;
 
@@ -57,7 +59,7 @@ impl Proxy {
             shared: Arc::new(Shared {
                 upstream: keystone.trim_end_matches("/v3").to_owned(),
                 own: format!("{scheme}://{address}"),
-                http: Client::new(),
+                http: plain_http(),
                 validations: AtomicUsize::new(0),
                 authentications: AtomicUsize::new(0),
                 tokens: Mutex::default(),

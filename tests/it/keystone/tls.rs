@@ -1,6 +1,7 @@
 //! TLS to Keystone with a private authority.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use freezer_api::auth::{AuthError, Keystone};
@@ -145,6 +146,23 @@ async fn our_own_certificate_is_shown() {
     })
     .await
     .unwrap();
+}
+
+/// As in a container without the package of certificates: the same test again, in a process that finds none.
+#[test]
+fn plain_http_needs_no_authorities() {
+    if Lab::find().is_none() {
+        return;
+    }
+    let test = "keystone::tokens::a_good_token_tells_who_calls";
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[test]
