@@ -1,6 +1,7 @@
 //! `freezer-manage db purge`, `db check`, `db copy`, `export` and `import` on documents that the API made.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -21,6 +22,49 @@ fn succeeds(database: &Database, arguments: &[&str]) -> String {
     let (text, success) = run(database, arguments);
     assert!(success, "{arguments:?}: {text}");
     text
+}
+
+/// `freezer-manager-status upgrade check --json`: its exit code, and the result of each check by its name.
+fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("freezer-api.conf");
+    fs::write(&file, database.configuration()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_freezer-manager-status"))
+        .arg("--config-file")
+        .arg(&file)
+        .args(["upgrade", "check", "--json"])
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = document["checks"].as_array().unwrap().iter();
+    let results = checks.map(|check| {
+        let name = check["check"].as_str().unwrap().to_owned();
+        (name, check["result"].as_i64().unwrap())
+    });
+    (output.status.code().unwrap(), results.collect())
+}
+
+on_each_engine! {
+    async fn the_upgrade_check_tells_what_is_to_be_done(database: Database) {
+        let result = |checks: &[(String, i64)], name: &str| checks.iter().find(|check| check.0 == name).map(|check| check.1);
+        let (code, checks) = status(&database);
+        assert_eq!((code, result(&checks, "Database Revision")), (1, Some(1)));
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let (code, checks) = status(&database);
+        assert_eq!(code, 0, "{checks:?}");
+        assert_eq!(checks.len(), 5);
+        database.run("UPDATE sessions SET session_tag = 2147483640".to_owned()).await;
+        database.run("UPDATE clients SET client_id = 'same', deleted = FALSE".to_owned()).await;
+        let (code, checks) = status(&database);
+        assert_eq!(code, 1);
+        for name in ["Duplicate Clients", "Rows That Fit Together", "Columns Near Their Limits"] {
+            assert_eq!(result(&checks, name), Some(1), "{checks:?}");
+        }
+        database.run("UPDATE alembic_version SET version_num = 'ffff'".to_owned()).await;
+        let (code, checks) = status(&database);
+        assert_eq!((code, result(&checks, "Database Revision")), (2, Some(2)));
+    }
 }
 
 /// One document of each kind that is there, and one that is deleted. The ids of the job and of the session.
