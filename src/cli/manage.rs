@@ -63,7 +63,7 @@ enum Db {
     /// duplicate clients. Fails when any is left.
     Check(data::Check),
     /// Copies every row into another database, of another engine too, and compares both. Doing it again goes on.
-    Copy(data::Copy),
+    Copy(Box<data::Copy>),
     /// Prints the names of all tables as a JSON list.
     Show,
     /// Prints the revision of the tables and whether it is the newest.
@@ -114,7 +114,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Policy(command) => ask_policy(&enforcer(&arguments.config)?, command),
-        Command::Db(Db::Copy(arguments)) => block_on(data::copy(arguments)),
+        Command::Db(Db::Copy(arguments)) => block_on(data::copy(*arguments)),
         Command::Export(export) => {
             let config = arguments.config.load()?;
             block_on(async { data::export(&connect(&config).await?, export).await })
@@ -185,7 +185,7 @@ async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
         }
         Db::Purge(arguments) => data::purge(store, arguments).await,
         Db::Check(arguments) => data::check(store, arguments).await,
-        Db::Copy(arguments) => data::copy(arguments).await,
+        Db::Copy(arguments) => data::copy(*arguments).await,
         Db::Show => {
             println!("{}", serde_json::to_string(&store.tables().await?)?);
             Ok(())

@@ -54,7 +54,8 @@ const ROW_CHECKS: [RowCheck; 5] = [
     },
     RowCheck {
         table: "job_actions",
-        condition: "NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE)",
+        // Those of a job that is marked as deleted go with it when it is purged.
+        condition: "NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id)",
         problem: "its job is gone",
         mend: Some(("DELETE FROM job_actions WHERE id = ?", "the row is removed")),
     },
@@ -76,7 +77,7 @@ const ROW_CHECKS: [RowCheck; 5] = [
     },
 ];
 
-/// Columns that hold JSON, and whether it has to be an object.
+/// Columns that hold a JSON object.
 const DOCUMENTS: [(&str, &str); 5] = [
     ("actions", "backup_metadata"),
     ("backups", "backup_metadata"),
@@ -85,7 +86,49 @@ const DOCUMENTS: [(&str, &str); 5] = [
     ("sessions", "job"),
 ];
 
+/// Values that will not fit for much longer: table, condition, and what it means.
+const LIMITS: [(&str, &str, &str); 4] = [
+    (
+        "sessions",
+        "session_tag > 2000000000",
+        "sessions have a session_tag close to 2147483647",
+    ),
+    (
+        "jobs",
+        "session_tag > 2000000000",
+        "jobs have a session_tag close to 2147483647",
+    ),
+    (
+        "backups",
+        "LENGTH(backup_metadata) > 15000000",
+        "backups have metadata close to 16 MiB",
+    ),
+    (
+        "sessions",
+        "LENGTH(job) > 15000000",
+        "sessions have lists of jobs close to 16 MiB",
+    ),
+];
+
 impl Store {
+    /// What comes close to the limits of its column, in words with how many rows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn near_limits(&self) -> Result<Vec<String>, StoreError> {
+        let mut near = Vec::new();
+        for (table, condition, words) in LIMITS {
+            let query =
+                format!("SELECT COUNT(*) FROM {table} WHERE deleted = FALSE AND {condition}");
+            let mut tx = self.open().await?;
+            let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query)).await?;
+            if let Some((count @ 1..,)) = counted.first() {
+                near.push(format!("{count} {words}"));
+            }
+        }
+        Ok(near)
+    }
+
     /// Reports all that does not fit together; with `fix`, mends what has a remedy.
     ///
     /// # Errors

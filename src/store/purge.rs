@@ -43,7 +43,8 @@ impl Purged {
         }
     }
 
-    fn from_where(&self) -> String {
+    /// `FROM … WHERE …` with the age as its argument.
+    fn rows_that_go(&self) -> String {
         format!(
             "FROM {} t WHERE t.deleted = TRUE AND COALESCE(t.deleted_at, t.updated_at, t.created_at) < ?{}",
             self.table, self.condition
@@ -119,7 +120,7 @@ impl Store {
         purged: &Purged,
         before: OffsetDateTime,
     ) -> Result<u64, StoreError> {
-        let query = format!("SELECT COUNT(*) {}", purged.from_where());
+        let query = format!("SELECT COUNT(*) {}", purged.rows_that_go());
         let mut tx = self.open().await?;
         let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query).bind(before)).await?;
         Ok(counted.first().map_or(0, |(count,)| count.unsigned_abs()))
@@ -135,7 +136,7 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         let query = format!(
             "SELECT t.id {} AND t.id > ? ORDER BY t.id LIMIT {batch}",
-            purged.from_where()
+            purged.rows_that_go()
         );
         self.write("purging deleted rows", async |tx| {
             let found = sql(query.clone()).bind(before).bind(after);

@@ -1,12 +1,13 @@
 //! `freezer-manage db purge`, `db check`, `db copy`, `export` and `import` on documents that the API made.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::migrations::schema::{execute, texts};
+use crate::migrations::schema::texts;
 use crate::support::process::manage;
-use crate::support::{Database, Service, engines};
+use crate::support::{Database, Engine, Service, engines};
 
 /// Runs `freezer-manage` on a database; what it printed and whether it succeeded.
 fn run(database: &Database, arguments: &[&str]) -> (String, bool) {
@@ -21,6 +22,49 @@ fn succeeds(database: &Database, arguments: &[&str]) -> String {
     let (text, success) = run(database, arguments);
     assert!(success, "{arguments:?}: {text}");
     text
+}
+
+/// `freezer-manager-status upgrade check --json`: its exit code, and the result of each check by its name.
+fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("freezer-api.conf");
+    fs::write(&file, database.configuration()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_freezer-manager-status"))
+        .arg("--config-file")
+        .arg(&file)
+        .args(["upgrade", "check", "--json"])
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = document["checks"].as_array().unwrap().iter();
+    let results = checks.map(|check| {
+        let name = check["check"].as_str().unwrap().to_owned();
+        (name, check["result"].as_i64().unwrap())
+    });
+    (output.status.code().unwrap(), results.collect())
+}
+
+on_each_engine! {
+    async fn the_upgrade_check_tells_what_is_to_be_done(database: Database) {
+        let result = |checks: &[(String, i64)], name: &str| checks.iter().find(|check| check.0 == name).map(|check| check.1);
+        let (code, checks) = status(&database);
+        assert_eq!((code, result(&checks, "Database Revision")), (1, Some(1)));
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let (code, checks) = status(&database);
+        assert_eq!(code, 0, "{checks:?}");
+        assert_eq!(checks.len(), 5);
+        database.run("UPDATE sessions SET session_tag = 2147483640".to_owned()).await;
+        database.run("UPDATE clients SET client_id = 'same', deleted = FALSE".to_owned()).await;
+        let (code, checks) = status(&database);
+        assert_eq!(code, 1);
+        for name in ["Duplicate Clients", "Rows That Fit Together", "Columns Near Their Limits"] {
+            assert_eq!(result(&checks, name), Some(1), "{checks:?}");
+        }
+        database.run("UPDATE alembic_version SET version_num = 'ffff'".to_owned()).await;
+        let (code, checks) = status(&database);
+        assert_eq!((code, result(&checks, "Database Revision")), (2, Some(2)));
+    }
 }
 
 /// One document of each kind that is there, and one that is deleted. The ids of the job and of the session.
@@ -83,7 +127,7 @@ on_each_engine! {
             // Again, as after an interruption: what is there stays.
             succeeds(&database, &copy);
             assert_eq!(lists(&Service::start(&other).await).await, wanted, "{engine:?}");
-            execute(&other, "UPDATE jobs SET description = 'other'").await;
+            other.run("UPDATE jobs SET description = 'other'".to_owned()).await;
             let (different, success) = run(&database, &copy);
             assert!(!success);
             assert!(different.contains("jobs: 2 rows read, 2 rows there, NOT equal"), "{different}");
@@ -118,29 +162,36 @@ on_each_engine! {
         let service = Service::start(&database).await;
         let (job, session) = fill(&service).await;
         succeeds(&database, &["db", "check"]);
-        execute(&database, &format!("UPDATE jobs SET deleted = TRUE WHERE id = '{job}'")).await;
-        execute(&database, "UPDATE backups SET backup_metadata = '{' WHERE deleted = FALSE").await;
+        database.run(format!("UPDATE jobs SET deleted = TRUE WHERE id = '{job}'")).await;
+        database.run("UPDATE backups SET backup_metadata = '{' WHERE deleted = FALSE".to_owned()).await;
         let other = service.job("node1").await;
-        execute(&database, &format!("UPDATE jobs SET session_id = 'nowhere' WHERE id = '{other}'")).await;
+        database.run(format!("UPDATE jobs SET session_id = 'nowhere' WHERE id = '{other}'")).await;
+        let without_keys = match database.engine() {
+            Engine::Sqlite => "PRAGMA foreign_keys = OFF",
+            Engine::MySql => "SET foreign_key_checks = 0",
+            Engine::Postgres => "SET session_replication_role = replica",
+        };
+        let orphan = "INSERT INTO job_actions (id, job_id, action_id, deleted) VALUES ('orphan', 'no', 'no', FALSE)";
+        database.run(format!("{without_keys}; {orphan}")).await;
         let (found, success) = run(&database, &["db", "check"]);
         assert!(!success);
         for line in [
             format!("jobs {other}: its session is gone"),
-            "its job is gone; --fix: the row is removed".to_owned(),
+            "job_actions orphan: its job is gone; --fix: the row is removed".to_owned(),
             format!("sessions {session}: it names jobs that are gone: {job}"),
             "backup_metadata is no JSON".to_owned(),
-            "0 mended, 5 left".to_owned(),
+            "0 mended, 4 left".to_owned(),
         ] {
             assert!(found.contains(&line), "{line}:\n{found}");
         }
         let (mended, _) = run(&database, &["db", "check", "--fix"]);
-        assert!(mended.contains("4 mended, 1 left"), "{mended}");
+        assert!(mended.contains("3 mended, 1 left"), "{mended}");
         let (rest, success) = run(&database, &["db", "check", "--dry-run"]);
         assert!(!success && rest.contains("0 mended, 1 left"), "{rest}");
         let document = service.get(&format!("sessions/{session}")).await.expect(200).json();
         assert!(document["jobs"].as_object().is_none_or(|jobs| jobs.is_empty()), "{document}");
         // A client that is gone, and one that is there twice.
-        execute(&database, "UPDATE clients SET client_id = 'renamed', deleted = FALSE").await;
+        database.run("UPDATE clients SET client_id = 'renamed', deleted = FALSE".to_owned()).await;
         let (found, _) = run(&database, &["db", "check"]);
         assert!(found.contains(&format!("jobs {other}: its client is not registered")), "{found}");
         assert!(found.contains("clients renamed: registered more than once in project p1"), "{found}");

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::support::process::manage;
 use crate::support::{Database, Engine, Service, provided};
-use schema::{columns, execute, schema};
+use schema::{columns, schema};
 
 /// The reference's revisions, from the first to its head.
 const REVISIONS: [&str; 9] = [
@@ -145,12 +145,12 @@ on_each_engine! {
         db(&database, &["sync"]);
         let store = connect(&database).await;
         for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0001")] {
-            execute(&database, &format!("UPDATE {table} SET version_num = 'ffff'")).await;
+            database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
             assert!(text(&output).contains(&format!("revision ffff (table {table})")), "{}", text(&output));
             assert!(matches!(store.schema_state().await.unwrap(), SchemaState::Unknown { .. }));
-            execute(&database, &format!("UPDATE {table} SET version_num = '{head}'")).await;
+            database.run(format!("UPDATE {table} SET version_num = '{head}'")).await;
         }
         assert!(text(&try_db(&database, &["sync", "12"])).contains("12 is no revision"));
         assert!(text(&try_db(&database, &["sync", "1333cef214d9"])).contains("only goes forward"));
@@ -159,7 +159,7 @@ on_each_engine! {
 
 on_each_engine! {
     async fn tables_of_unknown_origin_are_left_alone(database: Database) {
-        execute(&database, "CREATE TABLE jobs (id INTEGER)").await;
+        database.run("CREATE TABLE jobs (id INTEGER)".to_owned()).await;
         let output = try_db(&database, &["sync"]);
         assert!(!output.status.success());
         assert!(text(&output).contains("the tables jobs, but no revision"), "{}", text(&output));

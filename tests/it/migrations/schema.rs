@@ -2,28 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, SqliteConnection};
 
 use crate::support::{Database, Engine};
-
-/// Runs a statement.
-pub(crate) async fn execute(database: &Database, statement: &str) {
-    let (url, statement) = (database.sqlx_url(), AssertSqlSafe(statement.to_owned()));
-    match database.engine() {
-        Engine::Sqlite => {
-            let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            connection.execute(statement).await.unwrap();
-        }
-        Engine::MySql => {
-            let mut connection = MySqlConnection::connect(&url).await.unwrap();
-            connection.execute(statement).await.unwrap();
-        }
-        Engine::Postgres => {
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            connection.execute(statement).await.unwrap();
-        }
-    }
-}
 
 /// The rows of a query that gives one text each.
 pub(crate) async fn texts(database: &Database, query: &str) -> Vec<String> {
