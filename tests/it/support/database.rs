@@ -112,14 +112,6 @@ impl Database {
         self.url.clone()
     }
 
-<<<<<<< HEAD
-=======
-    /// The text of a `freezer-api.conf` that names it.
-    pub(crate) fn configuration(&self) -> String {
-        format!("[database]\nconnection = {}\n", self.url)
-    }
-
->>>>>>> migrate
     /// How many rows of a table meet a condition, as the database itself says.
     pub(crate) async fn rows(&self, table: &str, condition: &str) -> i64 {
         let url = self.sqlx_url();
@@ -164,14 +156,6 @@ impl Database {
             }
         };
         ran.unwrap();
-<<<<<<< HEAD
-    }
-
-    /// The text of a `freezer-api.conf` that names it.
-    pub(crate) fn configuration(&self) -> String {
-        format!("[database]\nconnection = {}\n", self.url)
-=======
->>>>>>> migrate
     }
 
     /// Its URL as sqlx writes it (for the tests' own connections): the scheme without a driver name.
