@@ -118,7 +118,10 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn trust_in_use(&mut self, trust_id: &str) -> Result<bool, StoreError> {
-        let conditions = Conditions::live::<Job>().and("u.trust_id = ?", [trust_id]);
+        let conditions = Conditions::live::<Job>().and(
+            "j.id IN (SELECT u.job_id FROM user_credentials u WHERE u.trust_id = ? AND u.deleted = FALSE)",
+            [trust_id],
+        );
         self.exists::<Job>(conditions).await
     }
 

@@ -18,7 +18,7 @@ use crate::domain::session::Session;
 pub(crate) trait Record: Row {
     /// The columns in the order in which they are read.
     const COLUMNS: &'static str;
-    /// The table with its alias, and what is joined to it.
+    /// The table with its alias.
     const FROM: &'static str;
     /// The table's alias.
     const ALIAS: &'static str;
@@ -26,17 +26,30 @@ pub(crate) trait Record: Row {
     fn id(&self) -> &str;
 }
 
-/// Says once which columns make a row: those of its own table, and those of tables joined to it.
+/// A column of a job's row of `user_credentials`. Not by a join: beside one, MariaDB sorts all jobs of the project for
+/// each page of a list.
+macro_rules! of_credentials {
+    ($column:ident) => {
+        concat!(
+            "(SELECT u.",
+            stringify!($column),
+            " FROM user_credentials u WHERE u.job_id = j.id AND u.deleted = FALSE ORDER BY u.id LIMIT 1)"
+        )
+    };
+}
+pub(super) use of_credentials;
+
+/// Says once which columns make a row: those of its own table, and those that a macro makes an expression of.
 macro_rules! record {
     (
         $type:ident, id $id:ident, from $from:literal,
-        $alias:ident { $first:ident $(, $field:ident)* } $($joined:ident { $($more:ident),+ })*
+        $alias:ident { $first:ident $(, $field:ident)* } $($expression:ident! { $($more:ident),+ })*
     ) => {
         impl Record for $type {
             const COLUMNS: &'static str = concat!(
                 stringify!($alias), ".", stringify!($first)
                 $(, ", ", stringify!($alias), ".", stringify!($field))*
-                $($(, ", ", stringify!($joined), ".", stringify!($more))+)*
+                $($(, ", ", $expression!($more))+)*
             );
             const FROM: &'static str = $from;
             const ALIAS: &'static str = stringify!($alias);
@@ -76,9 +89,9 @@ record!(Action, id id, from "actions a", a {
     max_retries_interval, max_retries, mandatory, log_file, backup_metadata
 });
 
-record!(Job, id id, from "jobs j LEFT JOIN user_credentials u ON u.job_id = j.id AND u.deleted = FALSE", j {
+record!(Job, id id, from "jobs j", j {
     id, project_id, user_id, schedule, client_id, session_id, session_tag, description
-} u { trust_id, trustor_user_id });
+} of_credentials! { trust_id, trustor_user_id });
 
 record!(Session, id id, from "sessions s", s {
     id, project_id, user_id, description, session_tag, result, hold_off, status, time_start, time_end,
@@ -330,7 +343,6 @@ impl Tx {
     fn row_lock<T: Record>(&self) -> String {
         match self.engine() {
             Engine::MySql => " FOR UPDATE".to_owned(),
-            // The outer-joined side of a query cannot be locked.
             Engine::Postgres => format!(" FOR UPDATE OF {}", T::ALIAS),
             Engine::Sqlite => String::new(),
         }

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::record::of_credentials;
 use super::record::{Conditions, Cursor, Record};
 use super::statement::Argument;
 use super::{Engine, StoreError, Tx};
@@ -115,8 +116,8 @@ pub(super) const JOBS: Searchable = Searchable {
         ("client_id", "j.client_id"),
         ("session_id", "j.session_id"),
         ("description", "j.description"),
-        ("trust_id", "u.trust_id"),
-        ("trustor_user_id", "u.trustor_user_id"),
+        ("trust_id", of_credentials!(trust_id)),
+        ("trustor_user_id", of_credentials!(trustor_user_id)),
     ],
     other: &[
         "job_schedule",
