@@ -11,8 +11,11 @@ pub type Object = Map<String, Value>;
 
 /// Levels of nesting that a request's body may have.
 const MAX_NESTING: usize = 128;
-/// Levels of nesting up to which a stored text is read. The reference takes no 500.
+/// Levels of nesting up to which a stored text is read and shown. The reference takes no 500, and Python's clients read
+/// no 1000.
 const MAX_STORED_NESTING: usize = 512;
+/// The same for a whole document, which has stored texts some levels down.
+const MAX_DOCUMENT_NESTING: usize = MAX_STORED_NESTING + 16;
 
 /// Reads a request's body.
 ///
@@ -134,10 +137,17 @@ pub fn stored(text: &str) -> Box<RawValue> {
             RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(mend(text)))
         }
     };
-    sound.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
-        RawValue::NULL.to_owned()
-    })
+    match sound {
+        Ok(sound) if nested_beyond(sound.get().as_bytes(), MAX_STORED_NESTING).is_none() => sound,
+        Ok(_) => {
+            tracing::warn!("a stored document is nested too deep; it is shown as null");
+            RawValue::NULL.to_owned()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
+            RawValue::NULL.to_owned()
+        }
+    }
 }
 
 /// A stored JSON text as a value, mended like [`stored`].
@@ -148,6 +158,14 @@ pub fn stored_value(text: &str) -> Value {
             tracing::warn!(%error, "a stored document is no JSON; it is taken as null");
             Value::Null
         })
+}
+
+/// A document of ours, with what [`stored`] made of stored texts, as a value.
+pub fn shown_value(text: &str) -> Value {
+    read(text.as_bytes(), MAX_DOCUMENT_NESTING).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a document cannot be searched");
+        Value::Null
+    })
 }
 
 /// A stored JSON text as an object; anything else counts as an empty one.
@@ -305,6 +323,7 @@ mod tests {
         assert!(stored_value(&nested(512)).is_array());
         assert_eq!(stored(&nested(512)).get(), nested(512));
         assert_eq!(stored_value(&nested(100_000)), Value::Null);
+        assert_eq!(stored(&nested(100_000)).get(), "null");
     }
 
     #[test]

@@ -347,7 +347,7 @@ impl<'a> Collector<'a> {
 
     /// Takes a document, if the search finds it and the page has come to it.
     pub(super) fn offer(&mut self, document: Box<RawValue>) {
-        if self.is_full() || !self.search.accepts(&document::stored_value(document.get())) {
+        if self.is_full() || !self.search.accepts(&document::shown_value(document.get())) {
             return;
         }
         self.passed += 1;
