@@ -12,7 +12,13 @@
 #[allow(dead_code, reason = "not every part has a user yet")]
 mod support;
 
+mod api_clients;
+mod api_http;
+mod api_lists;
+mod api_roles;
+mod api_search;
 mod authz_matrix;
 mod harness;
 mod policy_oracle;
 mod races;
+mod server;

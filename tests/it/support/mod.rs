@@ -4,7 +4,9 @@
 
 pub(crate) mod api;
 pub(crate) mod database;
+pub(crate) mod keystone;
 pub(crate) mod process;
+pub(crate) mod rows;
 
 pub(crate) use api::{Answer, PROJECT, START, Service};
 pub(crate) use database::{Database, Engine, engines};

@@ -1,0 +1,562 @@
+//! HTTP itself: paths, methods, media types, headers and bodies, whatever the resource.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Service};
+
+/// All paths with the methods that each has.
+const ROUTES: &[(&str, &str)] = &[
+    ("/", "GET"),
+    ("/v2", "GET"),
+    ("/v2/", "GET"),
+    ("/v2/p1/clients", "GET POST"),
+    ("/v2/p1/clients/none", "GET DELETE"),
+    ("/v2/p1/actions", "GET POST"),
+    ("/v2/p1/actions/none", "GET PATCH POST DELETE"),
+    ("/v2/p1/jobs", "GET POST"),
+    ("/v2/p1/jobs/none", "GET PATCH POST DELETE"),
+    ("/v2/p1/jobs/none/event", "POST"),
+    ("/v2/p1/sessions", "GET POST"),
+    ("/v2/p1/sessions/none", "GET PATCH POST DELETE"),
+    ("/v2/p1/sessions/none/action", "POST"),
+    ("/v2/p1/sessions/none/jobs/none", "PUT DELETE"),
+    ("/v2/p1/backups", "GET POST"),
+    ("/v2/p1/backups/none", "GET PATCH DELETE"),
+];
+
+/// Methods of HTTP and WebDAV.
+const METHODS: &[&str] = &[
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "LOCK", "PROPFIND", "UPDATE",
+];
+
+const COLLECTIONS: [&str; 5] = ["clients", "actions", "jobs", "sessions", "backups"];
+
+/// Sends a request with headers.
+async fn ask(service: &Service, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    ask_with(service, method, path, headers, Body::empty()).await
+}
+
+async fn ask_with(
+    service: &Service,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Answer {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    service.send(request.body(body.into()).unwrap()).await
+}
+
+/// The words of an `Allow` header, sorted.
+fn allowed(answer: &Answer) -> Vec<String> {
+    let mut words: Vec<String> = answer
+        .header("allow")
+        .unwrap_or_default()
+        .split(", ")
+        .map(str::to_owned)
+        .collect();
+    words.sort();
+    words
+}
+
+fn sorted(words: &[&str]) -> Vec<String> {
+    let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    words.sort();
+    words
+}
+
+on_each_engine! {
+    async fn each_path_has_its_methods(database: Database) {
+        let service = Service::start(&database).await;
+        for (path, methods) in ROUTES {
+            let mut has: Vec<&str> = methods.split(' ').collect();
+            if has.contains(&"GET") {
+                has.push("HEAD");
+            }
+            for method in METHODS {
+                let answer = service.raw(method, path, Body::empty()).await;
+                let asked = format!("{method} {path}: {answer:?}");
+                if has.contains(method) {
+                    assert_ne!(answer.status, 405, "{asked}");
+                    assert!(answer.status < 500, "{asked}");
+                    continue;
+                }
+                if *method == "HEAD" {
+                    assert_eq!((answer.status, &answer.body[..]), (405, &b""[..]), "{asked}");
+                } else {
+                    answer.refused(405, "405 Method Not Allowed");
+                }
+                assert_eq!(allowed(&answer), sorted(&[&has[..], &["OPTIONS"]].concat()), "{asked}");
+                assert_eq!(answer.header("vary"), Some("Accept"), "{asked}");
+            }
+            let answer = service.raw("OPTIONS", path, Body::empty()).await.expect(200);
+            assert_eq!(allowed(&answer), sorted(&has), "{path}");
+            assert!(answer.body.is_empty(), "{path}");
+            for method in ["FOO", "get", "Post"] {
+                let answer = service.raw(method, path, Body::empty()).await;
+                assert_eq!(answer.refused(400, "Bad request"), "Invalid HTTP method");
+            }
+        }
+    }
+
+    async fn other_paths_are_not_found(database: Database) {
+        let service = Service::start(&database).await;
+        for path in [
+            "/v1/p1/clients",
+            "/v3",
+            "/v2/p1",
+            "/v2/p1/nothing",
+            "/V2/p1/clients",
+            "/v2/p1/Clients",
+            "/v2/p1/clients/a/b",
+            "/v2/p1/clients/a%2Fb",
+            "/v2/p1/jobs/j/events",
+            "/v2/p1/sessions/s/jobs",
+            "/healthcheck/x",
+        ] {
+            for method in ["GET", "POST", "OPTIONS", "FOO"] {
+                let answer = service.raw(method, path, Body::empty()).await;
+                answer.refused(404, "404 Not Found");
+                assert_eq!(answer.header("vary"), Some("Accept"));
+                assert_eq!(answer.header("content-type"), Some("application/json"));
+            }
+        }
+    }
+
+    async fn a_path_has_many_spellings(database: Database) {
+        let service = Service::start(&database).await;
+        service.client("h").await;
+        service.client("ключ_h").await;
+        for path in [
+            "/v2/p1/clients/h",
+            "/v2/p1/clients/h/",
+            "/v2/p1/clients/h///",
+            "//v2//p1///clients//h",
+            "/v2/./p1/clients/././h",
+            "/v2/other/../p1/clients/h",
+            "/../v2/p1/clients/h",
+            "/%76%32/p1/clients/%68",
+            "/v2/p1%2Fclients%2Fh",
+            "http://example.com/v2/p1/clients/h",
+        ] {
+            let client = ask(&service, "GET", path, &[]).await.expect(200).json();
+            assert_eq!(client["client"]["client_id"], "h", "{path}");
+        }
+        let path = "/v2/p1/clients/%D0%BA%D0%BB%D1%8E%D1%87_h";
+        assert_eq!(service.get(path).await.expect(200).json()["client"]["client_id"], "ключ_h");
+        for path in ["/v2/p1/clients/%FF%FE", "/v2/%C3/clients", "/%80"] {
+            service.get(path).await.refused(400, "Invalid parameter");
+        }
+        for kind in COLLECTIONS {
+            service.get(&format!("{kind}/%00")).await.refused(400, "Bad request format");
+            service.delete(&format!("{kind}/a%00b")).await.refused(400, "Bad request format");
+            for id in ["%20", "%E2%82%AC", "%F0%9F%98%80", "%01", "'", "%22", "%3F", &"x".repeat(5000)] {
+                service.get(&format!("{kind}/{id}")).await.refused(404, "Not Found");
+            }
+        }
+    }
+
+    async fn a_project_is_a_word(database: Database) {
+        let service = Service::start(&database).await;
+        let longest = "p".repeat(36);
+        for project in ["p", "P-1_2", &longest, "%C3%A9", "%D9%A3"] {
+            service.get(&format!("/v2/{project}/jobs")).await.expect(200);
+            service.post(&format!("/v2/{project}/clients"), json!({"client_id": "c"})).await.expect(201);
+        }
+        let too_long = "p".repeat(37);
+        for project in ["p%20q", "p.q", "p%0A", "p%00", "%F0%9F%98%80", "p:q", &too_long] {
+            service.get(&format!("/v2/{project}/jobs")).await.refused(400, "Bad request format");
+            let client = json!({"client_id": "c"});
+            service.post(&format!("/v2/{project}/clients"), client).await.refused(400, "Bad request format");
+        }
+    }
+
+    async fn answers_are_json(database: Database) {
+        let service = Service::start(&database).await;
+        for accept in [
+            "", "*/*", "application/*", "application/json", "application/json;q=0.1", "APPLICATION/JSON",
+            "Application/Json; Q=0.5", "text/html, application/json;q=0.1", "application/json;charset=utf-8",
+            "text/html,*/*;q=0.001",
+        ] {
+            for (path, status) in [("/v2/p1/clients", 200), ("/v2/", 200), ("/", 300)] {
+                let answer = ask(&service, "GET", path, &[("accept", accept)]).await.expect(status);
+                let home = path == "/v2/";
+                let expected = if home { "application/json-home" } else { "application/json" };
+                assert_eq!(answer.header("content-type"), Some(expected), "{accept}");
+                answer.json();
+            }
+        }
+        ask(&service, "GET", "/v2", &[("accept", "application/json-home")]).await.expect(200);
+        ask(&service, "GET", "/v2/", &[("accept", "Application/JSON-Home, text/html")]).await.expect(200);
+    }
+
+    async fn other_media_types_are_not_acceptable(database: Database) {
+        let service = Service::start(&database).await;
+        let refuse = async |path: &str, accept: &str| {
+            let answer = ask(&service, "GET", path, &[("accept", accept)]).await.expect(406);
+            assert_eq!(answer.header("vary"), Some("Accept"), "{accept}");
+            answer
+        };
+        for path in ["/v2/p1/clients", "/v2/p1/nothing", "/v2/p1/jobs/none", "/"] {
+            for accept in ["text/html", "image/*", "application/json;q=0", "application/json-home", "*/*;q=0", "json"] {
+                assert_eq!(refuse(path, accept).await.text(), "", "{accept}");
+            }
+            for (accept, media_type) in [
+                ("application/xml", "application/xml"),
+                ("text/html, application/xml;q=0.9", "application/xml"),
+                ("text/xml", "text/xml"),
+                ("text/*", "text/xml"),
+            ] {
+                let answer = refuse(path, accept).await;
+                assert_eq!(answer.header("content-type"), Some(media_type), "{accept}");
+                let text = answer.text();
+                assert!(text.contains("<title>406 Not Acceptable</title>"), "{text}");
+                assert!(text.contains("<description>Freezer-api only supports responses encoded as JSON."), "{text}");
+            }
+            let answer = refuse(path, "application/vnd.api+json").await;
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+            let document = answer.json();
+            assert_eq!(document["title"], "406 Not Acceptable");
+            assert_eq!(document["description"], "Freezer-api only supports responses encoded as JSON.");
+            assert_eq!(document["link"].as_object().unwrap().keys().collect::<Vec<_>>(), ["text", "href", "rel"]);
+        }
+    }
+
+    async fn the_versions_are_listed(database: Database) {
+        let service = Service::start(&database).await;
+        let href = |answer: Answer| {
+            let document = answer.expect(300).json();
+            assert_eq!(
+                document,
+                json!({"versions": [{
+                    "id": "v2", "status": "CURRENT", "updated": "2018-02-21T13:30:00",
+                    "links": [{"rel": "self", "href": document["versions"][0]["links"][0]["href"]}],
+                }]})
+            );
+            document["versions"][0]["links"][0]["href"].as_str().unwrap().to_owned()
+        };
+        let host = [("host", "api.example.com:9090"), ("x-forwarded-proto", "https"), ("x-auth-token", "bad")];
+        for path in ["/", "//", "/?x=1", "/?limit=-1"] {
+            assert_eq!(href(ask(&service, "GET", path, &host).await), "http://api.example.com:9090/v2/");
+        }
+        assert!(service.raw("HEAD", "/", Body::empty()).await.expect(300).body.is_empty());
+        let behind_proxy = Service::with(&database, |config| {
+            config.oslo_middleware.enable_proxy_headers_parsing = true;
+        })
+        .await;
+        assert_eq!(href(ask(&behind_proxy, "GET", "/", &host).await), "https://api.example.com:9090/v2/");
+    }
+
+    async fn the_home_document_names_the_resources(database: Database) {
+        let service = Service::start(&database).await;
+        let formats = json!({"application/json": {}});
+        let home = json!({"resources": {
+            "rel/backups": {
+                "href-template": "/v2/{project_id}/backups/{backup_id}",
+                "href-vars": {"project_id": "param/project_id", "backup_id": "param/backup_id"},
+                "hints": {"allow": ["GET"], "formats": formats},
+            },
+            "rel/jobs": {
+                "href-template": "/v2/{project_id}/jobs{?all_projects,offset,limit}",
+                "href-vars": {
+                    "project_id": "param/project_id", "all_projects": "param/all_projects",
+                    "offset": "param/offset", "limit": "param/limit",
+                },
+                "hints": {"allow": ["GET", "POST"], "formats": formats},
+            },
+            "rel/job": {
+                "href-template": "/v2/{project_id}/jobs/{job_id}",
+                "href-vars": {"project_id": "param/project_id", "job_id": "param/job_id"},
+                "hints": {"allow": ["GET", "PATCH", "POST", "DELETE"], "formats": formats},
+            },
+        }});
+        for path in ["/v2", "/v2/", "/v2//", "/v2/?x=1"] {
+            assert_eq!(service.get(path).await.expect(200).json(), home, "{path}");
+        }
+    }
+
+    async fn health_is_answered_to_any_method(database: Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = folder.path().join("disabled");
+        let service = Service::with(&database, |config| {
+            config.healthcheck.backends = vec!["disable_by_file".to_owned()];
+            config.healthcheck.disable_by_file_path = Some(flag.clone());
+        })
+        .await;
+        for (accept, media_type, body) in [
+            ("*/*", "text/plain; charset=UTF-8", "OK"),
+            ("text/plain", "text/plain; charset=UTF-8", "OK"),
+            ("text/html", "text/html; charset=UTF-8", "OK"),
+            ("application/json", "application/json", "{\"detailed\":false,\"reasons\":[\"OK\"]}"),
+        ] {
+            for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO"] {
+                for path in ["/healthcheck", "/healthcheck/"] {
+                    let answer = ask(&service, method, path, &[("accept", accept)]).await.expect(200);
+                    assert_eq!(answer.header("content-type"), Some(media_type));
+                    assert_eq!(answer.header("x-openstack-request-id"), None);
+                    match accept {
+                        "text/html" => assert!(answer.text().contains(body)),
+                        _ => assert_eq!(answer.text(), body),
+                    }
+                }
+            }
+        }
+        ask(&service, "HEAD", "/healthcheck", &[]).await.expect(204);
+        std::fs::write(&flag, "").unwrap();
+        let answer = ask(&service, "GET", "/healthcheck", &[]).await.expect(503);
+        assert_eq!(answer.text(), "DISABLED BY FILE");
+        ask(&service, "HEAD", "/healthcheck", &[]).await.expect(503);
+    }
+
+    async fn answers_name_their_request(database: Database) {
+        let service = Service::start(&database).await;
+        for (path, method) in [
+            ("/v2/p1/clients", "GET"),
+            ("/v2/p1/clients", "POST"),
+            ("/v2/p1/clients", "PUT"),
+            ("/v2/p1/clients/none", "GET"),
+            ("/v2/p1/clients/none", "DELETE"),
+            ("/v2/p1/nothing", "GET"),
+            ("/v2", "GET"),
+            ("/v2", "OPTIONS"),
+        ] {
+            let answer = ask(&service, method, path, &[]).await;
+            let id = answer.header("x-openstack-request-id").unwrap();
+            let uuid = id.strip_prefix("req-").unwrap();
+            assert!(uuid.len() == 36 && uuid.split('-').map(str::len).eq([8, 4, 4, 4, 12]), "{id}");
+            for (sent, answered) in [
+                ("req-5f0e5f3c-3f6d-4b0e-9a43-0c0a0c9c8f1d", "req-5f0e5f3c-3f6d-4b0e-9a43-0c0a0c9c8f1d"),
+                ("req-x", "req-x"),
+                ("any text", "req-any text"),
+            ] {
+                let answer = ask(&service, method, path, &[("x-openstack-request-id", sent)]).await;
+                assert_eq!(answer.header("x-openstack-request-id"), Some(answered), "{method} {path}");
+            }
+            let again = ask(&service, method, path, &[("x-openstack-request-id", "")]).await;
+            assert_ne!(again.header("x-openstack-request-id"), Some(id));
+        }
+        for path in ["/", "/healthcheck", "//", "/healthcheck/"] {
+            let answer = ask(&service, "GET", path, &[("x-openstack-request-id", "req-x")]).await;
+            assert_eq!(answer.header("x-openstack-request-id"), None, "{path}");
+        }
+    }
+
+    async fn head_is_get_without_a_body(database: Database) {
+        let service = Service::start(&database).await;
+        service.client("h").await;
+        for path in ["clients", "clients/h", "jobs", "sessions", "backups", "actions", "/v2"] {
+            let get = service.get(path).await.expect(200);
+            let head = service.raw("HEAD", path, Body::empty()).await.expect(200);
+            assert!(head.body.is_empty(), "{path}");
+            assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+        }
+        assert!(service.raw("HEAD", "jobs/none", Body::empty()).await.expect(404).body.is_empty());
+    }
+
+    async fn what_is_missing_is_described(database: Database) {
+        let service = Service::start(&database).await;
+        for kind in COLLECTIONS {
+            let answer = service.get(&format!("{kind}/none")).await;
+            let description = answer.refused(404, "Not Found");
+            assert!(description.contains("none"), "{description}");
+            assert!(!description.contains("class") && !description.contains("models"), "{description}");
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+            assert_eq!(answer.header("vary"), Some("Accept"));
+            // Deviation D13: only a missing backup is told.
+            let gone = service.delete(&format!("{kind}/none")).await;
+            match kind {
+                "backups" => drop(gone.refused(404, "Not Found")),
+                _ => assert!(gone.expect(204).body.is_empty(), "{kind}"),
+            }
+        }
+    }
+}
+
+/// What is no JSON as we read it.
+fn malformed() -> Vec<Vec<u8>> {
+    let mut bodies: Vec<Vec<u8>> = [
+        "{bad",
+        "{",
+        "   ",
+        "\n",
+        "\u{feff}{}",
+        r#"{"client_id": NaN}"#,
+        r#"{"client_id": -Infinity}"#,
+        r#"{"client_id": 1e400}"#,
+        r#"{"client_id": "\ud800"}"#,
+        r#"{"\udc00": 1}"#,
+        r#"{"client_id": "\ud800\u0041"}"#,
+        r#"{"client_id": 18446744073709551616}"#,
+        r#"{"client_id": -9223372036854775809}"#,
+        r#"{"client_id": 'c'}"#,
+        r#"{"client_id": "c",}"#,
+        r#"{"client_id": "c"} x"#,
+        "{\"client_id\": \"a\tb\"}",
+        "{'client_id': 'c'}",
+        "client_id=c",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
+    bodies.push(b"{\"client_id\": \"\xff\"}".to_vec());
+    bodies.push(b"\xff\xfe{\x00}\x00".to_vec());
+    bodies.push(nested(129).into_bytes());
+    bodies.push(nested(100_000).into_bytes());
+    bodies
+}
+
+/// An object with levels of nesting, itself included.
+fn nested(levels: usize) -> String {
+    let lists = levels - 1;
+    format!("{{\"n\": {}{}}}", "[".repeat(lists), "]".repeat(lists))
+}
+
+/// Every request that reads a body.
+const READERS: &[(&str, &str)] = &[
+    ("POST", "clients"),
+    ("POST", "actions"),
+    ("POST", "actions/none"),
+    ("PATCH", "actions/none"),
+    ("POST", "jobs"),
+    ("POST", "jobs/none"),
+    ("PATCH", "jobs/none"),
+    ("POST", "jobs/none/event"),
+    ("POST", "sessions"),
+    ("POST", "sessions/none"),
+    ("PATCH", "sessions/none"),
+    ("POST", "sessions/none/action"),
+    ("POST", "backups"),
+    ("PATCH", "backups/none"),
+    ("GET", "clients"),
+    ("GET", "actions"),
+    ("GET", "jobs"),
+    ("GET", "sessions"),
+    ("GET", "backups"),
+];
+
+on_each_engine! {
+    async fn malformed_json_is_refused_with_its_place(database: Database) {
+        let service = Service::start(&database).await;
+        for (method, path) in READERS {
+            for body in malformed() {
+                let answer = service.raw(method, path, body.clone()).await;
+                let description = answer.refused(400, "Malformed JSON");
+                assert!(description.contains(" at line ") && description.contains(" column "), "{description}");
+            }
+        }
+    }
+
+    async fn a_body_is_an_object(database: Database) {
+        let service = Service::start(&database).await;
+        for (method, path) in READERS {
+            for body in ["[1]", "\"a\"", "5", "true", "-1", "0.5", "[null]"] {
+                let answer = service.raw(method, path, body).await;
+                answer.refused(400, "Bad request format");
+            }
+        }
+    }
+
+    async fn no_body_is_said_to_be_missing(database: Database) {
+        let service = Service::start(&database).await;
+        let action = service.created("actions", json!({"freezer_action": {"action": "backup"}}), "action_id").await;
+        service.client("c").await;
+        let (job, session) = (service.job("c").await, service.session().await);
+        for body in ["", "null", "[]", "\"\"", "0", "0.0", "false", "{}"] {
+            for (method, path) in [
+                ("POST", "clients"), ("POST", "actions"), ("POST", "sessions"), ("POST", "backups"),
+                ("POST", "sessions/none"), ("PATCH", "backups/none"),
+            ] {
+                let answer = service.raw(method, path, body).await;
+                assert_eq!(answer.refused(400, "Bad request format"), "Missing request body", "{method} {path}");
+            }
+            let answer = service.raw("POST", "jobs", body).await;
+            assert!(answer.refused(400, "Bad request format").contains("'job_actions' is a required property"));
+            for path in [format!("actions/{action}"), format!("jobs/{job}"), format!("sessions/{session}")] {
+                service.raw("PATCH", &path, body).await.expect(200);
+            }
+            for path in ["actions/none", "jobs/none", "sessions/none"] {
+                service.raw("PATCH", path, body).await.refused(404, "Not Found");
+            }
+            for kind in COLLECTIONS {
+                service.raw("GET", kind, body).await.expect(200);
+            }
+        }
+    }
+
+    async fn json_comes_back_as_it_was_sent(database: Database) {
+        let service = Service::start(&database).await;
+        let deep = nested(120);
+        for (number, value) in [
+            "18446744073709551615", "-9223372036854775808", "0", "0.1", "1e308", "1E-7", "2.5", "-1.25",
+            r#""\ud83d\ude00 \u0001 \u2028 / \" \\""#, "\"😀 é ключ\"", "[[[]]]", "{}", "null", "true",
+            r#"{"a": {"b": [1, {"c": "d"}]}, "": 0}"#, &deep,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("b{number}");
+            let body = format!(r#"{{"backup_name": "{name}", "container": "c", "hostname": "h", "x": {value}}}"#);
+            let created = service.raw("POST", "backups", body).await.expect(201).json();
+            let path = format!("backups/{}", created["backup_id"].as_str().unwrap());
+            let backup = service.get(&path).await.expect(200).json();
+            let expected: Value = serde_json::from_str(value).unwrap();
+            assert_eq!(backup["backup_metadata"]["x"], expected, "{value}");
+            let found = service.search("backups", json!({"match": [{"x": expected}]})).await.expect(200).json();
+            assert_eq!(found["backups"], json!([backup]), "{value}");
+        }
+    }
+
+    async fn headers_of_a_body_do_not_matter(database: Database) {
+        let service = Service::start(&database).await;
+        for headers in [
+            &[("content-type", "text/plain")][..],
+            &[("content-type", "application/xml"), ("content-encoding", "gzip")],
+            &[("content-type", "nonsense")],
+            &[],
+        ] {
+            // The last of two equal keys counts.
+            let body = r#"{"client_id": "first", "client_id": "last"}"#;
+            let answer = ask_with(&service, "POST", "/v2/p1/clients", headers, body).await.expect(201);
+            assert_eq!(answer.json(), json!({"client_id": "last"}));
+        }
+    }
+
+    async fn a_body_has_a_limit(database: Database) {
+        let service = Service::with(&database, |config| {
+            config.oslo_middleware.max_request_body_size = 1000;
+        })
+        .await;
+        let body = |size: usize| {
+            let start = r#"{"backup_name": "b", "container": "c", "hostname": "h", "x": ""#;
+            format!("{start}{}\"}}", "x".repeat(size - start.len() - 2))
+        };
+        service.raw("POST", "backups", body(1000)).await.expect(201);
+        for (method, path) in READERS {
+            service.raw(method, path, body(1001)).await.refused(413, "Request Entity Too Large");
+        }
+        // The same without a length.
+        let pieces = || {
+            let text = body(1001);
+            let (one, two) = text.split_at(500);
+            let pieces = [one.to_owned(), two.to_owned()].map(Ok::<_, std::convert::Infallible>);
+            Body::from_stream(futures_util::stream::iter(pieces))
+        };
+        service.raw("POST", "backups", pieces()).await.refused(413, "Request Entity Too Large");
+        let found = service.get("backups").await.expect(200).json();
+        assert_eq!(found["backups"].as_array().unwrap().len(), 1);
+    }
+
+    async fn a_body_may_come_in_pieces(database: Database) {
+        let service = Service::start(&database).await;
+        let pieces = ["{\"client_id\":", " \"pieces\"", "}"].map(Ok::<_, std::convert::Infallible>);
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        service.raw("POST", "clients", body).await.expect(201);
+        service.get("clients/pieces").await.expect(200);
+    }
+}
