@@ -17,6 +17,7 @@ mod api_http;
 mod api_lists;
 mod api_roles;
 mod api_search;
+mod api_search_random;
 mod authz_matrix;
 mod harness;
 mod policy_oracle;
