@@ -88,22 +88,19 @@ pub async fn build(
         }
         (state, Mode::Production) => return Err(StartError::Schema(state)),
     }
-    Ok(Arc::new(Api {
-        store,
-        schemas: Schemas::new()?,
-        policy,
-        authentication,
-        clock,
-        ids,
-        config,
-    }))
+    let schemas = Schemas::new()?;
+    let api = Api::new(store, schemas, policy, authentication, (clock, ids), config);
+    Ok(Arc::new(api))
 }
 
 /// The options of `[oslo_policy]`, with its files found beside the configuration.
 pub fn policy_options(config: &Config) -> Options {
     let options = &config.oslo_policy;
     Options {
-        policy_file: config.find_file(Path::new(&options.policy_file)),
+        // One that does not exist yet is read as soon as it does.
+        policy_file: config
+            .find_file(&options.policy_file)
+            .or_else(|| Some(config.search_dirs.first()?.join(&options.policy_file))),
         policy_dirs: options
             .policy_dirs
             .0

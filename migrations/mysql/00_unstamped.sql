@@ -1,4 +1,17 @@
--- What sqlalchemy-migrate left at its versions 1 to 3 becomes the first Alembic revision.
+-- The layout of the specification of 2018, and what sqlalchemy-migrate left, become the first Alembic revision.
 
---@ when column actions.mode
-ALTER TABLE actions CHANGE mode actionmode VARCHAR(255);
+--@ when column clients.config_id
+ALTER TABLE clients CHANGE config_id client_id VARCHAR(255) NOT NULL;
+
+--@ when column sessions.scheduling
+ALTER TABLE sessions CHANGE scheduling schedule TEXT;
+
+--@ when column jobs.scheduling
+ALTER TABLE jobs CHANGE scheduling schedule TEXT;
+
+-- The client of a backup goes into its metadata, where the reference has it.
+--@ when column backups.client_id
+--@ call keep_backup_clients
+
+--@ when column backups.client_id
+ALTER TABLE backups DROP COLUMN client_id;

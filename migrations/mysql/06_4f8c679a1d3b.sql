@@ -2,7 +2,7 @@
 
 --@ when column backups.user_name
 INSERT IGNORE INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
-SELECT 'backups', id, 'user_name', 0, user_name, 'the column was dropped by revision 4f8c679a1d3b'
+SELECT 'backups', id, 'user_name', -1, user_name, 'the column was dropped by revision 4f8c679a1d3b'
 FROM backups WHERE user_name IS NOT NULL AND user_name <> '';
 
 --@ when column backups.user_name

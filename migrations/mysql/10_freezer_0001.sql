@@ -1,5 +1,12 @@
 -- Ours, 0001: ids compare exactly, documents may be large, and indexes. One ALTER for each table, so that it is copied once.
 
+-- Databases from before Alembic have hosts of 255 characters and shorter user ids; the Python tool leaves them so.
+INSERT IGNORE INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
+SELECT 'clients', id, 'hostname', -1, hostname, 'the column has 128 characters; the rest is cut off'
+FROM clients WHERE CHAR_LENGTH(hostname) > 128;
+
+UPDATE clients SET hostname = SUBSTR(hostname, 1, 128) WHERE CHAR_LENGTH(hostname) > 128;
+
 -- The columns of a foreign key cannot change one by one, so the keys go and come back at the end.
 --@ unless collation job_actions utf8mb4_bin
 ALTER TABLE job_actions
@@ -12,6 +19,7 @@ ALTER TABLE job_actions
 ALTER TABLE jobs
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY schedule MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD INDEX ix_jobs_client (client_id, project_id, created_at, id),
     ADD INDEX ix_jobs_project (project_id, created_at, id);
@@ -20,6 +28,8 @@ ALTER TABLE jobs
 ALTER TABLE actions
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY user_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     MODIFY backup_metadata MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD COLUMN names_client_id BOOL GENERATED ALWAYS AS
         (LOCATE(_utf8mb4'"client_id":' COLLATE utf8mb4_bin, backup_metadata) > 0) VIRTUAL,
@@ -30,6 +40,7 @@ ALTER TABLE actions
 ALTER TABLE sessions
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY schedule MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY job MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD INDEX ix_sessions_project (project_id, created_at, id);
@@ -38,6 +49,8 @@ ALTER TABLE sessions
 ALTER TABLE backups
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY job_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY backup_metadata MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD INDEX ix_backups_project (project_id, created_at, id);
 
@@ -45,6 +58,9 @@ ALTER TABLE backups
 ALTER TABLE clients
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY user_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    MODIFY hostname VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD INDEX ix_clients_client (client_id),
     ADD INDEX ix_clients_project (project_id, created_at, id);
 
@@ -58,7 +74,8 @@ ALTER TABLE user_credentials
 --@ unless collation action_reports utf8mb4_bin
 ALTER TABLE action_reports
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
-    CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY user_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL;
 
 --@ unless constraint job_actions.job_actions_ibfk_2
 ALTER TABLE job_actions

@@ -1,4 +1,17 @@
--- What sqlalchemy-migrate left at its versions 1 to 3 becomes the first Alembic revision.
+-- The layout of the specification of 2018, and what sqlalchemy-migrate left, become the first Alembic revision.
 
---@ when column actions.mode
-ALTER TABLE actions RENAME COLUMN mode TO actionmode;
+--@ when column clients.config_id
+ALTER TABLE clients RENAME COLUMN config_id TO client_id;
+
+--@ when column sessions.scheduling
+ALTER TABLE sessions RENAME COLUMN scheduling TO schedule;
+
+--@ when column jobs.scheduling
+ALTER TABLE jobs RENAME COLUMN scheduling TO schedule;
+
+-- The client of a backup goes into its metadata, where the reference has it.
+--@ when column backups.client_id
+--@ call keep_backup_clients
+
+--@ when column backups.client_id
+ALTER TABLE backups DROP COLUMN client_id;

@@ -1,4 +1,8 @@
 -- e74c32f034c5: actions.src_file becomes path_to_backup
 
+-- Its name at version 1 of sqlalchemy-migrate; version 3 has src_file renamed already.
+--@ when column actions.mode
+ALTER TABLE actions RENAME COLUMN mode TO actionmode;
+
 --@ when column actions.src_file
 ALTER TABLE actions RENAME COLUMN src_file TO path_to_backup;

@@ -32,3 +32,14 @@ DROP INDEX ix_user_credentials_trust;
 
 --@ when table client_registrations
 DROP TABLE client_registrations;
+
+DROP TRIGGER IF EXISTS text_of_new_jobs;
+DROP TRIGGER IF EXISTS text_of_changed_jobs;
+DROP TRIGGER IF EXISTS text_of_new_actions;
+DROP TRIGGER IF EXISTS text_of_changed_actions;
+DROP TRIGGER IF EXISTS text_of_new_sessions;
+DROP TRIGGER IF EXISTS text_of_changed_sessions;
+DROP TRIGGER IF EXISTS text_of_new_backups;
+DROP TRIGGER IF EXISTS text_of_changed_backups;
+DROP TRIGGER IF EXISTS text_of_new_clients;
+DROP TRIGGER IF EXISTS text_of_changed_clients;

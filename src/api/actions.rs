@@ -11,7 +11,7 @@ use super::authorize::Authorized;
 use super::extract::{Body, ListParameters};
 use super::{Api, answer, list_answer};
 use crate::domain::Refusal;
-use crate::domain::action::{self, Patch};
+use crate::domain::action::{self, Action, Patch};
 use crate::domain::search::Search;
 use crate::error::ApiError;
 use crate::store::Tx;
@@ -116,9 +116,12 @@ pub(super) async fn replace(
             if tx.lock_action(&caller.scope(), &action_id).await?.is_some() {
                 return Ok(tx.update_action(&action).await?);
             }
+            if tx.is_taken::<Action>(&caller.scope(), &action_id).await? {
+                return Err(Refusal::already_registered("Action", &action_id).into());
+            }
             tx.insert_action(&action)
                 .await
-                .map_err(|error| ApiError::taken(error, "Action", &action_id))
+                .map_err(|error| ApiError::from(error.or_overtaken()))
         })
         .await?;
     Ok(answer(StatusCode::CREATED, &document))

@@ -10,14 +10,15 @@ use serde_json::json;
 
 use super::authorize::Authorized;
 use super::extract::{AllProjects, Body, ListParameters};
+use super::trusts::HeldTrust;
 use super::{Api, answer, list_answer};
 use crate::domain::action::Action;
 use crate::domain::client::Client;
-use crate::domain::job::{Entry, Event, Job, Kind, Request, UserCredentials};
+use crate::domain::job::{Entry, Event, Job, Kind, Request};
 use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope, rules};
 use crate::error::ApiError;
-use crate::store::Tx;
+use crate::store::{StoreError, Tx};
 
 /// `GET /jobs`: those of the project, or with `all_projects` of all.
 pub(super) async fn list(
@@ -72,13 +73,13 @@ pub(super) async fn create(
     caller: Authorized,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = parse(&api, &caller, Kind::Complete, body)?;
+    let request = parse(&api, &caller, Kind::Create, body)?;
     let trust = api
         .make_trust(&caller, request.client_id().unwrap_or_default())
         .await?;
     let credentials = trust
         .as_ref()
-        .map(UserCredentials::from)
+        .map(HeldTrust::credentials)
         .or(request.user_credentials());
     let job_id = request
         .job_id()
@@ -97,7 +98,9 @@ pub(super) async fn create(
                     request.create(job_id.clone(), caller.project_id(), caller.user_id(), now);
                 let actions = take_actions(tx, &caller.scope(), request.entries.as_deref()).await?;
                 check_client(tx, &caller, &job, &actions).await?;
-                insert(tx, &job, &actions).await?;
+                insert(tx, &job, &actions)
+                    .await
+                    .map_err(|error| ApiError::taken(error, "Job", &job_id))?;
                 Ok::<_, ApiError>(
                     tx.set_user_credentials(&job_id, credentials.as_ref())
                         .await?,
@@ -105,8 +108,8 @@ pub(super) async fn create(
             }
         })
         .await;
-    if let (Err(_), Some(trust)) = (&created, trust.filter(|trust| trust.created)) {
-        api.give_up_trust(&caller, trust.id).await;
+    if let (Err(_), Some(trust)) = (&created, trust) {
+        api.take_trust_back(&caller, trust).await;
     }
     created?;
     Ok(answer(StatusCode::CREATED, &document))
@@ -119,10 +122,10 @@ pub(super) async fn replace(
     Path((_, job_id)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let request = parse(&api, &caller, Kind::Complete, body)?;
+    let request = parse(&api, &caller, Kind::Replace, body)?;
     api.schemas.check_identifier("job_id", &job_id)?;
     let document = json!({"job_id": job_id, "version": job_id});
-    change(&api, &caller, job_id, request, Kind::Complete).await?;
+    change(&api, &caller, job_id, request, Kind::Replace).await?;
     Ok(answer(StatusCode::CREATED, &document))
 }
 
@@ -222,7 +225,7 @@ async fn change(
         None => None,
     };
     let moves = request.client_id().is_some();
-    let credentials = trust.as_ref().map(UserCredentials::from);
+    let credentials = trust.as_ref().map(HeldTrust::credentials);
     let changed = api
         .store
         .write("changing a job", {
@@ -245,16 +248,14 @@ async fn change(
             }
         })
         .await;
-    let unused = match &changed {
-        Ok(given_up) => given_up.clone(),
-        Err(_) => None,
-    };
-    // Also where the job had a trust already: the new one is then in no job.
-    let unneeded = trust.filter(|trust| trust.created).map(|trust| trust.id);
-    for trust_id in unused.into_iter().chain(unneeded) {
+    // A trust that was made now is in no job when the change failed, or the job had one already.
+    if let Some(trust) = trust {
+        api.take_trust_back(caller, trust).await;
+    }
+    if let Some(trust_id) = changed? {
         api.give_up_trust(caller, trust_id).await;
     }
-    changed.map(|_| ())
+    Ok(())
 }
 
 /// Writes a replaced or patched job with its actions; the job as it was before.
@@ -270,7 +271,7 @@ async fn write_change(
     let old = tx.lock_job(&scope, job_id).await?;
     let actions = take_actions(tx, &scope, request.entries.as_deref()).await?;
     let job = match (kind, &old) {
-        (Kind::Complete, old) => {
+        (Kind::Create | Kind::Replace, old) => {
             request.replace(old.as_ref(), job_id.to_owned(), project_id, user_id)
         }
         (Kind::Patch, None) => return Err(Refusal::not_found("Job", job_id).into()),
@@ -285,7 +286,12 @@ async fn write_change(
     };
     let Some(before) = &old else {
         check_client(tx, caller, &job, &actions).await?;
-        insert(tx, &job, &actions).await?;
+        if tx.is_taken::<Job>(&scope, job_id).await? {
+            return Err(Refusal::already_registered("Job", job_id).into());
+        }
+        insert(tx, &job, &actions)
+            .await
+            .map_err(StoreError::or_overtaken)?;
         return Ok(None);
     };
     if request.entries.is_some() {
@@ -389,14 +395,12 @@ async fn check_client(
     Ok(client)
 }
 
-async fn insert(tx: &mut Tx, job: &Job, actions: &[Taken]) -> Result<(), ApiError> {
+async fn insert(tx: &mut Tx, job: &Job, actions: &[Taken]) -> Result<(), StoreError> {
     insert_new(tx, actions).await?;
-    tx.insert_job(job, &ids(actions))
-        .await
-        .map_err(|error| ApiError::taken(error, "Job", &job.id))
+    tx.insert_job(job, &ids(actions)).await
 }
 
-async fn insert_new(tx: &mut Tx, actions: &[Taken]) -> Result<(), ApiError> {
+async fn insert_new(tx: &mut Tx, actions: &[Taken]) -> Result<(), StoreError> {
     for taken in actions {
         if let Taken::New(action) = taken {
             tx.insert_action(action).await?;

@@ -55,6 +55,30 @@ pub struct Api {
     pub ids: Ids,
     /// The options.
     pub config: Config,
+    turns: trusts::Turns,
+}
+
+impl Api {
+    /// Puts the parts together.
+    pub fn new(
+        store: Store,
+        schemas: Schemas,
+        policy: Enforcer,
+        authentication: Authentication,
+        (clock, ids): (Clock, Ids),
+        config: Config,
+    ) -> Api {
+        Api {
+            store,
+            schemas,
+            policy,
+            authentication,
+            clock,
+            ids,
+            config,
+            turns: trusts::Turns::default(),
+        }
+    }
 }
 
 /// How callers prove who they are.

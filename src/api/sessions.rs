@@ -115,9 +115,12 @@ pub(super) async fn replace(
             if exists {
                 return Ok(tx.update_session(&session).await?);
             }
+            if tx.is_taken::<Session>(&caller.scope(), &session_id).await? {
+                return Err(Refusal::already_registered("Session", &session_id).into());
+            }
             tx.insert_session(&session)
                 .await
-                .map_err(|error| ApiError::taken(error, "Session", &session_id))
+                .map_err(|error| ApiError::from(error.or_overtaken()))
         })
         .await?;
     Ok(answer(StatusCode::CREATED, &document))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -161,52 +161,28 @@ impl IdentityClient {
     pub(crate) fn new(options: &KeystoneAuthtoken) -> Result<Self, SetupError> {
         // reqwest takes the process's TLS provider. An error means that one is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let timeout = options.http_connect_timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let mut builder = Client::builder()
-            .user_agent(concat!("freezer-api/", env!("CARGO_PKG_VERSION")))
-            .timeout(timeout)
-            .connect_timeout(timeout.min(LONGEST_CONNECT))
-            .redirect(reqwest::redirect::Policy::custom(stay_on_the_server))
-            .tls_danger_accept_invalid_certs(options.insecure);
         if options.insecure {
             tracing::warn!(
                 "[keystone_authtoken] insecure is set: Keystone's certificate is not verified"
             );
         }
-        if let Some(file) = &options.cafile {
-            let authorities = reqwest::Certificate::from_pem_bundle(&read("cafile", file)?)
-                .map_err(|e| {
-                    SetupError(format!(
-                        "[keystone_authtoken] cafile {}: {}",
-                        file.display(),
-                        chain(&e)
-                    ))
-                })?;
-            if authorities.is_empty() {
-                return Err(SetupError(format!(
-                    "[keystone_authtoken] cafile {} holds no PEM certificate",
-                    file.display()
-                )));
+        let timeout = options.http_connect_timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let unusable = |e| SetupError(format!("HTTP client for Keystone: {}", chain(&e)));
+        let http = match tls(options, timeout)?.build() {
+            // A machine without any certificate authority may still have a Keystone with plain HTTP.
+            Err(error) if options.cafile.is_none() => {
+                let http = tls(options, timeout)?
+                    .tls_certs_only([])
+                    .build()
+                    .map_err(unusable)?;
+                tracing::warn!(
+                    error = chain(&error),
+                    "no certificate of Keystone will be trusted"
+                );
+                http
             }
-            builder = builder.tls_certs_merge(authorities);
-        }
-        if let Some(file) = &options.certfile {
-            let mut pem = read("certfile", file)?;
-            if let Some(key) = &options.keyfile {
-                pem.push(b'\n');
-                pem.extend(read("keyfile", key)?);
-            }
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|e| {
-                SetupError(format!(
-                    "[keystone_authtoken] certfile and keyfile: {}",
-                    chain(&e)
-                ))
-            })?;
-            builder = builder.identity(identity);
-        }
-        let http = builder
-            .build()
-            .map_err(|e| SetupError(format!("HTTP client for Keystone: {}", chain(&e))))?;
+            built => built.map_err(unusable)?,
+        };
         Ok(Self {
             http,
             retries: options.http_request_max_retries,
@@ -349,6 +325,45 @@ fn stay_on_the_server(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redir
     } else {
         attempt.stop()
     }
+}
+
+/// A client with the operator's certificates: `cafile` beside the system's authorities, and our own certificate.
+fn tls(options: &KeystoneAuthtoken, timeout: Duration) -> Result<ClientBuilder, SetupError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("freezer-api/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        .connect_timeout(timeout.min(LONGEST_CONNECT))
+        .redirect(reqwest::redirect::Policy::custom(stay_on_the_server))
+        .tls_danger_accept_invalid_certs(options.insecure);
+    if let Some(file) = &options.cafile {
+        let wrong = |reason| {
+            SetupError(format!(
+                "[keystone_authtoken] cafile {} {reason}",
+                file.display()
+            ))
+        };
+        let authorities = reqwest::Certificate::from_pem_bundle(&read("cafile", file)?)
+            .map_err(|e| wrong(format!("cannot be used: {}", chain(&e))))?;
+        if authorities.is_empty() {
+            return Err(wrong("holds no PEM certificate".to_owned()));
+        }
+        builder = builder.tls_certs_merge(authorities);
+    }
+    if let Some(file) = &options.certfile {
+        let mut pem = read("certfile", file)?;
+        if let Some(key) = &options.keyfile {
+            pem.push(b'\n');
+            pem.extend(read("keyfile", key)?);
+        }
+        let identity = reqwest::Identity::from_pem(&pem).map_err(|e| {
+            SetupError(format!(
+                "[keystone_authtoken] certfile and keyfile: {}",
+                chain(&e)
+            ))
+        })?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
 }
 
 fn read(option: &str, file: &Path) -> Result<Vec<u8>, SetupError> {

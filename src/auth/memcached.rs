@@ -19,6 +19,8 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 /// Idle connections kept for each server.
 const MOST_IDLE: usize = 10;
+/// The protocol takes larger numbers for points in time.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The longest line and the largest value that we read.
 const LONGEST_LINE: u64 = 512;
 const LARGEST_VALUE: usize = 1 << 20;
@@ -71,9 +73,13 @@ impl Memcached {
         .flatten()
     }
 
-    /// Keeps a value for a while (up to 30 days, the protocol's limit for relative times). Failures are silent.
+    /// Keeps a value for a while, 30 days at most. Failures are silent.
     pub(crate) async fn set(&self, key: &str, value: &[u8], lifetime: Duration) {
-        let command = format!("set {key} 0 {} {}\r\n", lifetime.as_secs(), value.len());
+        let command = format!(
+            "set {key} 0 {} {}\r\n",
+            lifetime.min(LONGEST_LIFETIME).as_secs(),
+            value.len()
+        );
         self.on_server(key, async |stream| {
             stream.write_all(command.as_bytes()).await?;
             stream.write_all(value).await?;

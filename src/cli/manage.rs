@@ -1,13 +1,17 @@
 //! `freezer-manage`: the tables, and samples of the files that an operator writes.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 use super::progress::Display;
-use super::{ConfigArguments, block_on, connect};
+use super::{ConfigArguments, block_on, connect, data, exit, policy};
+use crate::app;
 use crate::config;
+use crate::domain::rules;
+use crate::oslo::policy::Enforcer;
 use crate::store::{Migration, Report, Store};
 
 /// Looks after the database of freezer-api.
@@ -25,9 +29,16 @@ enum Command {
     /// The tables.
     #[command(subcommand)]
     Db(Db),
+    /// Writes all documents that are not deleted as JSON Lines.
+    Export(data::Export),
+    /// Adds the documents of an export that are not there yet.
+    Import(data::Import),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The policy.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -46,6 +57,13 @@ enum Db {
     },
     /// Takes back what this program adds to the tables of the Python service, which needs none of it.
     Downgrade,
+    /// Removes rows that have been marked as deleted for long, in small transactions.
+    Purge(data::Purge),
+    /// Looks for rows that do not fit together: jobs without client or action, sessions with missing jobs, JSON that is none,
+    /// duplicate clients. Fails when any is left.
+    Check(data::Check),
+    /// Copies every row into another database, of another engine too, and compares both. Doing it again goes on.
+    Copy(Box<data::Copy>),
     /// Prints the names of all tables as a JSON list.
     Show,
     /// Prints the revision of the tables and whether it is the newest.
@@ -64,15 +82,29 @@ enum ConfigCommand {
     Sample,
 }
 
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Prints a policy file with every rule, its meaning and its default.
+    Sample,
+    /// Prints the rules in force and where each comes from.
+    List,
+    /// Says whether a rule lets a token pass, and which check decided.
+    Check {
+        /// Keystone's answer to GET /v3/auth/tokens, or an object of credentials, as JSON.
+        #[arg(long, value_name = "PATH")]
+        token_file: PathBuf,
+        /// The rule, for instance jobs:create.
+        #[arg(long)]
+        rule: String,
+        /// An attribute of what the request is about, for instance project_id=4f6a…; may be repeated.
+        #[arg(long, value_name = "KEY=VALUE")]
+        target: Vec<String>,
+    },
+}
+
 /// The program.
 pub fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(Arguments::parse()))
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -81,11 +113,43 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             print!("{}", config::sample());
             Ok(())
         }
+        Command::Policy(command) => ask_policy(&enforcer(&arguments.config)?, command),
+        Command::Db(Db::Copy(arguments)) => block_on(data::copy(*arguments)),
+        Command::Export(export) => {
+            let config = arguments.config.load()?;
+            block_on(async { data::export(&connect(&config).await?, export).await })
+        }
+        Command::Import(import) => {
+            let config = arguments.config.load()?;
+            block_on(async { data::import(&connect(&config).await?, import).await })
+        }
         Command::Db(command) => {
             let config = arguments.config.load()?;
             block_on(async { db(&connect(&config).await?, command).await })
         }
     }
+}
+
+fn enforcer(arguments: &ConfigArguments) -> anyhow::Result<Enforcer> {
+    let options = app::policy_options(&arguments.load()?);
+    Ok(Enforcer::new(rules::DEFAULTS, options)?)
+}
+
+fn ask_policy(enforcer: &Enforcer, command: PolicyCommand) -> anyhow::Result<()> {
+    match command {
+        PolicyCommand::Sample => print!("{}", policy::sample()),
+        PolicyCommand::List => print!("{}", policy::list(enforcer)),
+        PolicyCommand::Check {
+            token_file,
+            rule,
+            target,
+        } => {
+            let token = std::fs::read_to_string(&token_file)
+                .with_context(|| format!("cannot read {}", token_file.display()))?;
+            print!("{}", policy::check(enforcer, &token, &rule, &target)?);
+        }
+    }
+    Ok(())
 }
 
 async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
@@ -119,6 +183,9 @@ async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Db::Purge(arguments) => data::purge(store, arguments).await,
+        Db::Check(arguments) => data::check(store, arguments).await,
+        Db::Copy(arguments) => data::copy(*arguments).await,
         Db::Show => {
             println!("{}", serde_json::to_string(&store.tables().await?)?);
             Ok(())

@@ -1,5 +1,6 @@
 //! The command lines of the programs.
 
+mod data;
 pub mod manage;
 pub mod policy;
 mod progress;

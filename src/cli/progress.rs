@@ -55,15 +55,18 @@ impl Display {
         eprintln!("{text}");
     }
 
+    /// A `total` of 0 is one that nobody knows.
     fn rows(&mut self, what: &str, done: u64, total: u64) {
-        let total = total.max(done);
-        let last = done == total;
+        let last = total > 0 && done >= total;
         if self.terminal {
-            let filled = done * BAR / total.max(1);
+            let filled = (done * BAR).checked_div(total).unwrap_or_default();
             let bar: String = (0..BAR)
                 .map(|at| if at < filled { '#' } else { '.' })
                 .collect();
-            eprint!("\r  [{bar}] {done}/{total} {what}");
+            match total {
+                0 => eprint!("\r  {done} {what}"),
+                _ => eprint!("\r  [{bar}] {done}/{total} {what}"),
+            }
             // A bar that does not appear at once is no harm.
             let _ = std::io::stderr().flush();
             self.open = true;
@@ -72,7 +75,10 @@ impl Display {
             }
         } else if last || self.last.is_none_or(|last| last.elapsed() > PLAIN_INTERVAL) {
             self.last = Some(Instant::now());
-            eprintln!("  {done} of {total} {what}");
+            match total {
+                0 => eprintln!("  {done} {what}"),
+                _ => eprintln!("  {done} of {total} {what}"),
+            }
         }
     }
 
@@ -81,5 +87,11 @@ impl Display {
             eprintln!();
             self.open = false;
         }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -94,6 +94,11 @@ fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
         let state = store.schema_state().await?;
         checks.push(revision(&state));
         checks.push(duplicate_clients(&store, &state).await?);
+        // The other layouts do not have all columns.
+        if state == SchemaState::Current {
+            checks.push(integrity(&store).await?);
+            checks.push(limits(&store).await?);
+        }
         anyhow::Ok(())
     })?;
     Ok(checks)
@@ -144,6 +149,29 @@ async fn duplicate_clients(store: &Store, state: &SchemaState) -> anyhow::Result
                 first.project_id.as_deref().unwrap_or("none")
             ),
         ),
+    })
+}
+
+async fn integrity(store: &Store) -> anyhow::Result<Check> {
+    const NAME: &str = "Rows That Fit Together";
+    let mut wrong = 0u64;
+    store.check(false, &mut |_| wrong += 1).await?;
+    Ok(match wrong {
+        0 => Check::new(NAME, Code::Success, None),
+        _ => Check::new(
+            NAME,
+            Code::Warning,
+            format!("{wrong} rows do not fit together. freezer-manage db check lists them."),
+        ),
+    })
+}
+
+async fn limits(store: &Store) -> anyhow::Result<Check> {
+    const NAME: &str = "Columns Near Their Limits";
+    let near = store.near_limits().await?;
+    Ok(match near.is_empty() {
+        true => Check::new(NAME, Code::Success, None),
+        false => Check::new(NAME, Code::Warning, near.join("; ")),
     })
 }
 
@@ -211,17 +239,18 @@ mod tests {
             Check::new("Two", Code::Failure, "word ".repeat(20)),
         ];
         insta::assert_snapshot!(as_table(&checks), @r"
-        +-------------------------------------------------------------+
-        | Upgrade Check Results                                       |
-        +-------------------------------------------------------------+
-        | Check: One                                                  |
-        | Result: Success                                             |
-        | Details: None                                               |
-        +-------------------------------------------------------------+
-        | Check: Two                                                  |
-        | Result: Failure                                             |
+        +----------------------------------------------------------------------+
+        | Upgrade Check Results                                                |
+        +----------------------------------------------------------------------+
+        | Check: One                                                           |
+        | Result: Success                                                      |
+        | Details: None                                                        |
+        +----------------------------------------------------------------------+
+        | Check: Two                                                           |
+        | Result: Failure                                                      |
         | Details: word word word word word word word word word word word word |
-        +-------------------------------------------------------------+
+        |   word word word word word word word word                            |
+        +----------------------------------------------------------------------+
         ");
     }
 }

@@ -157,11 +157,16 @@ pub struct Request {
 /// Which of the three requests a body belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A complete job.
-    Complete,
+    /// A new job.
+    Create,
+    /// A complete job, new or in place of an old one.
+    Replace,
     /// Changes to a job.
     Patch,
 }
+
+/// The times in a schedule that a new job gets, whatever was sent for them.
+const FIRST_TIMES: [&str; 3] = ["time_created", "time_started", "time_ended"];
 
 impl Request {
     /// Checks a body.
@@ -192,8 +197,13 @@ impl Request {
         if document::is_falsy(body.get("job_id")) {
             body.remove("job_id");
         }
+        if kind == Kind::Create
+            && let Some(Value::Object(schedule)) = body.get_mut("job_schedule")
+        {
+            schedule.retain(|key, _| !FIRST_TIMES.contains(&key.as_str()));
+        }
         let mut fields = match kind {
-            Kind::Complete => schemas.job.check(body)?,
+            Kind::Create | Kind::Replace => schemas.job.check(body)?,
             Kind::Patch => schemas.job_patch.check(body)?,
         };
         let defaults = match fields.remove("action_defaults") {
@@ -247,9 +257,9 @@ impl Request {
     pub fn create(&self, id: String, project_id: &str, user_id: &str, now: i64) -> Job {
         let mut job = self.replace(None, id, project_id, user_id);
         let mut schedule = job.schedule();
-        schedule.insert("time_created".to_owned(), now.into());
-        schedule.insert("time_started".to_owned(), (-1).into());
-        schedule.insert("time_ended".to_owned(), (-1).into());
+        for (key, time) in FIRST_TIMES.into_iter().zip([now, -1, -1]) {
+            schedule.insert(key.to_owned(), time.into());
+        }
         job.set_schedule(&schedule);
         let given = |key: &str, absent: &str| match self.fields.contains_key(key) {
             true => owned_text(&self.fields, key),
@@ -332,13 +342,21 @@ fn parse_entry(
         return Ok(Entry::Inline(Box::new(action)));
     }
     match entry.get("action_id") {
-        Some(Value::String(action_id)) => Ok(Entry::Reference {
-            action_id: action_id.clone(),
-            freezer_action: match entry.get("freezer_action") {
-                Some(Value::Object(freezer_action)) => Some(freezer_action.clone()),
-                _ => None,
-            },
-        }),
+        // What cannot be an identifier is not looked for.
+        Some(Value::String(action_id))
+            if schemas.check_identifier("action_id", action_id).is_ok() =>
+        {
+            Ok(Entry::Reference {
+                action_id: action_id.clone(),
+                freezer_action: match entry.get("freezer_action") {
+                    Some(Value::Object(freezer_action)) => Some(freezer_action.clone()),
+                    _ => None,
+                },
+            })
+        }
+        Some(Value::String(action_id)) => Err(Refusal::Unprocessable(format!(
+            "Action id: {action_id} not found."
+        ))),
         other => Err(Refusal::Unprocessable(format!(
             "Action id: {} not found.",
             other.unwrap_or(&Value::Null)

@@ -277,6 +277,7 @@ fn action_properties(freezer_action: Value) -> Value {
 }
 
 fn schedule() -> Value {
+    // Digits are those of any script, as Python's `\d`.
     json!({
         "type": "object",
         "properties": {
@@ -292,9 +293,9 @@ fn schedule() -> Value {
             "schedule_end_date": {"type": "string", "pattern": DATE_TIME},
             "schedule_interval": {
                 "type": "string",
-                "pattern": r"^(continuous|(\d+ +(weeks|days|hours|minutes|seconds)))$",
+                "pattern": r"^(continuous|(\p{Nd}+ +(weeks|days|hours|minutes|seconds)))$",
             },
-            "schedule_year": {"type": "string", "pattern": r"^\d{4}$"},
+            "schedule_year": {"type": "string", "pattern": r"^\p{Nd}{4}$"},
             "schedule_month": {"type": "string"},
             "schedule_day": {"type": "string"},
             "schedule_week": {"type": "string"},

@@ -11,8 +11,6 @@ use super::schema::Schemas;
 
 /// Seconds in which a started session accepts no further start, where the document does not say.
 const DEFAULT_HOLD_OFF: i32 = 30;
-/// The same for a session that has no value at all, as the reference reads it.
-const ABSENT_HOLD_OFF: i64 = 60;
 /// A time that has not come.
 const NEVER: i32 = -1;
 
@@ -140,7 +138,8 @@ impl Session {
     /// window, jobs with an older tag join the start that has happened.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] for a tag beyond the session's and for a job that is no member.
+    /// [`Refusal::Invalid`] for a tag beyond the session's, for a job that is no member and for a session without a
+    /// hold-off window.
     pub fn start(
         &mut self,
         job_id: &str,
@@ -154,7 +153,10 @@ impl Session {
             )));
         }
         let age = now - self.time_start.map_or(0, i64::from);
-        let hold_off = self.hold_off.map_or(ABSENT_HOLD_OFF, i64::from);
+        // A patch can clear it; the reference then breaks off the connection (deviation D4).
+        let hold_off = self.hold_off.map(i64::from).ok_or_else(|| {
+            Refusal::Invalid("the session cannot start: its hold_off is null".to_owned())
+        })?;
         let result = match (age <= hold_off, current_tag == tag) {
             (true, true) => return Ok(StartResult::HoldOff),
             (false, false) => return Ok(StartResult::OutOfSync),
@@ -336,11 +338,11 @@ pub fn create(
     let body = schemas.session.check(body)?;
     let mut session = blank(id, project_id, user_id);
     session.status = Some("active".to_owned());
-    for key in body
-        .keys()
-        .filter(|key| !matches!(key.as_str(), "status" | "jobs"))
-    {
-        session.set(key, &body);
+    // A null counts as absent.
+    for (key, _) in body.iter().filter(|(_, value)| !value.is_null()) {
+        if key != "status" {
+            session.set(key, &body);
+        }
     }
     Ok(session)
 }
@@ -445,3 +447,6 @@ impl Patch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,9 +19,20 @@ pub enum StoreError {
     /// The connection was lost earlier in the same unit of work.
     #[error("the database connection is gone")]
     ConnectionGone,
+    /// A text that does not stand for a value of its column.
+    #[error("got {got}, wanted {wanted}")]
+    Value {
+        /// The text, or its beginning.
+        got: String,
+        /// What the column holds.
+        wanted: &'static str,
+    },
     /// The database refused or broke off.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// Another transaction took an id that was free a moment ago.
+    #[error("another transaction was faster")]
+    Overtaken,
     /// Any of the above, with what was being done.
     #[error("{action}")]
     While {
@@ -55,7 +66,17 @@ impl StoreError {
             | StoreError::QueryTimeout(_)
             | StoreError::ConnectionGone => true,
             StoreError::Database(error) => is_connection_loss(error),
+            StoreError::Overtaken => false,
             StoreError::While { source, .. } => source.is_unavailable(),
+            StoreError::Value { .. } => false,
+        }
+    }
+
+    /// The failure of an insert whose id was free when the transaction looked: the next try finds the other's row.
+    pub fn or_overtaken(self) -> StoreError {
+        match self.is_duplicate_key() {
+            true => StoreError::Overtaken,
+            false => self,
         }
     }
 
@@ -76,10 +97,11 @@ impl Transient for StoreError {
         match self {
             StoreError::Database(error) => is_connection_loss(error) || is_contention(error),
             StoreError::While { source, .. } => source.is_transient(),
-            StoreError::ConnectionGone => true,
+            StoreError::ConnectionGone | StoreError::Overtaken => true,
             StoreError::Unreachable(_)
             | StoreError::PoolTimeout(_)
-            | StoreError::QueryTimeout(_) => false,
+            | StoreError::QueryTimeout(_)
+            | StoreError::Value { .. } => false,
         }
     }
 }

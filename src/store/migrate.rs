@@ -7,6 +7,7 @@
 //! One migrator works at a time. PostgreSQL and SQLite do each revision in one transaction; MySQL cannot, so there
 //! each statement is guarded by a look at what is there, and a migration that was killed goes on where it stopped.
 
+mod backup_clients;
 mod catalog;
 mod job_actions;
 mod revisions;
@@ -136,6 +137,18 @@ pub enum MigrateError {
     BehindDatabase {
         /// What was asked for.
         target: &'static str,
+    },
+    /// A document is larger than the reference's column.
+    #[error(
+        "{table} {id}: {column} is larger than the 65535 bytes that the column holds without our additions"
+    )]
+    LargeDocument {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row.
+        id: String,
     },
     /// After all revisions something is still missing.
     #[error("the database is stamped with the newest revision, but lacks {}", .0.join(", "))]

@@ -9,12 +9,15 @@ mod clients;
 mod connect;
 mod connection;
 mod error;
+mod integrity;
 mod jobs;
 mod migrate;
+mod purge;
 mod record;
 mod search;
 mod sessions;
 mod statement;
+mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +34,12 @@ use connection::{Connection, Lease, Manager, Session};
 pub use crate::oslo::database_url::Engine;
 pub use clients::DuplicateClient;
 pub use error::{StoreError, Transient};
+pub use integrity::{Finding, Findings};
 pub use jobs::Viewer;
 pub use migrate::{MigrateError, Migration, Planned, Progress, Report, SchemaState, Watcher};
+pub use purge::PurgedRows;
 pub use search::Page;
+pub use transfer::{Copied, CopyError, ImportError, Imported};
 
 /// How often a transaction is tried before its deadlock is reported.
 const MAX_ATTEMPTS: u32 = 12;

@@ -209,6 +209,25 @@ impl Tx {
         Ok(!found.is_empty())
     }
 
+    /// Whether the id belongs to a row that the scope cannot have back: a deleted one, or one outside of it.
+    pub(crate) async fn is_taken<T: Record>(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let alias = T::ALIAS;
+        let condition = sql(format!("{alias}.id = ?")).bind(id);
+        let lost = match scope {
+            Scope::Project(project_id) => condition
+                .push(&format!(
+                    " AND ({alias}.deleted = TRUE OR {alias}.project_id IS NULL OR {alias}.project_id <> ?)"
+                ))
+                .bind(project_id),
+            Scope::All => condition.push(&format!(" AND {alias}.deleted = TRUE")),
+        };
+        self.exists::<T>(Conditions(lost)).await
+    }
+
     /// Marks a row as deleted; it keeps its id.
     pub(super) async fn mark_deleted(
         &mut self,

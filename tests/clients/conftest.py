@@ -5,12 +5,18 @@ scenario from a mistake in our server.
 """
 
 import os
+import signal
 
 import pytest
 
 import services
 
 SUBJECT = {"ours": services.Ours, "reference": services.Reference}[os.environ.get("FREEZER_TEST_SUBJECT", "ours")]
+
+
+def pytest_configure():
+    """SIGTERM ends a run like Ctrl-C does: what was started is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,12 @@ Keystone and the Python reference run under uWSGI as operators run them; our own
 `FREEZER_TEST_BIN` names. A service lives as long as its `with` block.
 """
 
+import contextlib
 import grp
 import os
 import pathlib
 import pwd
+import select
 import signal
 import socket
 import subprocess
@@ -31,6 +33,12 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def children(pid):
+    """The ids of a process's children."""
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(number) for number in text.split()]
 
 
 def run(*command, **options):
@@ -96,13 +104,20 @@ class Service:
         raise AssertionError(f"{self.name} does not answer at {url}:\n{self.log.read_text()}")
 
     def stop(self):
-        """Ends it by SIGTERM; by SIGKILL when that does not help. Returns its exit status."""
+        """Ends it by SIGTERM, or SIGKILL when that does not help. Returns its exit status."""
         if self.process.poll() is None:
+            workers = [os.pidfd_open(pid) for pid in children(self.process.pid)]
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.process.kill()
+            # A worker of uWSGI that is still loading outlives its master and keeps the port.
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(worker, signal.SIGKILL)
+                select.select([worker], [], [])
+                os.close(worker)
         return self.process.wait()
 
     def __enter__(self):

@@ -83,7 +83,7 @@ class TestEverySubcommand:
     def test_action_create(self, shell, known):
         made = shell.show("action-create", "--file", shell.document({
             "freezer_action": {"action": "backup", "mode": "fs", "backup_name": f"etc-{shell.program}", "container": "/var/backups",
-                               "path_to_backup": "/etc", "storage": "local", "remove_older_than": 30},
+                               "path_to_backup": "/etc", "storage": "local"},
             "max_retries": 2, "max_retries_interval": 60}))
         known["action"] = made["Action ID"]
         assert (made["Name"], made["Action"], made["Mode"]) == (f"etc-{shell.program}", "backup", "fs")
@@ -98,9 +98,13 @@ class TestEverySubcommand:
         rows = shell.show("action-list", "--search", search)
         assert [(row["Action ID"], row["Storage"]) for row in rows] == [(known["action"], "local")]
 
+    @staticmethod
+    def action(shell):
+        return {"action": "backup", "mode": "fs", "backup_name": f"etc-{shell.program}", "container": "/elsewhere",
+                "path_to_backup": "/etc", "storage": "local"}
+
     def test_action_update(self, shell, known):
-        document = {"freezer_action": {"action": "backup", "mode": "fs", "backup_name": f"etc-{shell.program}", "container": "/elsewhere",
-                                       "path_to_backup": "/etc", "storage": "local"}, "max_retries": 3, "max_retries_interval": 60}
+        document = {"freezer_action": self.action(shell), "max_retries": 3, "max_retries_interval": 60}
         changed = shell.show("action-update", known["action"], shell.document(document))
         assert (changed["Action ID"], changed["Container"], changed["Max_retries"]) == (known["action"], "/elsewhere", 3)
 
@@ -114,11 +118,6 @@ class TestEverySubcommand:
         assert made["Client ID"] == known["client"]
         assert (made["Description"], made["Interval"]) == ("nightly", "1 days")
         assert "'/elsewhere'" in made["Actions"]
-
-    @staticmethod
-    def action(shell):
-        return {"action": "backup", "mode": "fs", "backup_name": f"etc-{shell.program}", "container": "/elsewhere",
-                "path_to_backup": "/etc", "storage": "local"}
 
     def test_job_show(self, shell, known):
         shown = shell.show("job-show", known["job"])

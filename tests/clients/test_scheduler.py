@@ -18,9 +18,9 @@ def client(api, keystone):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A folder with things that a backup must not lose, beside places for the backup and for the restored folder."""
-    base = tmp_path_factory.mktemp("host")
+def folders(engine, tmp_path_factory):
+    """A folder with things that a backup must not lose, beside places for the backup and the restored folder; one set an engine."""
+    base = tmp_path_factory.mktemp(f"host-{engine}")
     source = base / "source"
     (source / "deep" / "er").mkdir(parents=True)
     (source / "empty").mkdir()

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::support::{Database, Engine, PROJECT, Service, rows};
+use crate::support::{Database, Engine, Service, rows};
 
 const KINDS: [(&str, &str); 5] = [
     ("clients", "uuid"),

@@ -12,14 +12,30 @@
 #[allow(dead_code, reason = "not every part has a user yet")]
 mod support;
 
+mod api_actions;
+mod api_backups;
 mod api_clients;
+mod api_cors;
 mod api_http;
+mod api_job_changes;
+mod api_jobs;
+mod api_limits;
 mod api_lists;
+mod api_ownership;
 mod api_roles;
 mod api_search;
 mod api_search_random;
+mod api_session_actions;
+mod api_sessions;
+mod api_trusts;
 mod authz_matrix;
+mod data;
 mod harness;
+mod keystone;
+mod layers;
+mod migrations;
 mod policy_oracle;
 mod races;
+mod races_of_jobs;
 mod server;
+mod walk;

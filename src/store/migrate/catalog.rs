@@ -14,7 +14,8 @@ pub(in crate::store) struct Catalog {
 
 #[derive(Debug, Default)]
 struct Table {
-    columns: BTreeSet<String>,
+    /// Their types by their names.
+    columns: BTreeMap<String, String>,
     indexes: BTreeSet<String>,
     constraints: BTreeSet<String>,
     collation: Option<String>,
@@ -33,9 +34,15 @@ impl Catalog {
             };
             catalog.tables.insert(name, table);
         }
+        let columns: Vec<(String, String, String)> =
+            session.fetch_all(sql(queries.columns)).await?;
+        for (table, name, kind) in columns {
+            if let Some(table) = catalog.tables.get_mut(&table) {
+                table.columns.insert(name, kind);
+            }
+        }
         for (query, set) in [
-            (queries.columns, Table::columns as fn(&mut Table) -> &mut _),
-            (queries.indexes, Table::indexes),
+            (queries.indexes, Table::indexes as fn(&mut Table) -> &mut _),
             (queries.constraints, Table::constraints),
         ] {
             let names: Vec<(String, String)> = session.fetch_all(sql(query)).await?;
@@ -60,7 +67,7 @@ impl Catalog {
     pub(in crate::store) fn has_column(&self, table: &str, column: &str) -> bool {
         self.tables
             .get(table)
-            .is_some_and(|table| table.columns.contains(column))
+            .is_some_and(|table| table.columns.contains_key(column))
     }
 
     pub(in crate::store) fn has_index(&self, table: &str, index: &str) -> bool {
@@ -75,6 +82,12 @@ impl Catalog {
             .is_some_and(|table| table.constraints.contains(constraint))
     }
 
+    /// A column's type as the engine names it, in SQLite with NOT NULL.
+    pub(in crate::store) fn column_type(&self, table: &str, column: &str) -> Option<&str> {
+        let kind = self.tables.get(table)?.columns.get(column)?;
+        Some(kind)
+    }
+
     /// The default collation of a table; only MySQL has one.
     pub(in crate::store) fn collation(&self, table: &str) -> Option<&str> {
         self.tables.get(table)?.collation.as_deref()
@@ -82,10 +95,6 @@ impl Catalog {
 }
 
 impl Table {
-    fn columns(&mut self) -> &mut BTreeSet<String> {
-        &mut self.columns
-    }
-
     fn indexes(&mut self) -> &mut BTreeSet<String> {
         &mut self.indexes
     }
@@ -95,7 +104,7 @@ impl Table {
     }
 }
 
-/// Each but the first gives a table's name and the name of something that it has.
+/// Each but the first gives a table's name and the name of something that it has; a column also its type.
 struct Queries {
     tables: &'static str,
     columns: &'static str,
@@ -108,7 +117,8 @@ fn queries(engine: Engine) -> Queries {
         Engine::MySql => Queries {
             tables: "SELECT table_name, table_collation FROM information_schema.tables \
                      WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'",
-            columns: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()",
+            columns: "SELECT table_name, column_name, column_type FROM information_schema.columns \
+                      WHERE table_schema = DATABASE()",
             indexes: "SELECT DISTINCT table_name, index_name FROM information_schema.statistics \
                       WHERE table_schema = DATABASE()",
             constraints: "SELECT table_name, constraint_name FROM information_schema.table_constraints \
@@ -117,7 +127,7 @@ fn queries(engine: Engine) -> Queries {
         Engine::Postgres => Queries {
             tables: "SELECT table_name::text, NULL::text FROM information_schema.tables \
                      WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'",
-            columns: "SELECT table_name::text, column_name::text FROM information_schema.columns \
+            columns: "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns \
                       WHERE table_schema = current_schema()",
             indexes: "SELECT tablename::text, indexname::text FROM pg_indexes WHERE schemaname = current_schema()",
             constraints: "SELECT table_name::text, constraint_name::text FROM information_schema.table_constraints \
@@ -125,7 +135,8 @@ fn queries(engine: Engine) -> Queries {
         },
         Engine::Sqlite => Queries {
             tables: "SELECT name, NULL FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-            columns: "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'",
+            columns: "SELECT m.name, c.name, c.type || CASE WHEN c.\"notnull\" THEN ' NOT NULL' ELSE '' END \
+                      FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'",
             indexes: "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index'",
             // SQLite has no names for them.
             constraints: "SELECT name, name FROM sqlite_master WHERE FALSE",

@@ -10,16 +10,22 @@ use std::collections::HashMap;
 use serde_json::Value;
 use time::PrimitiveDateTime;
 
+use super::super::record::Record;
 use super::super::statement::{placeholders, sql};
 use super::super::{Engine, StoreError};
 use super::runner::Runner;
 use super::{MigrateError, Progress};
+use crate::domain::action::Action;
 use crate::domain::document::{self, Object};
 
 /// How many jobs one transaction moves.
-const BATCH: u64 = 200;
+const BATCH: u64 = 500;
 /// The width of the id columns, in characters.
 const ID_WIDTH: usize = 36;
+/// How many rows one statement inserts or looks up. With texts of 64 KiB that stays below every server's packet limit.
+const INSERT: usize = 50;
+/// The width of the columns of users, in characters.
+const USER_WIDTH: usize = 64;
 /// The width of the text columns of actions, in characters.
 const TEXT_WIDTH: usize = 255;
 
@@ -34,13 +40,16 @@ struct Job {
     job_actions: String,
 }
 
-/// A row of `actions`, as far as it matters here.
-#[derive(sqlx::FromRow)]
-struct Registered {
-    id: String,
-    project_id: Option<String>,
-    deleted: Option<bool>,
-    backup_metadata: Option<String>,
+/// Registered actions by their ids, and whether they are deleted.
+type Registered = HashMap<String, (Action, bool)>;
+
+/// The rows that a batch of jobs becomes.
+#[derive(Default)]
+struct Rows<'j> {
+    /// New actions, each with the job from which it has its times.
+    actions: Vec<(Action, &'j Job)>,
+    /// Job, action and position.
+    links: Vec<(&'j str, String, i64)>,
 }
 
 /// An entry of a job's list.
@@ -97,11 +106,15 @@ impl Runner<'_> {
             entries.push(self.entries(job).await?);
         }
         let mut registered = self.registered(&entries).await?;
+        let mut rows = Rows::default();
         for (job, entries) in jobs.iter().zip(entries) {
             for entry in entries {
-                self.move_entry(job, entry, &mut registered).await?;
+                self.move_entry(job, entry, &mut registered, &mut rows)
+                    .await?;
             }
         }
+        self.insert_actions(&rows.actions).await?;
+        self.insert_links(&rows.links).await?;
         if !jobs.is_empty() {
             let ids = jobs.iter().map(|job| &job.id);
             let emptied = format!(
@@ -123,12 +136,13 @@ impl Runner<'_> {
             Ok(Value::Null) => Vec::new(),
             _ if job.job_actions.is_empty() => Vec::new(),
             Ok(_) => {
-                self.keep(job, -1, &job.job_actions, "no list of actions")
+                self.keep_entry(job, -1, &job.job_actions, "no list of actions")
                     .await?;
                 Vec::new()
             }
             Err(_) => {
-                self.keep(job, -1, &job.job_actions, "no JSON").await?;
+                self.keep_entry(job, -1, &job.job_actions, "no JSON")
+                    .await?;
                 Vec::new()
             }
         };
@@ -138,169 +152,178 @@ impl Runner<'_> {
             .collect())
     }
 
-    /// The registered actions that entries name, by id.
-    async fn registered(
-        &mut self,
-        entries: &[Vec<Entry>],
-    ) -> Result<HashMap<String, Registered>, StoreError> {
+    /// The registered actions that entries name.
+    async fn registered(&mut self, entries: &[Vec<Entry>]) -> Result<Registered, StoreError> {
         let ids: Vec<&str> = entries
             .iter()
             .flatten()
             .filter_map(|entry| action_id(&entry.value))
             .collect();
-        let mut registered = HashMap::new();
-        for ids in ids.chunks(500) {
-            let query = format!(
-                "SELECT id, project_id, deleted, backup_metadata FROM actions WHERE id IN ({})",
-                placeholders(ids.len())
-            );
-            let found: Vec<Registered> = self
-                .session
-                .fetch_all(sql(query).bind_all(ids.iter().copied()))
-                .await?;
-            registered.extend(found.into_iter().map(|action| (action.id.clone(), action)));
+        let mut registered = Registered::new();
+        for ids in ids.chunks(INSERT) {
+            let condition = format!("a.id IN ({})", placeholders(ids.len()));
+            for (deleted, which) in [
+                (true, "a.deleted = TRUE"),
+                (false, "(a.deleted = FALSE OR a.deleted IS NULL)"),
+            ] {
+                let query = format!(
+                    "SELECT {} FROM {} WHERE {condition} AND {which}",
+                    Action::COLUMNS,
+                    Action::FROM
+                );
+                let query = sql(query).bind_all(ids.iter().copied());
+                let found: Vec<Action> = self.session.fetch_all(query).await?;
+                let found = found.into_iter();
+                registered.extend(found.map(|action| (action.id.clone(), (action, deleted))));
+            }
         }
         Ok(registered)
     }
 
-    async fn move_entry(
+    async fn move_entry<'j>(
         &mut self,
-        job: &Job,
+        job: &'j Job,
         entry: Entry,
-        registered: &mut HashMap<String, Registered>,
+        registered: &mut Registered,
+        rows: &mut Rows<'j>,
     ) -> Result<(), StoreError> {
         let (action_id, reason) = match fate(job, &entry.value, registered, || self.ids.hex()) {
             Fate::Link(id, reason) => (Some(id), reason),
             Fate::Make(id, reason) => {
-                let action = self.make_action(job, &id, &entry.value).await?;
-                registered.insert(id.clone(), action);
+                let action = new_action(job, &id, &entry.value);
+                registered.insert(id.clone(), (action.clone(), false));
+                rows.actions.push((action, job));
                 (Some(id), reason)
             }
             Fate::Keep(reason) => (None, Some(reason)),
         };
         if let Some(reason) = reason {
-            self.keep(job, entry.position, &entry.value.to_string(), reason)
+            self.keep_entry(job, entry.position, &entry.value.to_string(), reason)
                 .await?;
         }
-        let Some(action_id) = action_id else {
-            return Ok(());
-        };
-        let statement = sql(
-            "INSERT INTO job_actions (id, job_id, action_id, position, deleted) VALUES (?, ?, ?, ?, FALSE)",
-        )
-        .bind(self.ids.hex())
-        .bind(&job.id)
-        .bind(action_id)
-        .bind(entry.position);
-        self.session.execute(statement).await?;
+        if let Some(action_id) = action_id {
+            rows.links.push((&job.id, action_id, entry.position));
+        }
         Ok(())
     }
 
-    /// Registers the action that an entry describes. What of it has no column stays in the JSON.
-    async fn make_action(
-        &mut self,
-        job: &Job,
-        id: &str,
-        entry: &Value,
-    ) -> Result<Registered, StoreError> {
-        let none = Object::new();
-        let entry = entry.as_object().unwrap_or(&none);
-        let definition = definition(entry).unwrap_or(&none);
-        let project_id = narrow(entry, "project_id", ID_WIDTH).or(job.project_id.clone());
-        let retries = |key: &str, default: i32| match entry.contains_key(key) {
-            true => document::int(entry, key),
-            false => Some(default),
-        };
-        let metadata = document::to_text(definition);
-        let text = |key: &str| narrow(definition, key, TEXT_WIDTH);
-        let mut columns = "id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, timeout, \
-                           priority, mandatory, log_file, max_retries, max_retries_interval, backup_metadata, deleted"
-            .to_owned();
-        let mut statement = sql("")
-            .bind(id)
-            .bind(&project_id)
-            .bind(narrow(entry, "user_id", 64).unwrap_or_else(|| job.user_id.clone()))
-            .bind(&text("action"))
-            .bind(&text("mode"))
-            .bind(&text("path_to_backup").or_else(|| text("src_file")))
-            .bind(&text("backup_name"))
-            .bind(&text("container"))
-            .bind(document::int(definition, "timeout"))
-            .bind(document::int(definition, "priority"))
-            .bind(definition.get("mandatory").and_then(Value::as_bool))
-            .bind(&text("log_file"))
-            .bind(retries("max_retries", 5))
-            .bind(retries("max_retries_interval", 6))
-            .bind(&metadata)
-            .bind(false);
-        for (column, time) in [
-            ("created_at", job.created_at),
-            ("updated_at", job.updated_at),
-        ] {
-            if let Some(time) = time {
-                columns.push_str(", ");
-                columns.push_str(column);
-                statement = statement.bind(time);
+    async fn insert_actions(&mut self, actions: &[(Action, &Job)]) -> Result<(), StoreError> {
+        for actions in actions.chunks(INSERT) {
+            let mut statement = sql(
+                "INSERT INTO actions (id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, \
+                 timeout, priority, mandatory, log_file, max_retries, max_retries_interval, backup_metadata, deleted, \
+                 created_at, updated_at) VALUES ",
+            );
+            for (at, (action, job)) in actions.iter().enumerate() {
+                let comma = if at == 0 { "" } else { ", " };
+                statement = statement
+                    .push(comma)
+                    .push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ")
+                    .bind(&action.id)
+                    .bind(&action.project_id)
+                    .bind(&action.user_id)
+                    .bind(&action.action)
+                    .bind(&action.actionmode)
+                    .bind(&action.path_to_backup)
+                    .bind(&action.backup_name)
+                    .bind(&action.container)
+                    .bind(action.timeout)
+                    .bind(action.priority)
+                    .bind(action.mandatory)
+                    .bind(&action.log_file)
+                    .bind(action.max_retries)
+                    .bind(action.max_retries_interval)
+                    .bind(&action.backup_metadata);
+                for (time, end) in [(job.created_at, ", "), (job.updated_at, ")")] {
+                    statement = match time {
+                        Some(time) => statement.push("?").bind(time),
+                        None => statement.push("NULL"),
+                    };
+                    statement = statement.push(end);
+                }
             }
+            self.session.execute(statement).await?;
         }
-        let values = placeholders(statement.arguments.len());
-        let statement = statement.push(&format!(
-            "INSERT INTO actions ({columns}) VALUES ({values})"
-        ));
-        self.session.execute(statement).await?;
-        Ok(Registered {
-            id: id.to_owned(),
-            project_id,
-            deleted: Some(false),
-            backup_metadata: Some(metadata),
-        })
+        Ok(())
     }
 
-    /// Keeps a value of a job's list that has no place in the new tables, and reports it.
-    async fn keep(
+    async fn insert_links(&mut self, links: &[(&str, String, i64)]) -> Result<(), StoreError> {
+        for links in links.chunks(INSERT) {
+            let rows = vec!["(?, ?, ?, ?, FALSE)"; links.len()].join(", ");
+            let mut statement = sql(format!(
+                "INSERT INTO job_actions (id, job_id, action_id, position, deleted) VALUES {rows}"
+            ));
+            for (job_id, action_id, position) in links {
+                statement = statement
+                    .bind(self.ids.hex())
+                    .bind(*job_id)
+                    .bind(action_id)
+                    .bind(*position);
+            }
+            self.session.execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_entry(
         &mut self,
         job: &Job,
         position: i64,
         value: &str,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let statement = sql(
-            "INSERT INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason) \
-             VALUES ('jobs', ?, 'job_actions', ?, ?, ?)",
-        )
-        .bind(&job.id)
-        .bind(position)
-        .bind(value)
-        .bind(reason);
-        self.session.execute(statement).await?;
-        let entry = match position {
-            -1 => String::new(),
-            _ => format!(", entry {position}"),
-        };
-        self.odd(&format!("job {}{entry}: {reason}", job.id));
-        Ok(())
+        self.keep("jobs", &job.id, "job_actions", position, value, reason)
+            .await
+    }
+}
+
+/// The action that an entry describes. What of it has no column stays in the JSON.
+fn new_action(job: &Job, id: &str, entry: &Value) -> Action {
+    let none = Object::new();
+    let entry = entry.as_object().unwrap_or(&none);
+    let definition = definition(entry).unwrap_or(&none);
+    let retries = |key: &str, default: i32| match entry.contains_key(key) {
+        true => document::int(entry, key),
+        false => Some(default),
+    };
+    let text = |key: &str| narrow(definition, key, TEXT_WIDTH);
+    Action {
+        id: id.to_owned(),
+        project_id: narrow(entry, "project_id", ID_WIDTH).or(job.project_id.clone()),
+        user_id: narrow(entry, "user_id", USER_WIDTH).unwrap_or_else(|| job.user_id.clone()),
+        action: text("action").unwrap_or_default(),
+        actionmode: text("mode"),
+        path_to_backup: text("path_to_backup").or_else(|| text("src_file")),
+        backup_name: text("backup_name"),
+        container: text("container"),
+        timeout: document::int(definition, "timeout"),
+        priority: document::int(definition, "priority"),
+        max_retries_interval: retries("max_retries_interval", 6),
+        max_retries: retries("max_retries", 5),
+        mandatory: definition.get("mandatory").and_then(Value::as_bool),
+        log_file: text("log_file"),
+        backup_metadata: Some(document::to_text(definition)),
     }
 }
 
 fn fate(
     job: &Job,
     entry: &Value,
-    registered: &HashMap<String, Registered>,
+    registered: &Registered,
     new_id: impl FnOnce() -> String,
 ) -> Fate {
     let Some(object) = entry.as_object() else {
         return Fate::Keep("the entry is no object");
     };
     let id = action_id(entry);
-    if let Some((id, action)) = id.and_then(|id| Some((id, registered.get(id)?))) {
+    if let Some((id, (action, deleted))) = id.and_then(|id| Some((id, registered.get(id)?))) {
         let reason = if action.project_id != job.project_id {
             Some("the action is another project's, so the job does not show it")
-        } else if action.deleted == Some(true) {
+        } else if *deleted {
             Some("the action is deleted, so the job does not show it")
         } else {
-            let stored = document::stored_object(action.backup_metadata.as_deref());
             let differs =
-                definition(object).is_some_and(|definition| !says_the_same(definition, &stored));
+                definition(object).is_some_and(|definition| !says_the_same(definition, action));
             differs.then_some("the action that is registered under this id differs; it counts")
         };
         return Fate::Link(id.to_owned(), reason);
@@ -335,11 +358,14 @@ fn fate(
 }
 
 /// Whether everything that an entry says is stored too; null counts as not said.
-fn says_the_same(entry: &Object, stored: &Object) -> bool {
-    entry
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .all(|(key, value)| stored.get(key) == Some(value))
+fn says_the_same(entry: &Object, action: &Action) -> bool {
+    let stored = action.freezer_action();
+    let same = |(key, value): (&String, &Value)| match (stored.get(key), key.as_str()) {
+        (None, "mandatory") => value.as_bool() == action.mandatory,
+        (stored, _) => stored == Some(value),
+    };
+    let mut said = entry.iter().filter(|(_, value)| !value.is_null());
+    said.all(same)
 }
 
 fn definition(entry: &Object) -> Option<&Object> {

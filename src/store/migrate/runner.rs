@@ -17,6 +17,15 @@ const LOCK_RETRY: Duration = Duration::from_millis(200);
 /// The first half of PostgreSQL's advisory lock; the second is the schema.
 const POSTGRES_LOCK: i64 = 1_179_796_805;
 
+/// Columns that hold more than the reference's.
+const DOCUMENTS: [(&str, &str); 5] = [
+    ("actions", "backup_metadata"),
+    ("backups", "backup_metadata"),
+    ("jobs", "schedule"),
+    ("sessions", "schedule"),
+    ("sessions", "job"),
+];
+
 /// One migration at work.
 pub(super) struct Runner<'a> {
     pub(super) session: Session,
@@ -76,20 +85,40 @@ impl<'a> Runner<'a> {
         Ok(self.report)
     }
 
-    /// Takes our additions back.
+    /// Takes our additions back. The stamp goes first, so that a sync can mend what a killed downgrade leaves.
     pub(super) async fn downgrade(mut self) -> Result<Report, MigrateError> {
         self.lock().await?;
         self.begin().await?;
         let position = self.position().await?;
+        self.refuse_large_documents().await?;
+        if position.own > 0 {
+            self.session
+                .run_text("DELETE FROM freezer_api_version")
+                .await?;
+            self.done();
+            self.report.applied.push("downgrade");
+        }
         for script in OWN_DOWN.iter().rev() {
             self.run(script).await?;
         }
         self.forget_bookkeeping().await?;
         self.commit().await?;
-        if position.own > 0 {
-            self.report.applied.push("downgrade");
-        }
         Ok(self.report)
+    }
+
+    /// MySQL's TEXT, which the reference has, holds 65,535 bytes.
+    async fn refuse_large_documents(&mut self) -> Result<(), MigrateError> {
+        if self.session.engine() != Engine::MySql {
+            return Ok(());
+        }
+        for (table, column) in DOCUMENTS {
+            let query = format!("SELECT id FROM {table} WHERE LENGTH({column}) > 65535 LIMIT 1");
+            let found: Vec<(String,)> = self.session.fetch_all(sql(query)).await?;
+            if let Some((id,)) = found.into_iter().next() {
+                return Err(MigrateError::LargeDocument { table, column, id });
+            }
+        }
+        Ok(())
     }
 
     /// Drops all tables; their names.
@@ -220,6 +249,7 @@ impl<'a> Runner<'a> {
                     })?;
                     self.done();
                 }
+                Action::KeepBackupClients => self.keep_backup_clients().await?,
                 Action::NormalizeJobActions => self.normalize_job_actions().await?,
             }
         }
@@ -255,6 +285,33 @@ impl<'a> Runner<'a> {
         self.tell(Progress::Oddity(oddity));
     }
 
+    /// Keeps a value that has no place in the newer tables, word for word, and reports it. Position -1 stands for the
+    /// whole value, others for an entry of its list.
+    pub(super) async fn keep(
+        &mut self,
+        table: &str,
+        row_id: &str,
+        column: &str,
+        position: i64,
+        value: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let statement = sql(
+            "INSERT INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind_all([table, row_id, column])
+        .bind(position)
+        .bind_all([value, reason]);
+        self.session.execute(statement).await?;
+        let entry = match position {
+            0.. => format!("[{position}]"),
+            _ => String::new(),
+        };
+        self.odd(&format!("{table} {row_id}, {column}{entry}: {reason}"));
+        Ok(())
+    }
+
     /// Counts a statement, and dies here when a test wants it.
     pub(super) fn done(&mut self) {
         self.statements += 1;
@@ -275,14 +332,22 @@ pub(super) async fn plan(
         .await?
         .map_err(MigrateError::Refused)?;
     let mut planned = Vec::new();
+    let mut made = Vec::new();
     for (line, revision) in position.remaining(target)? {
         let mut statements = Vec::new();
         let bookkeeping = planned.is_empty().then_some(&BOOKKEEPING);
         for script in bookkeeping.into_iter().chain(revision.scripts) {
             for step in parse(script, script.text(engine))? {
-                if step.guard.is_none_or(|guard| guard.will_hold(&catalog)) {
+                if step
+                    .guard
+                    .is_none_or(|guard| guard.will_hold(&catalog, &made))
+                {
+                    made.extend(step.action.made_table());
                     statements.push(match step.action {
                         Action::Sql(statement) => with_charset(statement, &catalog),
+                        Action::KeepBackupClients => {
+                            "-- moves backups.client_id into backups.backup_metadata".to_owned()
+                        }
                         Action::NormalizeJobActions => {
                             "-- moves the JSON of jobs.job_actions into rows of actions and job_actions".to_owned()
                         }

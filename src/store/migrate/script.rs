@@ -16,6 +16,8 @@ pub(super) struct Step<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action<'a> {
     Sql(&'a str),
+    /// Moves `backups.client_id` into the metadata.
+    KeepBackupClients,
     /// Moves the JSON of `jobs.job_actions` into rows.
     NormalizeJobActions,
 }
@@ -34,6 +36,18 @@ enum Object<'a> {
     Index(&'a str, &'a str),
     Constraint(&'a str, &'a str),
     Collation(&'a str, &'a str),
+    /// A column and its type.
+    Type(&'a str, &'a str, &'a str),
+}
+
+impl<'a> Action<'a> {
+    /// The table that it makes.
+    pub(super) fn made_table(&self) -> Option<&'a str> {
+        match self {
+            Action::Sql(statement) => statement.strip_prefix("CREATE TABLE ")?.split(' ').next(),
+            Action::KeepBackupClients | Action::NormalizeJobActions => None,
+        }
+    }
 }
 
 impl Guard<'_> {
@@ -42,10 +56,11 @@ impl Guard<'_> {
         self.object.is_in(catalog) == self.wanted
     }
 
-    /// Whether the step would be to be done when all before it is done: what `when` asks for is of a table that is there
-    /// now, or will be made with it.
-    pub(super) fn will_hold(&self, catalog: &Catalog) -> bool {
-        self.holds(catalog) || (self.wanted && !catalog.has_table(self.object.table()))
+    /// Whether the step will be to be done after others that made the tables `made`. What `when` asks for is then in these
+    /// tables, since all that goes later was there in the first layout.
+    pub(super) fn will_hold(&self, catalog: &Catalog, made: &[&str]) -> bool {
+        let table = self.object.table();
+        self.holds(catalog) || (self.wanted && !catalog.has_table(table) && made.contains(&table))
     }
 }
 
@@ -56,7 +71,8 @@ impl Object<'_> {
             | Object::Column(table, _)
             | Object::Index(table, _)
             | Object::Constraint(table, _)
-            | Object::Collation(table, _) => table,
+            | Object::Collation(table, _)
+            | Object::Type(table, _, _) => table,
         }
     }
 
@@ -67,6 +83,7 @@ impl Object<'_> {
             Object::Index(table, index) => catalog.has_index(table, index),
             Object::Constraint(table, name) => catalog.has_constraint(table, name),
             Object::Collation(table, collation) => catalog.collation(table) == Some(collation),
+            Object::Type(table, column, kind) => catalog.column_type(table, column) == Some(kind),
         }
     }
 }
@@ -91,6 +108,10 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
         if let Some(directive) = line.strip_prefix("--@ ") {
             rest = behind;
             match directive.trim_end() {
+                "call keep_backup_clients" => steps.push(Step {
+                    guard: guard.take(),
+                    action: Action::KeepBackupClients,
+                }),
                 "call normalize_job_actions" => steps.push(Step {
                     guard: guard.take(),
                     action: Action::NormalizeJobActions,
@@ -113,7 +134,7 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
 }
 
 fn parse_guard(directive: &str) -> Result<Guard<'_>, String> {
-    let mut words = directive.split(' ');
+    let mut words = directive.splitn(4, ' ');
     let mut word = || words.next().unwrap_or_default();
     let (condition, kind, name, value) = (word(), word(), word(), word());
     let wanted = match condition {
@@ -128,6 +149,7 @@ fn parse_guard(directive: &str) -> Result<Guard<'_>, String> {
         "index" => Object::Index(table, part),
         "constraint" => Object::Constraint(table, part),
         "collation" => Object::Collation(table, value),
+        "type" => Object::Type(table, part, value),
         _ => return Err(format!("nothing to look for: {directive}")),
     };
     Ok(Guard { wanted, object })

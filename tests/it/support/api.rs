@@ -1,5 +1,6 @@
 //! The service in this process, on a database of its own and with a clock that stands still.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,6 +10,7 @@ use freezer_api::api::{self, Api};
 use freezer_api::app::{self, Mode};
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::Config;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -40,7 +42,11 @@ impl Answer {
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        // What the reference stored may be nested deeper than serde_json reads by default.
+        reader.disable_recursion_limit();
+        Value::deserialize(&mut reader)
+            .and_then(|value| reader.end().map(|()| value))
             .unwrap_or_else(|error| panic!("{error}: {self:?}: {}", self.text()))
     }
 
@@ -60,6 +66,17 @@ impl Answer {
         self
     }
 
+    /// The body, when it contains what is expected.
+    #[track_caller]
+    pub(crate) fn shows(&self, expected: &Value) -> Value {
+        let document = self.json();
+        assert!(
+            contains(&document, expected),
+            "{document:#}\nshould contain {expected:#}"
+        );
+        document
+    }
+
     /// Checks an error's status, title and that it has a description; returns the description.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, title: &str) -> String {
@@ -72,6 +89,42 @@ impl Answer {
             .to_owned();
         assert!(!description.is_empty(), "{document}");
         description
+    }
+}
+
+/// Whether a document has all that is expected: the members of expected objects, at any depth; other values are equal.
+pub(crate) fn contains(document: &Value, expected: &Value) -> bool {
+    match (document, expected) {
+        (Value::Object(document), Value::Object(expected)) => {
+            expected.iter().all(|(key, expected)| {
+                document
+                    .get(key)
+                    .is_some_and(|value| contains(value, expected))
+            })
+        }
+        (Value::Array(items), Value::Array(expected)) => {
+            items.len() == expected.len()
+                && items
+                    .iter()
+                    .zip(expected)
+                    .all(|(item, expected)| contains(item, expected))
+        }
+        _ => document == expected,
+    }
+}
+
+/// A request that is refused: method, path, body, status, and words of the description.
+pub(crate) type Refused<'a> = (&'a str, &'a str, Value, u16, &'a str);
+
+/// The title under which a request is refused with this status.
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad request format",
+        403 => "Access Forbidden",
+        404 => "Not Found",
+        409 => "Document already existing",
+        422 => "Unprocessable Entity",
+        _ => panic!("{status} is no refusal"),
     }
 }
 
@@ -148,6 +201,24 @@ impl Service {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.raw("DELETE", path, Body::empty()).await
+    }
+
+    /// Sends each request and checks that it is refused as the row says.
+    #[track_caller]
+    pub(crate) fn refuses<'a>(
+        &'a self,
+        rows: &'a [Refused<'a>],
+    ) -> impl Future<Output = ()> + use<'a> {
+        let caller = Location::caller();
+        async move {
+            for (method, path, body, status, words) in rows {
+                let answer = self.raw(method, path, body.to_string()).await;
+                let row = format!("{caller}: {method} {path} {body}");
+                assert_eq!(answer.status, *status, "{row}: {}", answer.text());
+                let description = answer.refused(*status, title(*status));
+                assert!(description.contains(words), "{row}: {description}");
+            }
+        }
     }
 
     /// Registers a client that can do everything.

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::provided;
@@ -110,6 +110,57 @@ impl Database {
     /// or `sqlite:////tmp/x/freezer.db`.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// The text of a `freezer-api.conf` that names it.
+    pub(crate) fn configuration(&self) -> String {
+        format!("[database]\nconnection = {}\n", self.url)
+    }
+
+    /// How many rows of a table meet a condition, as the database itself says.
+    pub(crate) async fn rows(&self, table: &str, condition: &str) -> i64 {
+        let url = self.sqlx_url();
+        let query = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table} WHERE {condition}"));
+        let counted = match self.engine {
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(&url).await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut connection).await
+            }
+            Engine::MySql => {
+                let mut connection = MySqlConnection::connect(&url).await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut connection).await
+            }
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(&url).await.unwrap();
+                sqlx::query_scalar(query).fetch_one(&mut connection).await
+            }
+        };
+        counted.unwrap()
+    }
+
+    /// Runs a statement beside the service.
+    pub(crate) async fn run(&self, statement: String) {
+        let url = self.sqlx_url();
+        // MariaDB reads a backslash in a literal, the others do not.
+        let statement = AssertSqlSafe(match self.engine {
+            Engine::MySql => statement.replace('\\', "\\\\"),
+            Engine::Postgres | Engine::Sqlite => statement,
+        });
+        let ran = match self.engine {
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(&url).await.unwrap();
+                connection.execute(statement).await.map(drop)
+            }
+            Engine::MySql => {
+                let mut connection = MySqlConnection::connect(&url).await.unwrap();
+                connection.execute(statement).await.map(drop)
+            }
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(&url).await.unwrap();
+                connection.execute(statement).await.map(drop)
+            }
+        };
+        ran.unwrap();
     }
 
     /// Its URL as sqlx writes it (for the tests' own connections): the scheme without a driver name.

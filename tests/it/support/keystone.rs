@@ -63,6 +63,18 @@ pub(crate) async fn revoke(token: &Token) {
     );
 }
 
+/// The ids of the trusts that a token's user has given in the token's project.
+pub(crate) async fn trusts(token: &Token) -> Vec<String> {
+    let keystone = Keystone::new(keystone_url().unwrap());
+    let path = format!("OS-TRUST/trusts?trustor_user_id={}", token.user);
+    let list = keystone.call(token, Method::GET, &path, &json!(null)).await;
+    let in_project = |trust: &&Value| trust["project_id"] == token.project;
+    let trusts = list["trusts"].as_array().unwrap().iter().filter(in_project);
+    trusts
+        .map(|trust| trust["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 struct Keystone {
     client: Client,
     url: String,

@@ -3,11 +3,13 @@
 //! where `FREEZER_TEST_REQUIRE` (or `CI=true`) says that it has to be there.
 
 pub(crate) mod api;
+pub(crate) mod cloud;
 pub(crate) mod database;
 pub(crate) mod keystone;
 pub(crate) mod process;
 pub(crate) mod rows;
 
+#[allow(unused_imports, reason = "not every test names them")]
 pub(crate) use api::{Answer, PROJECT, START, Service};
 pub(crate) use database::{Database, Engine, engines};
 

@@ -53,14 +53,37 @@ impl Server {
             address.ip(),
             address.port()
         );
-        let mut child = Command::new(env!("CARGO_BIN_EXE_freezer-api"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freezer-api"));
+        command
             .args(arguments)
             .args(config_file(
                 folder.path(),
                 "freezer-api.conf",
                 configuration,
             ))
-            .args(config_file(folder.path(), "listen.conf", &listen))
+            .args(config_file(folder.path(), "listen.conf", &listen));
+        Server::run(command, address, folder)
+    }
+
+    /// Starts `freezer-api --dev` without any configuration, for a user whose data lies in `data`.
+    ///
+    /// # Errors
+    /// How it ended, when it ended before it listened.
+    ///
+    /// # Panics
+    /// When it neither listens nor ends in time.
+    pub(crate) fn develop(data: &Path, arguments: &[&str]) -> Result<Server, Ended> {
+        let address = free_address();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freezer-api"));
+        command
+            .args(["--dev", "--bind-port", &address.port().to_string()])
+            .args(arguments)
+            .env("XDG_DATA_HOME", data);
+        Server::run(command, address, tempfile::tempdir().unwrap())
+    }
+
+    fn run(mut command: Command, address: SocketAddr, folder: TempDir) -> Result<Server, Ended> {
+        let mut child = command
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,0 +1,222 @@
+"""The measurements of bench/run: prints one table with the ratios."""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import requests
+
+ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "clients"))
+import services  # noqa: E402
+
+TARGET = ROOT / "target" / "bench-build"
+CLIENTS, JOBS, BACKUPS = 20, 1000, 1000
+# As many connections as the reference has threads (2 processes with 4 each): it serves one connection a thread, and with
+# more of them the rest would only wait.
+CONNECTIONS = 8
+BACKUP = {"backup_name": "etc", "container": "/var/backups", "hostname": "node1.example.org", "path_to_backup": "/etc",
+          "time_stamp": 1700000000, "curr_backup_level": 0, "max_level": 7, "mode": "fs", "action": "backup",
+          "engine_name": "tar", "storage": "local", "os_type": "linux", "always_level": "", "encrypted": False}
+
+
+class Dev(services.Ours):
+    """Our server without authentication."""
+
+    def start(self):
+        command = [services.OUR_PROGRAMS / "freezer-api", "--dev", "--config-file", self.configuration]
+        return services.Service("freezer-api", self.folder, command, f"{self.url}healthcheck")
+
+
+class Subject:
+    """A program under measurement: its server, and how to call it."""
+
+    def __init__(self, title, kind, folder, keystone):
+        self.title = title
+        folder = folder / kind.__name__.lower()
+        folder.mkdir()
+        self.folder = folder
+        url = services.fresh_database(os.environ["FREEZER_TEST_MYSQL_URL"], f"bench_{kind.__name__.lower()}")
+        self.server = kind(folder, url, keystone)
+        self.server.db_sync()
+        self.token, self.project = ("none", "bench") if kind is Dev else services.token_for(keystone, "demo", "demo")
+        self.base = f"/v2/{self.project}"
+
+    def post(self, session, path, document):
+        answer = session.post(f"{self.server.url.rstrip('/')}{self.base}/{path}", json=document, timeout=60,
+                              headers={"X-Auth-Token": self.token})
+        answer.raise_for_status()
+        return answer.json()
+
+    def seed(self):
+        """The same data through the REST API; returns the seconds that it took."""
+        start = time.monotonic()
+        with requests.Session() as session:
+            for number in range(CLIENTS):
+                self.post(session, "clients", {"client_id": client(number), "hostname": client(number)})
+        with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as workers:
+            self.jobs = [job for jobs in workers.map(self.seed_share, range(CONNECTIONS)) for job in jobs]
+        return time.monotonic() - start
+
+    def seed_share(self, share):
+        """One worker's part; every tenth job of a client is completed."""
+        jobs = []
+        with requests.Session() as session:
+            for number in range(share, JOBS, CONNECTIONS):
+                made = self.post(session, "jobs", {
+                    "client_id": client(number % CLIENTS), "description": f"job {number}",
+                    "job_schedule": {"schedule_interval": "1 days", "status": "completed" if number // CLIENTS % 10 == 0 else "scheduled"},
+                    "job_actions": [action("backup", number), action("admin", number)]})
+                jobs.append(made["job_id"])
+            for number in range(share, BACKUPS, CONNECTIONS):
+                self.post(session, "backups", {**BACKUP, "backup_name": f"name-{number % 50}", "time_stamp": 1700000000 + number})
+        return jobs
+
+    def measurements(self):
+        """Name, method, paths, body and least seconds of each."""
+        poll = {"match": [{"client_id": client(7)}], "match_not": [{"status": "completed"}]}
+        yield "home document", "GET", ["/v2/"], None, 1
+        yield "get job", "GET", [f"{self.base}/jobs/{job}" for job in self.jobs], None, 1
+        yield "list of 10 jobs", "GET", [f"{self.base}/jobs?limit=10"], None, 1
+        yield "scheduler's poll", "GET", [f"{self.base}/jobs?limit=512&offset=0"], poll, 30  # seconds for one answer of the reference
+        yield "post backup", "POST", [f"{self.base}/backups"], BACKUP, 1
+
+    def measure(self, method, paths, body, seconds):
+        """Requests per second and the 99th percentile in ms."""
+        (self.folder / "paths").write_text("\n".join(paths))
+        arguments = [method, self.token, self.folder / "paths"]
+        if body is not None:
+            (self.folder / "body").write_text(json.dumps(body))
+            arguments.append(self.folder / "body")
+        printed = services.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", ROOT / "bench" / "requests.lua",
+                               self.server.url, "--", *arguments)
+        result = next(line for line in printed.splitlines() if line.startswith("result "))
+        number, duration, p99, errors = map(int, result.split()[1:])
+        if errors or not number:
+            sys.exit(f"{self.title}: {errors} of {number} answers to {method} {paths[0]} in {seconds} s were errors")
+        return number / duration * 1e6, p99 / 1000
+
+
+def client(number):
+    return f"node{number}.example.org"
+
+
+def action(name, number):
+    return {"freezer_action": {"action": name, "mode": "fs", "backup_name": f"name-{number % 50}", "container": "/var/backups",
+                               "path_to_backup": "/etc", "storage": "local", "engine_name": "tar", "remove_older_than": 30},
+            "max_retries": 3, "max_retries_interval": 60}
+
+
+def resident(pid):
+    """Resident memory in MB of a process and its children."""
+    pages = sum(int(pathlib.Path(f"/proc/{one}/statm").read_text().split()[1]) for one in [pid, *services.children(pid)])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def settle(pid):
+    """Waits until the server has done with the requests that wrk gave up at the end of its time."""
+    def ticks():
+        stats = (pathlib.Path(f"/proc/{one}/stat").read_text() for one in [pid, *services.children(pid)])
+        return sum(sum(map(int, stat.rsplit(") ", 1)[1].split()[11:13])) for stat in stats)
+    for _ in range(60):
+        before = ticks()
+        time.sleep(0.5)
+        if ticks() - before <= 2:
+            return
+
+
+def build():
+    """A release build from clean, with the crates on disk already, into a folder of its own: the folder of the programs, seconds, and
+    seconds of processor time, which other work on the machine changes little."""
+    shutil.rmtree(TARGET, ignore_errors=True)
+    subprocess.run(["cargo", "fetch", "--quiet", "--locked"], cwd=ROOT, check=True)
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--target-dir", str(TARGET)], cwd=ROOT, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return TARGET / "release", time.monotonic() - start, processor
+
+
+def start_up(subject, times=3):
+    """Median seconds from the start of the process to the first answer."""
+    taken = []
+    for _ in range(times):
+        start = time.monotonic()
+        with subject.server.start():
+            taken.append(time.monotonic() - start)
+    return statistics.median(taken)
+
+
+def row(name, cells, ratio=""):
+    print(f"{name:<34}" + "".join(f"{cell:>26}" for cell in cells) + f"{ratio:>10}", flush=True)
+
+
+def compare(subjects, seconds, rounds):
+    row("", [subject.title for subject in subjects], "ratio" if len(subjects) == 2 else "")
+    row("start-up, s", [f"{start_up(subject):.2f}" for subject in subjects])
+    running = [subject.server.start() for subject in subjects]
+    try:
+        row("resident memory idle, MB", [f"{resident(service.process.pid):.0f}" for service in running])
+        row("seeding by 8 writers, s", [f"{subject.seed():.0f}" for subject in subjects])
+        peak = [0.0] * len(subjects)
+        for measurements in zip(*(subject.measurements() for subject in subjects)):
+            results = [[] for _ in subjects]
+            for _ in range(rounds):
+                for index, (subject, (_, method, paths, body, least)) in enumerate(zip(subjects, measurements)):
+                    results[index].append(subject.measure(method, paths, body, max(seconds, least)))
+                    peak[index] = max(peak[index], resident(running[index].process.pid))
+                    settle(running[index].process.pid)
+            rates = [statistics.median(rate for rate, _ in result) for result in results]
+            p99 = [statistics.median(late for _, late in result) for result in results]
+            ratio = f"{rates[0] / rates[1]:.1f}" if len(subjects) == 2 else ""
+            row(f"{measurements[0][0]}, req/s (p99 ms)", [f"{rate:,.{0 if rate > 10 else 1}f} ({late:.1f})" for rate, late in zip(rates, p99)], ratio)
+        row("resident memory under load, MB", [f"{size:.0f}" for size in peak])
+    finally:
+        for service in running:
+            service.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dev", action="store_true", help="ours without authentication")
+    parser.add_argument("--no-build", action="store_true", help="take what the last run built")
+    parser.add_argument("--only", choices=["ours", "reference"])
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    options = parser.parse_args()
+    keystone = os.environ["FREEZER_TEST_KEYSTONE_URL"]
+
+    if options.only != "reference":
+        programs, seconds, processor = (TARGET / "release", None, None) if options.no_build else build()
+        services.OUR_PROGRAMS = programs
+        if seconds:
+            print(f"release build from clean on {os.cpu_count()} cores: {seconds:.0f} s ({processor:.0f} s of processor time)")
+        for name in ("freezer-api", "freezer-manage", "freezer-manager-status"):
+            print(f"{name}: {(programs / name).stat().st_size / 1e6:.1f} MB")
+    print(f"{CLIENTS} clients, {JOBS} jobs of 2 actions, {BACKUPS} backups; MariaDB without fsync; wrk with {CONNECTIONS} connections,\n"
+          f"median of {options.rounds} rounds of {options.seconds} s; the reference: freezer-api 19.0.0 under uWSGI, 2 processes of 4 threads.\n"
+          "wrk, the server and MariaDB share the machine's cores.")
+    if options.dev:
+        print("NOTE: ours runs with --dev, that is without authentication and policy; the reference checks a token from its cache and\n"
+              "its policy on every request. The ratios flatter ours by that work.")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        subjects = []
+        if options.only != "reference":
+            subjects.append(Subject("ours --dev", Dev, folder, keystone) if options.dev
+                            else Subject("ours, Keystone", services.Ours, folder, keystone))
+        if options.only != "ours":
+            subjects.append(Subject("reference, Keystone", services.Reference, folder, keystone))
+        compare(subjects, options.seconds, options.rounds)
+
+
+main()

@@ -1,0 +1,154 @@
+//! Backups: their metadata, their state, and what is refused.
+
+use serde_json::{Value, json};
+
+use crate::support::{PROJECT, Service, api::contains};
+
+/// The least that an available backup says.
+fn backup(members: Value) -> Value {
+    let mut backup = json!({"backup_name": "b", "container": "c", "hostname": "h"});
+    backup
+        .as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    backup
+}
+
+async fn create(service: &Service, metadata: Value) -> String {
+    service.created("backups", metadata, "backup_id").await
+}
+
+async fn shown(service: &Service, id: &str) -> Value {
+    service
+        .get(&format!("backups/{id}"))
+        .await
+        .expect(200)
+        .json()
+}
+
+on_each_engine! {
+    async fn a_backup_is_shown_as_it_was_recorded(database: Database) {
+        let service = Service::start(&database).await;
+        for (sent, status) in [
+            (backup(json!({})), "available"),
+            (backup(json!({"status": "available"})), "available"),
+            (backup(json!({"status": "deleted"})), "deleted"),
+            (json!({"backup_name": "b", "status": "creating"}), "creating"),
+            (json!({"backup_name": "b", "status": "error", "container": null, "hostname": null}), "error"),
+            (json!({"backup_name": "b", "status": "deleting", "container": "c"}), "deleting"),
+            (backup(json!({"job_id": "j", "level": 0, "time_stamp": 1.5, "nested": {"a": [null, "\u{1f600}", {"b": "\u{0}"}]}})), "available"),
+            // Identifiers and owners are metadata like any other.
+            (backup(json!({"backup_id": "mine", "project_id": "p2", "user_id": 5, "id": 1})), "available"),
+            (backup(json!({"job_id": null, "backup_metadata": {"status": "x"}})), "available"),
+        ] {
+            let id = create(&service, sent.clone()).await;
+            assert_eq!(id.len(), 32);
+            let mut metadata = sent.clone();
+            metadata.as_object_mut().unwrap().shift_remove("status");
+            assert_eq!(shown(&service, &id).await, json!({
+                "backup_id": id, "project_id": PROJECT, "user_id": "dev", "status": status, "backup_metadata": metadata,
+            }), "{sent}");
+        }
+        // The same twice makes two.
+        let (first, second) = (create(&service, backup(json!({}))).await, create(&service, backup(json!({}))).await);
+        assert_ne!(first, second);
+    }
+
+    async fn what_is_no_backup_is_refused(database: Database) {
+        let service = Service::start(&database).await;
+        for body in [
+            json!({"container": "c", "hostname": "h"}),
+            backup(json!({"backup_name": ""})),
+            backup(json!({"backup_name": null})),
+            backup(json!({"backup_name": 5})),
+            backup(json!({"container": ""})),
+            backup(json!({"container": null})),
+            backup(json!({"container": 5})),
+            backup(json!({"hostname": ""})),
+            backup(json!({"hostname": null})),
+            json!({"backup_name": "b", "hostname": "h"}),
+            json!({"backup_name": "b", "container": "c"}),
+            json!({"backup_name": "b", "status": "available"}),
+            json!({"backup_name": "b", "status": "deleted"}),
+            json!({"backup_name": "b", "status": "error", "container": ""}),
+            json!({"backup_name": "b", "status": "creating", "hostname": 5}),
+            backup(json!({"status": "lost"})),
+            backup(json!({"status": null})),
+            backup(json!({"status": ""})),
+            backup(json!({"status": 5})),
+            backup(json!({"job_id": 5})),
+            backup(json!({"job_id": "x".repeat(37)})),
+            backup(json!({"job_id": "a\u{0}"})),
+        ] {
+            service.refuses(&[("POST", "backups", body, 400, "")]).await;
+        }
+        service.refuses(&[
+            ("POST", "backups", json!({}), 400, "Missing request body"),
+            ("POST", "backups", json!("x"), 400, ""),
+            ("PATCH", "backups/none", json!({}), 400, "Missing request body"),
+            ("PATCH", "backups/none", json!({"status": "error"}), 404, "Backup not registered with ID none"),
+            ("DELETE", "backups/none", json!({}), 404, "Backup not registered with ID none"),
+            ("GET", "backups/none", json!({}), 404, "Backup not registered with ID none"),
+        ]).await;
+        assert_eq!(database.rows("backups", "1 = 1").await, 0);
+    }
+
+    async fn a_patch_is_merged(database: Database) {
+        let service = Service::start(&database).await;
+        let id = create(&service, backup(json!({"nested": {"a": 1}, "job_id": "j"}))).await;
+        let path = format!("backups/{id}");
+        let mut expected = shown(&service, &id).await;
+        // Any state follows any state.
+        for status in ["deleted", "creating", "error", "available", "deleting", "available"] {
+            expected["status"] = json!(status);
+            assert_eq!(service.patch(&path, json!({"status": status})).await.expect(200).json(), expected);
+        }
+        for changes in [
+            json!({}),
+            json!({"nested": {"b": 2}}),
+            json!({"new": [1], "level": null}),
+            json!({"job_id": "k"}),
+            json!({"job_id": null}),
+            json!({"backup_name": null, "container": "", "hostname": 5}),
+            json!({"status": "this is metadata"}),
+        ] {
+            expected["backup_metadata"].as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            assert_eq!(service.patch(&path, json!({"backup_metadata": changes})).await.expect(200).json(), expected);
+            assert_eq!(shown(&service, &id).await, expected);
+        }
+        // Other words have no effect.
+        let patch = json!({"backup_id": "x", "user_id": "x", "project_id": PROJECT, "other": 1});
+        assert_eq!(service.patch(&path, patch).await.expect(200).json(), expected);
+        service.refuses(&[
+            ("PATCH", &path, json!({"status": "lost"}), 400, "status"),
+            ("PATCH", &path, json!({"status": null}), 400, "status"),
+            ("PATCH", &path, json!({"backup_metadata": null}), 400, "backup_metadata"),
+            ("PATCH", &path, json!({"backup_metadata": "x"}), 400, "backup_metadata"),
+            ("PATCH", &path, json!({"backup_metadata": []}), 400, "backup_metadata"),
+            ("PATCH", &path, json!({"backup_metadata": {"job_id": 5}}), 400, "job_id"),
+            ("PATCH", &path, json!({"project_id": "p2"}), 400, "project_id"),
+            ("PATCH", &format!("/v2/p2/backups/{id}"), json!({"status": "error"}), 404, &id),
+        ]).await;
+        assert_eq!(shown(&service, &id).await, expected);
+    }
+
+    async fn a_backup_is_deleted_once(database: Database) {
+        let service = Service::start(&database).await;
+        let id = create(&service, backup(json!({}))).await;
+        let path = format!("backups/{id}");
+        let other = format!("/v2/p2/backups/{id}");
+        service.get(&other).await.refused(404, "Not Found");
+        service.delete(&other).await.refused(404, "Not Found");
+        assert!(contains(&shown(&service, &id).await, &json!({"status": "available"})));
+        service.delete(&path).await.expect(204);
+        service.get(&path).await.refused(404, "Not Found");
+        service.delete(&path).await.refused(404, "Not Found");
+        service.patch(&path, json!({"status": "error"})).await.refused(404, "Not Found");
+        assert_eq!(service.get("backups").await.expect(200).json(), json!({"backups": []}));
+        // There is no replace.
+        for method in ["POST", "PUT"] {
+            let answer = service.raw(method, &path, backup(json!({})).to_string()).await.expect(405);
+            assert!(answer.header("allow").unwrap().contains("PATCH"));
+        }
+    }
+}

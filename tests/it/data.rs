@@ -1,0 +1,228 @@
+//! `freezer-manage db purge`, `db check`, `db copy`, `export` and `import` on documents that the API made.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::migrations::schema::texts;
+use crate::support::process::manage;
+use crate::support::{Database, Engine, Service, engines};
+
+/// Runs `freezer-manage` on a database; what it printed and whether it succeeded.
+fn run(database: &Database, arguments: &[&str]) -> (String, bool) {
+    let output = manage(&database.configuration(), arguments);
+    let parts = [&output.stdout, &output.stderr];
+    let text = parts.map(|part| String::from_utf8_lossy(part)).concat();
+    (text, output.status.success())
+}
+
+#[track_caller]
+fn succeeds(database: &Database, arguments: &[&str]) -> String {
+    let (text, success) = run(database, arguments);
+    assert!(success, "{arguments:?}: {text}");
+    text
+}
+
+/// `freezer-manager-status upgrade check --json`: its exit code, and the result of each check by its name.
+fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("freezer-api.conf");
+    fs::write(&file, database.configuration()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_freezer-manager-status"))
+        .arg("--config-file")
+        .arg(&file)
+        .args(["upgrade", "check", "--json"])
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = document["checks"].as_array().unwrap().iter();
+    let results = checks.map(|check| {
+        let name = check["check"].as_str().unwrap().to_owned();
+        (name, check["result"].as_i64().unwrap())
+    });
+    (output.status.code().unwrap(), results.collect())
+}
+
+on_each_engine! {
+    async fn the_upgrade_check_tells_what_is_to_be_done(database: Database) {
+        let result = |checks: &[(String, i64)], name: &str| checks.iter().find(|check| check.0 == name).map(|check| check.1);
+        let (code, checks) = status(&database);
+        assert_eq!((code, result(&checks, "Database Revision")), (1, Some(1)));
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let (code, checks) = status(&database);
+        assert_eq!(code, 0, "{checks:?}");
+        assert_eq!(checks.len(), 5);
+        database.run("UPDATE sessions SET session_tag = 2147483640".to_owned()).await;
+        database.run("UPDATE clients SET client_id = 'same', deleted = FALSE".to_owned()).await;
+        let (code, checks) = status(&database);
+        assert_eq!(code, 1);
+        for name in ["Duplicate Clients", "Rows That Fit Together", "Columns Near Their Limits"] {
+            assert_eq!(result(&checks, name), Some(1), "{checks:?}");
+        }
+        database.run("UPDATE alembic_version SET version_num = 'ffff'".to_owned()).await;
+        let (code, checks) = status(&database);
+        assert_eq!((code, result(&checks, "Database Revision")), (2, Some(2)));
+    }
+}
+
+/// One document of each kind that is there, and one that is deleted. The ids of the job and of the session.
+async fn fill(service: &Service) -> (String, String) {
+    service.client("node1").await;
+    service.client("gone").await;
+    let mut action =
+        json!({"freezer_action": {"action": "backup", "mode": "fs", "path_to_backup": "/ä 😀"}});
+    let action_id = service
+        .created("actions", action.clone(), "action_id")
+        .await;
+    action["action_id"] = json!(action_id);
+    let job = json!({"client_id": "node1", "description": "日本 '\"\\", "job_actions": [
+        action,
+        {"freezer_action": {"action": "restore", "restore_abs_path": "/"}},
+    ]});
+    let job_id = service.created("jobs", job, "job_id").await;
+    let gone = service.job("node1").await;
+    let session_id = service.session().await;
+    service
+        .put(&format!("sessions/{session_id}/jobs/{job_id}"))
+        .await
+        .expect(204);
+    let backup =
+        json!({"backup_name": "b", "container": "c", "hostname": "h", "large": "é".repeat(50_000)});
+    service
+        .created("backups", backup.clone(), "backup_id")
+        .await;
+    let backup = service.created("backups", backup, "backup_id").await;
+    for path in [
+        "clients/gone",
+        &format!("jobs/{gone}"),
+        &format!("backups/{backup}"),
+    ] {
+        service.delete(path).await.expect(204);
+    }
+    (job_id, session_id)
+}
+
+/// All lists.
+async fn lists(service: &Service) -> Value {
+    let mut all = json!({});
+    for kind in ["clients", "actions", "jobs", "sessions", "backups"] {
+        all[kind] = service.get(kind).await.expect(200).json()[kind].take();
+        assert_ne!(all[kind], json!([]), "{kind}");
+    }
+    all
+}
+
+on_each_engine! {
+    async fn a_copy_has_every_row_on_every_engine(database: Database) {
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let wanted = lists(&service).await;
+        for engine in engines() {
+            let other = Database::create(engine).await;
+            let copy = ["db", "copy", "--from", &database.url(), "--to", &other.url()];
+            let first = succeeds(&database, &copy);
+            assert!(first.contains("jobs: 2 rows read, 2 rows there, equal"), "{first}");
+            // Again, as after an interruption: what is there stays.
+            succeeds(&database, &copy);
+            assert_eq!(lists(&Service::start(&other).await).await, wanted, "{engine:?}");
+            other.run("UPDATE jobs SET description = 'other'".to_owned()).await;
+            let (different, success) = run(&database, &copy);
+            assert!(!success);
+            assert!(different.contains("jobs: 2 rows read, 2 rows there, NOT equal"), "{different}");
+        }
+    }
+}
+
+on_each_engine! {
+    async fn purge_removes_what_is_deleted_for_long(database: Database) {
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let wanted = lists(&service).await;
+        // The service's clock stands in 2023.
+        let nothing = succeeds(&database, &["db", "purge", "--older-than", "1000w"]);
+        assert!(nothing.contains("jobs: 0 rows are gone"), "{nothing}");
+        let dry = succeeds(&database, &["db", "purge", "--older-than", "30d", "--dry-run"]);
+        assert!(dry.contains("jobs: 1 rows would go"), "{dry}");
+        let purged = succeeds(&database, &["db", "purge", "--older-than", "30d", "--batch", "1"]);
+        for table in ["jobs", "backups", "clients"] {
+            assert!(purged.contains(&format!("{table}: 1 rows are gone")), "{purged}");
+            let left = texts(&database, &format!("SELECT id FROM {table} WHERE deleted = TRUE")).await;
+            assert!(left.is_empty(), "{left:?}");
+        }
+        assert_eq!(lists(&service).await, wanted);
+        let (wrong, success) = run(&database, &["db", "purge", "--older-than", "30"]);
+        assert!(!success && wrong.contains("wanted a number and s, m, h, d or w"), "{wrong}");
+    }
+}
+
+on_each_engine! {
+    async fn check_finds_and_mends(database: Database) {
+        let service = Service::start(&database).await;
+        let (job, session) = fill(&service).await;
+        succeeds(&database, &["db", "check"]);
+        database.run(format!("UPDATE jobs SET deleted = TRUE WHERE id = '{job}'")).await;
+        database.run("UPDATE backups SET backup_metadata = '{' WHERE deleted = FALSE".to_owned()).await;
+        let other = service.job("node1").await;
+        database.run(format!("UPDATE jobs SET session_id = 'nowhere' WHERE id = '{other}'")).await;
+        let without_keys = match database.engine() {
+            Engine::Sqlite => "PRAGMA foreign_keys = OFF",
+            Engine::MySql => "SET foreign_key_checks = 0",
+            Engine::Postgres => "SET session_replication_role = replica",
+        };
+        let orphan = "INSERT INTO job_actions (id, job_id, action_id, deleted) VALUES ('orphan', 'no', 'no', FALSE)";
+        database.run(format!("{without_keys}; {orphan}")).await;
+        let (found, success) = run(&database, &["db", "check"]);
+        assert!(!success);
+        for line in [
+            format!("jobs {other}: its session is gone"),
+            "job_actions orphan: its job is gone; --fix: the row is removed".to_owned(),
+            format!("sessions {session}: it names jobs that are gone: {job}"),
+            "backup_metadata is no JSON".to_owned(),
+            "0 mended, 4 left".to_owned(),
+        ] {
+            assert!(found.contains(&line), "{line}:\n{found}");
+        }
+        let (mended, _) = run(&database, &["db", "check", "--fix"]);
+        assert!(mended.contains("3 mended, 1 left"), "{mended}");
+        let (rest, success) = run(&database, &["db", "check", "--dry-run"]);
+        assert!(!success && rest.contains("0 mended, 1 left"), "{rest}");
+        let document = service.get(&format!("sessions/{session}")).await.expect(200).json();
+        assert!(document["jobs"].as_object().is_none_or(|jobs| jobs.is_empty()), "{document}");
+        // A client that is gone, and one that is there twice.
+        database.run("UPDATE clients SET client_id = 'renamed', deleted = FALSE".to_owned()).await;
+        let (found, _) = run(&database, &["db", "check"]);
+        assert!(found.contains(&format!("jobs {other}: its client is not registered")), "{found}");
+        assert!(found.contains("clients renamed: registered more than once in project p1"), "{found}");
+    }
+}
+
+on_each_engine! {
+    async fn an_export_can_be_imported_twice(database: Database) {
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.jsonl");
+        let file = path.to_str().unwrap();
+        succeeds(&database, &["export", "--output", file]);
+        let text = fs::read_to_string(&path).unwrap();
+        for engine in engines() {
+            let other = Database::create(engine).await;
+            succeeds(&other, &["db", "sync"]);
+            let lines = text.lines().count();
+            let dry = succeeds(&other, &["import", "--dry-run", file]);
+            assert_eq!(dry, format!("{lines} lines can be read\n"));
+            let first = succeeds(&other, &["import", file]);
+            assert!(first.contains(&format!("{lines} lines, {lines} rows are new")), "{first}");
+            let second = succeeds(&other, &["import", file]);
+            assert!(second.contains(&format!("{lines} lines, 0 rows are new")), "{second}");
+            assert_eq!(lists(&Service::start(&other).await).await, lists(&service).await);
+        }
+        assert_eq!(manage(&database.configuration(), &["export", "--project", "p1"]).stdout, text.as_bytes());
+        assert!(manage(&database.configuration(), &["export", "--project", "p2"]).stdout.is_empty());
+        fs::write(&path, "{\"table\": \"jobs\", \"row\": {\"id\": 7}}\n").unwrap();
+        let (wrong, success) = run(&database, &["import", file]);
+        assert!(!success && wrong.contains("line 1: id is 7, wanted a string or null"), "{wrong}");
+    }
+}

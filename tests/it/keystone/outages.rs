@@ -1,0 +1,196 @@
+//! Keystone away, slow, or not itself.
+
+use std::time::{Duration, Instant};
+
+use freezer_api::auth::{AuthError, Keystone};
+use freezer_api::config::Interface;
+
+use super::lab::{Lab, keystone};
+use super::proxy::{Proxy, answer};
+
+async fn ask(keystone: &Keystone, token: &str) -> Result<(), AuthError> {
+    keystone
+        .authenticate(Some(token), None, "GET", "/v2/p/jobs")
+        .await
+        .map(drop)
+}
+
+/// Status, headers and body of an answer, and the seconds that callers are told to wait.
+type Other = (
+    u16,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    u64,
+);
+
+fn unavailable(outcome: Result<(), AuthError>) -> Duration {
+    match outcome {
+        Err(AuthError::Unavailable { retry_after }) => retry_after,
+        other => panic!("not unavailable: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cached_tokens_outlive_keystone_and_new_ones_wait_for_its_return() {
+    let Some(lab) = Lab::find() else { return };
+    let proxy = Proxy::start(&lab.url).await;
+    let keystone = keystone(&proxy.url(), |_| ());
+    let (old, new) = (lab.demo().await, lab.demo().await);
+    ask(&keystone, &old).await.unwrap();
+    proxy.stop().await;
+
+    let started = Instant::now();
+    ask(&keystone, &old).await.unwrap();
+    assert!(
+        started.elapsed() < Duration::from_millis(50),
+        "{:?}",
+        started.elapsed()
+    );
+
+    let started = Instant::now();
+    let waiting = (0..200).map(|_| {
+        let (keystone, new) = (keystone.clone(), new.clone());
+        tokio::spawn(async move { ask(&keystone, &new).await })
+    });
+    for request in waiting.collect::<Vec<_>>() {
+        assert!(unavailable(request.await.unwrap()) > Duration::ZERO);
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "they waited one after the other: {:?}",
+        started.elapsed()
+    );
+
+    // One is in the middle of its attempts when Keystone comes back, one comes afterwards.
+    let early = tokio::spawn({
+        let (keystone, new) = (keystone.clone(), new.clone());
+        async move { ask(&keystone, &new).await }
+    });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let back = Instant::now();
+    proxy.resume().await;
+    ask(&keystone, &new).await.unwrap();
+    early.await.unwrap().unwrap();
+    let accepted = back.elapsed();
+    // What Keystone itself takes for one answer is not ours to shorten.
+    let answer = Instant::now();
+    ask(&keystone, &lab.demo().await).await.unwrap();
+    let accepted = accepted.saturating_sub(answer.elapsed());
+    eprintln!(
+        "a new token was accepted {accepted:?} after Keystone's return, beside Keystone's own time"
+    );
+    assert!(accepted < Duration::from_millis(600), "{accepted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tokens_do_not_queue_for_a_dead_keystone() {
+    let Some(lab) = Lab::find() else { return };
+    let proxy = Proxy::start(&lab.url).await;
+    proxy.stop().await;
+    // Not even our own token is there.
+    let keystone = keystone(&proxy.url(), |_| ());
+    let started = Instant::now();
+    let requests = (0..100).map(|number| {
+        let keystone = keystone.clone();
+        tokio::spawn(async move { ask(&keystone, &format!("token-{number}")).await })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        unavailable(request.await.unwrap());
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_silent_keystone_costs_the_configured_time() {
+    let Some(lab) = Lab::find() else { return };
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v3", silent.local_addr().unwrap());
+    let keystone = keystone(&url, |config| {
+        config.keystone_authtoken.http_connect_timeout = Some(Duration::from_millis(500));
+    });
+    let token = lab.demo().await;
+    let started = Instant::now();
+    unavailable(ask(&keystone, &token).await);
+    let elapsed = started.elapsed();
+    assert!(
+        elapsed > Duration::from_millis(400) && elapsed < Duration::from_millis(1500),
+        "{elapsed:?}"
+    );
+}
+
+#[tokio::test]
+async fn answers_that_are_not_keystones_are_outages() {
+    let Some(lab) = Lab::find() else { return };
+    let proxy = Proxy::start(&lab.url).await;
+    let keystone = keystone(&proxy.url(), |_| ());
+    let token = lab.demo().await;
+    let other: [Other; 7] = [
+        (503, &[("retry-after", "7")], "maintenance", 7),
+        (429, &[("retry-after", "86400")], "", 60),
+        (500, &[("retry-after", "tomorrow")], "", 1),
+        (403, &[], "", 1),
+        (200, &[], "<html>welcome to the hotel's network</html>", 1),
+        (200, &[], r#"{"token": {}}"#, 1),
+        (
+            302,
+            &[("location", "http://192.0.2.1/v3/auth/tokens")],
+            "",
+            1,
+        ),
+    ];
+    for (status, headers, body, seconds) in other {
+        proxy.interfere(move |request| {
+            (request.method() == "GET").then(|| answer(status, headers, body))
+        });
+        assert_eq!(
+            unavailable(ask(&keystone, &token).await),
+            Duration::from_secs(seconds),
+            "{status} {body}"
+        );
+    }
+    proxy.interfere(|_| Some(answer(401, &[], "")));
+    unavailable(ask(&keystone, &token).await);
+    proxy.interfere_no_more();
+    ask(&keystone, &token)
+        .await
+        .expect("nothing of this is remembered");
+}
+
+#[tokio::test]
+async fn wrong_options_are_outages_and_not_the_callers_fault() {
+    let Some(lab) = Lab::find() else { return };
+    let token = lab.demo().await;
+    let wrong: [fn(&mut freezer_api::config::Config); 4] = [
+        |config| config.service_auth.password = Some("wrong".into()),
+        |config| config.service_auth.project_name = Some("no-such-project".to_owned()),
+        |config| config.keystone_authtoken.region_name = Some("RegionTwo".to_owned()),
+        // A user that may not validate tokens.
+        |config| {
+            config.service_auth.username = Some("other".to_owned());
+            config.service_auth.password = Some("other".into());
+            config.service_auth.project_name = Some("other".to_owned());
+            config.keystone_authtoken.interface = Interface::Public;
+        },
+    ];
+    for change in wrong {
+        unavailable(ask(&keystone(&lab.url, change), &token).await);
+    }
+}
+
+#[tokio::test]
+async fn a_delayed_decision_makes_an_outage_a_refusal() {
+    let Some(lab) = Lab::find() else { return };
+    let proxy = Proxy::start(&lab.url).await;
+    proxy.stop().await;
+    let keystone = keystone(&proxy.url(), |config| {
+        config.keystone_authtoken.delay_auth_decision = true
+    });
+    assert_eq!(
+        ask(&keystone, "t").await,
+        Err(AuthError::Unauthorized("Keystone is unavailable"))
+    );
+}

@@ -1,0 +1,221 @@
+//! Several nodes of the API with one memcached. Needs the program `memcached`; without it, these tests say that they
+//! are skipped.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use freezer_api::auth::{AuthError, Keystone};
+
+use super::lab::{Lab, keystone};
+use super::proxy::Proxy;
+
+struct Memcached {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Memcached {
+    fn start() -> Option<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let port = address.port().to_string();
+        let started = Command::new("memcached")
+            .args(["-u", "nobody", "-U", "0", "-l", "127.0.0.1", "-p", &port])
+            .spawn();
+        let Ok(process) = started else {
+            eprintln!("skipped: there is no program memcached");
+            return None;
+        };
+        let memcached = Self { process, address };
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "memcached does not come up"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(memcached)
+    }
+
+    /// An answer that ends with `END`.
+    fn ask(&self, command: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream
+            .write_all(format!("{command}\r\n").as_bytes())
+            .unwrap();
+        let mut answer = Vec::new();
+        let mut part = [0; 4096];
+        while !answer.ends_with(b"END\r\n") {
+            let length = stream.read(&mut part).unwrap();
+            assert!(length > 0, "memcached closed the connection");
+            answer.extend_from_slice(&part[..length]);
+        }
+        answer
+    }
+
+    /// All keys, once there are as many as wanted.
+    fn keys(&self, wanted: usize) -> Vec<String> {
+        let started = Instant::now();
+        loop {
+            let dump = String::from_utf8(self.ask("lru_crawler metadump all")).unwrap();
+            let keys: Vec<String> = dump
+                .lines()
+                .filter_map(|line| line.strip_prefix("key=")?.split(' ').next())
+                .map(|key| key.replace("%2F", "/"))
+                .collect();
+            if keys.len() == wanted {
+                return keys;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(5),
+                "{wanted} keys wanted, there are {keys:?}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Memcached {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn ask(keystone: &Keystone, token: &str) -> Result<String, AuthError> {
+    keystone
+        .authenticate(Some(token), None, "GET", "/")
+        .await
+        .map(|context| context.user_id)
+}
+
+fn node(
+    proxy: &Proxy,
+    memcached: &Memcached,
+    secret: Option<&str>,
+    cache_time: i64,
+) -> Arc<Keystone> {
+    keystone(&proxy.url(), |config| {
+        config.keystone_authtoken.memcached_servers = vec![memcached.address.to_string()];
+        config.keystone_authtoken.memcache_secret_key = secret.map(Into::into);
+        config.keystone_authtoken.token_cache_time = cache_time;
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_learned_the_others_know() {
+    let Some(lab) = Lab::find() else { return };
+    let Some(memcached) = Memcached::start() else {
+        return;
+    };
+    let proxy = Proxy::start(&lab.url).await;
+    let (first, second) = (
+        node(&proxy, &memcached, Some("s"), 10),
+        node(&proxy, &memcached, Some("s"), 10),
+    );
+    let (token, checked) = (lab.demo().await, Instant::now());
+    let user = ask(&first, &token).await.unwrap();
+    let keys = memcached.keys(1);
+    assert_eq!(ask(&second, &token).await.unwrap(), user);
+    assert_eq!(proxy.validations(), 1);
+
+    // Neither the token nor what it says can be read in there.
+    let stored = memcached.ask(&format!("get {}", keys[0]));
+    assert!(stored.len() > 200);
+    for readable in [&token, &user, "demo", "member"] {
+        assert!(
+            !stored
+                .windows(readable.len())
+                .any(|part| part == readable.as_bytes()),
+            "{readable}"
+        );
+    }
+
+    // The other node does not believe it for longer than the first.
+    lab.revoke(&token).await;
+    while checked.elapsed() < Duration::from_millis(11_300) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _ = ask(&second, &token).await;
+    }
+    assert!(ask(&second, &token).await.is_err());
+    assert!(ask(&first, &token).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_no_node_made_are_not_believed() {
+    let Some(lab) = Lab::find() else { return };
+    let Some(memcached) = Memcached::start() else {
+        return;
+    };
+    let proxy = Proxy::start(&lab.url).await;
+    let (admin, demo) = (lab.admin().await, lab.demo().await);
+    let first = node(&proxy, &memcached, Some("s"), 300);
+    let is_admin = ask(&first, &admin).await.unwrap();
+    let keys = memcached.keys(1);
+    let is_demo = ask(&first, &demo).await.unwrap();
+    let demo_key = memcached
+        .keys(2)
+        .into_iter()
+        .find(|key| *key != keys[0])
+        .unwrap();
+    assert_eq!(proxy.validations(), 2);
+
+    // Another secret cannot read them, and asks Keystone.
+    assert_eq!(
+        ask(&node(&proxy, &memcached, Some("other"), 300), &admin)
+            .await
+            .unwrap(),
+        is_admin
+    );
+    assert_eq!(proxy.validations(), 3);
+    // The admin's entry in the place of demo's.
+    let stored = memcached.ask(&format!("get {}", keys[0]));
+    let head = stored.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let value = &stored[head..stored.len() - "\r\nEND\r\n".len()];
+    let mut stream = TcpStream::connect(memcached.address).unwrap();
+    stream
+        .write_all(format!("set {demo_key} 0 100 {}\r\n", value.len()).as_bytes())
+        .unwrap();
+    stream.write_all(value).unwrap();
+    stream.write_all(b"\r\n").unwrap();
+    let mut said = [0; 8];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"STORED\r\n");
+    assert_eq!(
+        ask(&node(&proxy, &memcached, Some("s"), 300), &demo)
+            .await
+            .unwrap(),
+        is_demo
+    );
+    assert_eq!(proxy.validations(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_memcached_everything_goes_on() {
+    let Some(lab) = Lab::find() else { return };
+    let Some(memcached) = Memcached::start() else {
+        return;
+    };
+    let proxy = Proxy::start(&lab.url).await;
+    let keystone = node(&proxy, &memcached, None, 300);
+    ask(&keystone, &lab.demo().await).await.unwrap();
+    drop(memcached);
+    for asked in 2..5 {
+        let token = lab.demo().await;
+        ask(&keystone, &token).await.unwrap();
+        let started = Instant::now();
+        ask(&keystone, &token).await.unwrap();
+        assert!(
+            started.elapsed() < Duration::from_millis(20),
+            "{:?}",
+            started.elapsed()
+        );
+        assert_eq!(proxy.validations(), asked);
+    }
+}
