@@ -76,9 +76,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     } else {
         Mode::Production
     };
-    let listener = app::listen(&config).await?;
-    let address = listener.local_addr()?;
     let api = app::build(config, mode, Clock::System, Ids::Random).await?;
+    // Not before: who listens is taken to serve, and the database may take its time, or be refused.
+    let listener = app::listen(&api.config).await?;
+    let address = listener.local_addr()?;
     if arguments.sample {
         add_sample(&api).await?;
     }

@@ -137,10 +137,17 @@ pub fn stored(text: &str) -> Box<RawValue> {
             RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(mend(text)))
         }
     };
-    sound.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
-        RawValue::NULL.to_owned()
-    })
+    match sound {
+        Ok(sound) if nested_beyond(sound.get().as_bytes(), MAX_STORED_NESTING).is_none() => sound,
+        Ok(_) => {
+            tracing::warn!("a stored document is nested too deep; it is shown as null");
+            RawValue::NULL.to_owned()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
+            RawValue::NULL.to_owned()
+        }
+    }
 }
 
 /// A stored JSON text as a value, mended like [`stored`].

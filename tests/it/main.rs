@@ -24,6 +24,7 @@ mod api_lists;
 mod api_ownership;
 mod api_roles;
 mod api_search;
+mod api_search_random;
 mod api_session_actions;
 mod api_sessions;
 mod api_trusts;

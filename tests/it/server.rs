@@ -148,7 +148,7 @@ on_each_engine! {
         let answer = connection.answer().unwrap();
         assert_eq!((answer.status, json(&answer)), (201, json!({"client_id": "in-pieces"})));
         // A client may ask before it sends the body.
-        connection.send("POST /v2/p/clients HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\nExpect: 100-continue\r\n\r\n");
+        connection.send("POST /v2/p/clients HTTP/1.1\r\nHost: x\r\nContent-Length: 25\r\nExpect: 100-continue\r\n\r\n");
         let mut go_on = [0; 25];
         connection.0.read_exact(&mut go_on).unwrap();
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
