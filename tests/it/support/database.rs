@@ -163,6 +163,11 @@ impl Database {
         ran.unwrap();
     }
 
+    /// The text of a `freezer-api.conf` that names it.
+    pub(crate) fn configuration(&self) -> String {
+        format!("[database]\nconnection = {}\n", self.url)
+    }
+
     /// Its URL as sqlx writes it (for the tests' own connections): the scheme without a driver name.
     pub(crate) fn sqlx_url(&self) -> String {
         sqlx_url(&self.url)
