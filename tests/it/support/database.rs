@@ -112,11 +112,6 @@ impl Database {
         self.url.clone()
     }
 
-    /// The text of a `freezer-api.conf` that names it.
-    pub(crate) fn configuration(&self) -> String {
-        format!("[database]\nconnection = {}\n", self.url)
-    }
-
     /// How many rows of a table meet a condition, as the database itself says.
     pub(crate) async fn rows(&self, table: &str, condition: &str) -> i64 {
         let url = self.sqlx_url();
