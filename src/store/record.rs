@@ -27,13 +27,13 @@ pub(crate) trait Record: Row {
 }
 
 /// A column of a job's row of `user_credentials`. Not by a join: beside one, MariaDB sorts all jobs of the project for
-/// each page of a list.
+/// each page of a list. There is one row at most; the minimum says so to the database.
 macro_rules! of_credentials {
     ($column:ident) => {
         concat!(
-            "(SELECT u.",
+            "(SELECT MIN(u.",
             stringify!($column),
-            " FROM user_credentials u WHERE u.job_id = j.id AND u.deleted = FALSE ORDER BY u.id LIMIT 1)"
+            ") FROM user_credentials u WHERE u.job_id = j.id AND u.deleted = FALSE)"
         )
     };
 }
