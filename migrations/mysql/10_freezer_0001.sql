@@ -1,12 +1,5 @@
 -- Ours, 0001: ids compare exactly, documents may be large, and indexes. One ALTER for each table, so that it is copied once.
 
--- Databases from before Alembic have hosts of 255 characters and shorter user ids; the Python tool leaves them so.
-INSERT IGNORE INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
-SELECT 'clients', id, 'hostname', -1, hostname, 'the column has 128 characters; the rest is cut off'
-FROM clients WHERE CHAR_LENGTH(hostname) > 128;
-
-UPDATE clients SET hostname = SUBSTR(hostname, 1, 128) WHERE CHAR_LENGTH(hostname) > 128;
-
 -- The columns of a foreign key cannot change one by one, so the keys go and come back at the end.
 --@ unless collation job_actions utf8mb4_bin
 ALTER TABLE job_actions
@@ -60,7 +53,7 @@ ALTER TABLE clients
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY user_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    MODIFY hostname VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    MODIFY hostname VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD INDEX ix_clients_client (client_id),
     ADD INDEX ix_clients_project (project_id, created_at, id);
 

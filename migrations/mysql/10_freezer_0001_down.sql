@@ -45,7 +45,8 @@ ALTER TABLE clients
     DROP INDEX ix_clients_client,
     DROP INDEX ix_clients_project,
     ROW_FORMAT=DEFAULT,
-    CONVERT TO CHARACTER SET utf8mb4;
+    CONVERT TO CHARACTER SET utf8mb4,
+    MODIFY hostname VARCHAR(128);
 
 --@ when index user_credentials.ix_user_credentials_trust
 ALTER TABLE user_credentials

@@ -11,7 +11,7 @@ ALTER TABLE jobs RENAME COLUMN scheduling TO schedule;
 
 -- The client of a backup goes into its metadata, where the reference has it.
 --@ when column backups.client_id
---@ call keep_backup_clients
+--@ call keep_backup_columns
 
 --@ when column backups.client_id
 ALTER TABLE backups DROP COLUMN client_id;

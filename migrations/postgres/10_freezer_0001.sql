@@ -1,17 +1,10 @@
 -- Ours, 0001: indexes, and the lock of registrations
 
--- Databases from before Alembic have hosts of 255 characters and shorter user ids; the Python tool leaves them so.
-INSERT INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
-SELECT 'clients', id, 'hostname', -1, hostname, 'the column has 128 characters; the rest is cut off'
-FROM clients WHERE CHAR_LENGTH(hostname) > 128
-ON CONFLICT DO NOTHING;
-
-UPDATE clients SET hostname = SUBSTR(hostname, 1, 128) WHERE CHAR_LENGTH(hostname) > 128;
-
+-- Databases from before Alembic have shorter user ids and hosts of 255 characters, which stay.
 ALTER TABLE clients
     ALTER COLUMN project_id DROP NOT NULL,
     ALTER COLUMN user_id TYPE VARCHAR(64),
-    ALTER COLUMN hostname TYPE VARCHAR(128),
+    ALTER COLUMN hostname TYPE VARCHAR(255),
     ALTER COLUMN hostname DROP NOT NULL;
 
 ALTER TABLE actions

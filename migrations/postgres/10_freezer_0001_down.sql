@@ -32,3 +32,5 @@ DROP INDEX ix_user_credentials_trust;
 
 --@ when table client_registrations
 DROP TABLE client_registrations;
+
+ALTER TABLE clients ALTER COLUMN hostname TYPE VARCHAR(128);

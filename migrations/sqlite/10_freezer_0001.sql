@@ -1,12 +1,6 @@
 -- Ours, 0001: indexes, documents as text, and the lock of registrations
 
--- Databases from before Alembic have hosts of 255 characters and shorter user ids; the Python tool leaves them so.
-INSERT OR IGNORE INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason)
-SELECT 'clients', id, 'hostname', -1, hostname, 'the column has 128 characters; the rest is cut off'
-FROM clients WHERE LENGTH(hostname) > 128;
-
-UPDATE clients SET hostname = SUBSTR(hostname, 1, 128) WHERE LENGTH(hostname) > 128;
-
+-- Databases from before Alembic have shorter user ids; the Python tool leaves them so. Widths bind nobody here.
 --@ unless type clients.user_id VARCHAR(64) NOT NULL
 CREATE TABLE new_clients (
     id VARCHAR(255) NOT NULL,

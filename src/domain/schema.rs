@@ -205,7 +205,7 @@ fn client() -> Value {
         "type": "object",
         "properties": {
             "client_id": client_id(),
-            "hostname": {"type": "string", "maxLength": 128, "allOf": [{"pattern": LABEL}, text(128)]},
+            "hostname": {"type": "string", "maxLength": TEXT_WIDTH, "allOf": [{"pattern": LABEL}, text(TEXT_WIDTH)]},
             "description": text(TEXT_WIDTH),
             "uuid": text(ID_WIDTH),
             "supported_actions": list_of(ACTIONS),

@@ -7,7 +7,7 @@
 //! One migrator works at a time. PostgreSQL and SQLite do each revision in one transaction; MySQL cannot, so there
 //! each statement is guarded by a look at what is there, and a migration that was killed goes on where it stopped.
 
-mod backup_clients;
+mod backup_columns;
 mod catalog;
 mod job_actions;
 mod revisions;

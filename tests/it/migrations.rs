@@ -3,6 +3,7 @@
 //! `tests/oracle/layouts.py` makes the old layouts with the reference's own migrations, fills them and compares every
 //! value after the upgrade.
 
+mod documents;
 pub(crate) mod schema;
 
 use std::collections::{BTreeMap, HashSet};
@@ -13,7 +14,7 @@ use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{self, Config};
 use freezer_api::domain::Scope;
 use freezer_api::store::{Page, SchemaState, Store, Viewer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::process::manage;
@@ -103,6 +104,12 @@ fn assert_nothing_is_lost(database: &Database, layout: &str, state: &TempDir) {
     let state = state.path().join("state.json");
     let output = oracle(&["check", &database.url(), state.to_str().unwrap()]).unwrap();
     assert!(output.status.success(), "{layout}:\n{}", text(&output));
+}
+
+/// All rows of before.
+fn noted(state: &TempDir) -> Value {
+    let text = std::fs::read_to_string(state.path().join("state.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 on_each_engine! {
@@ -203,6 +210,8 @@ async fn upgraded(fresh: &Database, layouts: &[&str]) {
         db(&old, &["sync"]);
         assert_nothing_is_lost(&old, layout, &state);
         assert_eq!(schema(&old).await, wanted, "{layout}");
+        let service = Service::start(&old).await;
+        documents::assert_found(&service, layout, &noted(&state)).await;
         let found = connect(&old).await.schema_state().await.unwrap();
         assert_eq!(found, SchemaState::Current);
     }
@@ -223,47 +232,6 @@ on_each_engine! {
             assert!(kills > 15, "{layout}: only {kills} kills");
             assert_nothing_is_lost(&old, layout, &state);
             assert_eq!(schema(&old).await, wanted, "{layout}");
-        }
-    }
-}
-
-on_each_engine! {
-    async fn old_documents_are_found_through_the_api(database: Database) {
-        if make(&database, "spec").is_none() {
-            return;
-        }
-        db(&database, &["sync"]);
-        let service = Service::start(&database).await;
-        let client = service.get("clients/node1").await.expect(200).json();
-        assert_eq!(client["client"]["description"], "Zürich 東京 ' \" \\ %");
-        assert_eq!(client["client"]["is_central"], false);
-        let job = service.get("jobs/job-plain").await.expect(200).json();
-        assert_eq!(job["job_schedule"]["note"], "日本");
-        let actions: Vec<&Value> = ["a1", "", "a1"]
-            .iter()
-            .zip(job["job_actions"].as_array().unwrap())
-            .map(|(id, action)| {
-                assert!(id.is_empty() || action["action_id"] == **id, "{action}");
-                &action["freezer_action"]
-            })
-            .collect();
-        assert_eq!(actions.len(), 3);
-        assert_eq!(actions[0]["path_to_backup"], "/ä b");
-        assert_eq!(actions[1]["path_to_backup"], "/東京");
-        assert_eq!(actions[1]["nested"], json!({"x": [1]}));
-        let large = service.get("actions/a2").await.expect(200).json();
-        assert_eq!(large["freezer_action"]["note"], "é".repeat(10_000));
-        let session = service.get("sessions/s1").await.expect(200).json();
-        assert_eq!(session["schedule"]["schedule_interval"], "1 days");
-        assert_eq!(session["jobs"]["job-plain"]["result"], "é");
-        let backup = service.get("backups/b1").await.expect(200).json();
-        assert_eq!(backup["status"], "available");
-        assert_eq!(backup["backup_metadata"]["client_id"], "node1");
-        assert_eq!(backup["backup_metadata"]["container"], "/日本");
-        let lists = [("clients", 3), ("actions", 8), ("jobs", 12), ("sessions", 2), ("backups", 4)];
-        for (kind, count) in lists {
-            let list = service.get(&format!("{kind}?limit=100")).await.expect(200).json();
-            assert_eq!(list[kind].as_array().unwrap().len(), count, "{kind}");
         }
     }
 }
@@ -327,8 +295,9 @@ async fn the_tables_are_those_of_the_reference() {
             ];
             for (place, theirs) in &theirs {
                 let (table, column) = (place.0.as_str(), place.1.as_str());
-                let wanted = match engine {
-                    Engine::MySql if documents.contains(&(table, column)) => {
+                let wanted = match (engine, table, column) {
+                    (Engine::MySql, "clients", "hostname") => theirs.replace("128", "255"),
+                    (Engine::MySql, ..) if documents.contains(&(table, column)) => {
                         theirs.replace("text", "mediumtext")
                     }
                     _ => theirs.clone(),

@@ -198,13 +198,21 @@ def make(url, layout, state):
             here = {key: value for key, value in row.items() if key in columns[name]}
             connection.execute(tables[name].insert().values(**here))
     ours = ['clients', 'actions', 'sessions', 'jobs', 'backups', 'user_credentials', 'action_reports', 'job_actions']
+    before = {name: rows for name, rows in read_all(engine).items() if name in ours}
     with open(state, 'w', encoding='utf-8') as file:
-        json.dump({name: rows for name, rows in read_all(engine).items() if name in ours}, file)
+        json.dump({**before, 'lists': [] if 'job_actions' in before else lists()}, file)
+
+
+def lists():
+    """Each job's entries that become actions: the entry and the action's id, which is 'new' for one that is made."""
+    return [{'job_id': job_id, 'entries': [{'entry': item, 'action_id': fate} for item, fate in zip(entries, fates) if fate]}
+            for job_id, (entries, fates) in LISTS.items()]
 
 
 def check(url, state):
     with open(state, encoding='utf-8') as file:
         before = json.load(file)
+    del before['lists']
     after = read_all(sa.create_engine(url))
     kept = {(row['table_name'], row['row_id'], row['column_name'], row['position']): row['value']
             for row in after['freezer_api_leftovers']}
@@ -230,21 +238,22 @@ def compare(table, old, new, column, value, kept):
     column = RENAMED.get((table, column), column)
     if (table, column) == ('jobs', 'job_actions'):
         return None
-    if (table, column) == ('backups', 'user_name'):
-        return None if not value or leftover == value else f'{value!r} is not kept'
-    if (table, column) == ('backups', 'client_id'):
-        found = leftover == value or json.loads(new['backup_metadata'])['client_id'] == value
+    if (table, column) in (('backups', 'user_name'), ('backups', 'client_id')):
+        found = not value or leftover == value or json.loads(new['backup_metadata'])[column] == value
         return None if found else f'{value!r} is neither kept nor in the metadata'
-    if (table, column) == ('backups', 'backup_metadata') and 'client_id' in old:
-        return compare_metadata(old['client_id'], value, new[column])
-    if (table, column) == ('clients', 'hostname') and len(value) > 128:
-        return None if (new[column], leftover) == (value[:128], value) else 'is not kept'
+    if (table, column) == ('backups', 'backup_metadata'):
+        return compare_metadata(old, value, new[column])
     return None if new[column] == value else f'{value!r} became {new[column]!r}'
 
 
-def compare_metadata(client_id, old, new):
+def compare_metadata(row, old, new):
+    joined = {key: row[key] for key in ('client_id', 'user_name') if row.get(key)}
+    if 'client_id' in joined:
+        joined['job_id'] = row['job_id']
+    if not joined:
+        return None if new == old else f'{old!r} became {new!r}'
     try:
-        wanted = {'client_id': client_id, **json.loads(old or '{}')}
+        wanted = {**joined, **json.loads(old or '{}')}
     except ValueError:
         return None if new == old else 'malformed JSON has changed'
     return None if json.loads(new) == wanted else f'{old!r} became {new!r}'

@@ -249,7 +249,7 @@ impl<'a> Runner<'a> {
                     })?;
                     self.done();
                 }
-                Action::KeepBackupClients => self.keep_backup_clients().await?,
+                Action::KeepBackupColumns => self.keep_backup_columns().await?,
                 Action::NormalizeJobActions => self.normalize_job_actions().await?,
             }
         }
@@ -345,8 +345,8 @@ pub(super) async fn plan(
                     made.extend(step.action.made_table());
                     statements.push(match step.action {
                         Action::Sql(statement) => with_charset(statement, &catalog),
-                        Action::KeepBackupClients => {
-                            "-- moves backups.client_id into backups.backup_metadata".to_owned()
+                        Action::KeepBackupColumns => {
+                            "-- moves columns of backups into backups.backup_metadata".to_owned()
                         }
                         Action::NormalizeJobActions => {
                             "-- moves the JSON of jobs.job_actions into rows of actions and job_actions".to_owned()

@@ -16,8 +16,8 @@ pub(super) struct Step<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action<'a> {
     Sql(&'a str),
-    /// Moves `backups.client_id` into the metadata.
-    KeepBackupClients,
+    /// Moves columns of backups into the metadata.
+    KeepBackupColumns,
     /// Moves the JSON of `jobs.job_actions` into rows.
     NormalizeJobActions,
 }
@@ -45,7 +45,7 @@ impl<'a> Action<'a> {
     pub(super) fn made_table(&self) -> Option<&'a str> {
         match self {
             Action::Sql(statement) => statement.strip_prefix("CREATE TABLE ")?.split(' ').next(),
-            Action::KeepBackupClients | Action::NormalizeJobActions => None,
+            Action::KeepBackupColumns | Action::NormalizeJobActions => None,
         }
     }
 }
@@ -108,9 +108,9 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
         if let Some(directive) = line.strip_prefix("--@ ") {
             rest = behind;
             match directive.trim_end() {
-                "call keep_backup_clients" => steps.push(Step {
+                "call keep_backup_columns" => steps.push(Step {
                     guard: guard.take(),
-                    action: Action::KeepBackupClients,
+                    action: Action::KeepBackupColumns,
                 }),
                 "call normalize_job_actions" => steps.push(Step {
                     guard: guard.take(),
