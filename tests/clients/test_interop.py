@@ -9,6 +9,8 @@ from services import Ours, Reference, Rest
 
 pytestmark = pytest.mark.skipif(os.environ.get("FREEZER_TEST_SUBJECT") == "reference", reason="it compares ours with the reference")
 
+COLLECTIONS = ("clients", "actions", "jobs", "sessions", "backups")
+
 
 def write(rest):
     """Makes one of everything and returns the paths of the documents."""
@@ -48,31 +50,39 @@ def change(rest, paths):
 def read(rest, paths):
     """The documents, singly and in lists."""
     documents = {path: rest.call("GET", path) for path in paths}
-    for collection in ("clients", "actions", "jobs", "sessions", "backups"):
+    for collection in COLLECTIONS:
         documents[collection] = rest.call("GET", f"{collection}?limit=100")
     return documents
+
+
+def exchange(writer, other, paths):
+    """What one program wrote, the other serves, changes and deletes; the one sees all of it at once."""
+    written = read(writer, paths)
+    assert len(written["jobs"]["jobs"][0]["job_actions"]) == 2
+    assert read(other, paths) == written
+    change(other, paths)
+    changed = read(other, paths)
+    assert changed != written
+    assert read(writer, paths) == changed
+    # The job's second action was made with it and stays.
+    paths += [f"actions/{action['action_id']}" for action in changed["actions"]["actions"] if f"actions/{action['action_id']}" not in paths]
+    for path in paths:
+        other.call("DELETE", path)
+    for collection in COLLECTIONS:
+        assert writer.call("GET", collection) == {collection: []}
 
 
 @pytest.mark.parametrize("first, second", [(Ours, Reference), (Reference, Ours)], ids=["ours_first", "reference_first"])
 def test_either_program_serves_what_the_other_wrote(first, second, keystone, tmp_path):
     url = services.fresh_database(os.environ["FREEZER_TEST_MYSQL_URL"], f"clients_interop_{first.label}")
-    writer, reader = first(tmp_path, url, keystone), second(tmp_path, url, keystone)
-    writer.db_sync()
-    with writer.start():
-        paths = write(Rest(writer.url, keystone))
+    old, new = first(tmp_path, url, keystone), second(tmp_path, url, keystone)
+    old.db_sync()
+    with old.start():
+        paths = write(Rest(old.url, keystone))
         # The second program upgrades a database in use, and both serve it from then on.
-        reader.db_sync()
-        with reader.start():
-            old, new = Rest(writer.url, keystone), Rest(reader.url, keystone)
-            written = read(old, paths)
-            assert len(written["jobs"]["jobs"][0]["job_actions"]) == 2
-            assert read(new, paths) == written
-            change(new, paths)
-            changed = read(new, paths)
-            assert changed != written
-            assert read(old, paths) == changed
-            for path in paths:
-                new.call("DELETE", path)
-            for collection, documents in ((path.split("/")[0], old.call("GET", path.split("/")[0])) for path in paths):
-                # The job's second action was made with it and stays.
-                assert len(documents[collection]) == (1 if collection == "actions" else 0), documents
+        new.db_sync()
+        with new.start():
+            old, new = Rest(old.url, keystone), Rest(new.url, keystone)
+            exchange(old, new, paths)
+            exchange(new, old, write(new))
+            exchange(old, new, write(old))
