@@ -139,7 +139,7 @@ on_each_engine! {
             }
         }
         // A host name has a label in it somewhere.
-        let hostname = format!("h{}", EMOJI.repeat(127));
+        let hostname = format!("h{}", EMOJI.repeat(254));
         let document = json!({"client_id": "d", "hostname": hostname});
         assert_eq!(stored(&service, "clients", &document).await["hostname"], hostname);
         let labels = vec!["x".repeat(63); 4].join(".");
