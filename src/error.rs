@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::auth::{AuthError, TrustError};
 use crate::domain::Refusal;
-use crate::store::{StoreError, Transient};
+use crate::store::{MAX_TEXT, StoreError, Transient};
 
 /// Where a client that asks for something else than JSON can read on.
 const LINK: &str = "https://docs.openstack.org/freezer-api/latest/";
@@ -124,6 +124,9 @@ impl ApiError {
             ApiError::BodyTooLarge(_) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
             }
+            ApiError::Store(error) if error.is_too_large() => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+            }
             ApiError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
             ApiError::NoRoute => (StatusCode::NOT_FOUND, "404 Not Found"),
             ApiError::MethodNotAllowed(_) => {
@@ -152,6 +155,9 @@ impl ApiError {
             ApiError::Panic(_) => "An unexpected error occurred.".to_owned(),
             ApiError::Store(error) if error.is_unavailable() => {
                 "The database is unavailable.".to_owned()
+            }
+            ApiError::Store(error) if error.is_too_large() => {
+                format!("The document would become larger than {MAX_TEXT} bytes")
             }
             ApiError::Store(_) => "Database operation failed.".to_owned(),
             ApiError::Refused(_)

@@ -14,6 +14,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow, MySql, Postgres, Sqlite,
 };
 
+use super::error::MAX_TEXT;
 use super::statement::{Argument, Statement};
 use super::{Engine, StoreError};
 
@@ -252,6 +253,10 @@ impl Session {
 
     /// Runs a statement; the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        let largest = statement.largest_text();
+        if largest > MAX_TEXT {
+            return Err(StoreError::TooLarge(largest));
+        }
         let engine = self.engine();
         let text = AssertSqlSafe(statement.text_for(engine));
         on_connection!(self, |connection: DB| async {

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlDatabaseError;
 
+/// How many bytes a text may have. Two of them, the most of one row, go into the 16 MiB that MariaDB takes in one packet
+/// by default.
+pub const MAX_TEXT: usize = 7 * 1024 * 1024;
+
 /// A failure of the database or of the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -27,6 +31,9 @@ pub enum StoreError {
         /// What the column holds.
         wanted: &'static str,
     },
+    /// A text that the store does not take, in bytes; see [`MAX_TEXT`].
+    #[error("a text of {0} bytes, the limit is {MAX_TEXT}")]
+    TooLarge(usize),
     /// The database refused or broke off.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -66,9 +73,17 @@ impl StoreError {
             | StoreError::QueryTimeout(_)
             | StoreError::ConnectionGone => true,
             StoreError::Database(error) => is_connection_loss(error),
-            StoreError::Overtaken => false,
+            StoreError::Overtaken | StoreError::TooLarge(_) | StoreError::Value { .. } => false,
             StoreError::While { source, .. } => source.is_unavailable(),
-            StoreError::Value { .. } => false,
+        }
+    }
+
+    /// Whether a text is larger than the store takes.
+    pub fn is_too_large(&self) -> bool {
+        match self {
+            StoreError::TooLarge(_) => true,
+            StoreError::While { source, .. } => source.is_too_large(),
+            _ => false,
         }
     }
 
@@ -101,6 +116,7 @@ impl Transient for StoreError {
             StoreError::Unreachable(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
+            | StoreError::TooLarge(_)
             | StoreError::Value { .. } => false,
         }
     }

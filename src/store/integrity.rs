@@ -86,8 +86,8 @@ const DOCUMENTS: [(&str, &str); 5] = [
     ("sessions", "job"),
 ];
 
-/// Values that will not fit for much longer: table, condition, and what it means.
-const LIMITS: [(&str, &str, &str); 4] = [
+/// Values that will not fit for much longer: table, condition, and what it means. Documents end at [`super::MAX_TEXT`].
+const LIMITS: [(&str, &str, &str); 7] = [
     (
         "sessions",
         "session_tag > 2000000000",
@@ -100,13 +100,28 @@ const LIMITS: [(&str, &str, &str); 4] = [
     ),
     (
         "backups",
-        "LENGTH(backup_metadata) > 15000000",
-        "backups have metadata close to 16 MiB",
+        "LENGTH(backup_metadata) > 6000000",
+        "backups have metadata close to 7 MiB",
+    ),
+    (
+        "actions",
+        "LENGTH(backup_metadata) > 6000000",
+        "actions have definitions close to 7 MiB",
+    ),
+    (
+        "jobs",
+        "LENGTH(schedule) > 6000000",
+        "jobs have schedules close to 7 MiB",
     ),
     (
         "sessions",
-        "LENGTH(job) > 15000000",
-        "sessions have lists of jobs close to 16 MiB",
+        "LENGTH(schedule) > 6000000",
+        "sessions have schedules close to 7 MiB",
+    ),
+    (
+        "sessions",
+        "LENGTH(job) > 6000000",
+        "sessions have lists of jobs close to 7 MiB",
     ),
 ];
 

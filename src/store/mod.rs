@@ -33,7 +33,7 @@ use connection::{Connection, Lease, Manager, Session};
 
 pub use crate::oslo::database_url::Engine;
 pub use clients::DuplicateClient;
-pub use error::{StoreError, Transient};
+pub use error::{MAX_TEXT, StoreError, Transient};
 pub use integrity::{Finding, Findings};
 pub use jobs::Viewer;
 pub use migrate::{MigrateError, Migration, Planned, Progress, Report, SchemaState, Watcher};

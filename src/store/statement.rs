@@ -119,6 +119,18 @@ impl Statement {
         self
     }
 
+    /// How many bytes the largest of its texts has.
+    pub(super) fn largest_text(&self) -> usize {
+        let lengths = self.arguments.iter().map(|argument| match argument {
+            Argument::Text(Some(text)) => text.len(),
+            Argument::Text(None)
+            | Argument::Integer(_)
+            | Argument::Boolean(_)
+            | Argument::Time(_) => 0,
+        });
+        lengths.max().unwrap_or_default()
+    }
+
     /// The text as the engine wants it: PostgreSQL numbers its placeholders.
     ///
     /// No text of ours has a `?` inside a literal.

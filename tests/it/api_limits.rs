@@ -256,6 +256,23 @@ on_each_engine! {
         assert_eq!(answer["backup_metadata"]["deep"], json!(text));
     }
 
+    async fn documents_do_not_grow_for_ever(database: Database) {
+        let service = Service::start(&database).await;
+        for (kind, id, path) in [("backups", "backup_id", "backup_metadata"), ("actions", "action_id", "freezer_action")] {
+            let id = service.created(kind, least(kind), id).await;
+            let path_of_it = format!("{kind}/{id}");
+            let grow = |number: usize| json!({path: {format!("part{number}"): "x".repeat(1_000_000)}});
+            for number in 0..7 {
+                service.patch(&path_of_it, grow(number)).await.expect(200);
+            }
+            let before = service.get(&path_of_it).await.expect(200).json();
+            let refused = service.patch(&path_of_it, grow(7)).await;
+            let description = refused.refused(413, "Request Entity Too Large");
+            assert_eq!(description, "The document would become larger than 7340032 bytes");
+            assert_eq!(service.get(&path_of_it).await.expect(200).json(), before);
+        }
+    }
+
     async fn poison_is_not_stored(database: Database) {
         let service = Service::start(&database).await;
         service.client("c").await;
