@@ -138,17 +138,19 @@ pub enum MigrateError {
         /// What was asked for.
         target: &'static str,
     },
-    /// A document is larger than the reference's column.
+    /// A value is larger than the reference's column.
     #[error(
-        "{table} {id}: {column} is larger than the 65535 bytes that the column holds without our additions"
+        "{table} {id}: {column} is larger than the {limit} that the column holds without our additions"
     )]
-    LargeDocument {
+    LargeValue {
         /// The table.
         table: &'static str,
         /// The column.
         column: &'static str,
         /// The row.
         id: String,
+        /// What the column holds, in words.
+        limit: &'static str,
     },
     /// After all revisions something is still missing.
     #[error("the database is stamped with the newest revision, but lacks {}", .0.join(", "))]

@@ -64,10 +64,11 @@ def exchange(writer, other, paths):
     changed = read(other, paths)
     assert changed != written
     assert read(writer, paths) == changed
-    # The job's second action was made with it and stays.
-    paths += [f"actions/{action['action_id']}" for action in changed["actions"]["actions"] if f"actions/{action['action_id']}" not in paths]
     for path in paths:
         other.call("DELETE", path)
+    # The job's second action was made with it and stays.
+    (made,) = writer.call("GET", "actions")["actions"]
+    other.call("DELETE", f"actions/{made['action_id']}")
     for collection in COLLECTIONS:
         assert writer.call("GET", collection) == {collection: []}
 

@@ -14,7 +14,7 @@ use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{self, Config};
 use freezer_api::domain::Scope;
 use freezer_api::store::{Page, SchemaState, Store, Viewer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::manage;
@@ -236,6 +236,47 @@ on_each_engine! {
     }
 }
 
+on_each_engine! {
+    async fn old_documents_are_found_through_the_api(database: Database) {
+        if make(&database, "spec").is_none() {
+            return;
+        }
+        db(&database, &["sync"]);
+        let service = Service::start(&database).await;
+        let client = service.get("clients/node1").await.expect(200).json();
+        assert_eq!(client["client"]["description"], "Zürich 東京 ' \" \\ %");
+        assert_eq!(client["client"]["is_central"], false);
+        let job = service.get("jobs/job-plain").await.expect(200).json();
+        assert_eq!(job["job_schedule"]["note"], "日本");
+        let actions: Vec<&Value> = ["a1", "", "a1"]
+            .iter()
+            .zip(job["job_actions"].as_array().unwrap())
+            .map(|(id, action)| {
+                assert!(id.is_empty() || action["action_id"] == **id, "{action}");
+                &action["freezer_action"]
+            })
+            .collect();
+        assert_eq!(actions.len(), 3);
+        assert_eq!(actions[0]["path_to_backup"], "/ä b");
+        assert_eq!(actions[1]["path_to_backup"], "/東京");
+        assert_eq!(actions[1]["nested"], json!({"x": [1]}));
+        let large = service.get("actions/a2").await.expect(200).json();
+        assert_eq!(large["freezer_action"]["note"], "é".repeat(10_000));
+        let session = service.get("sessions/s1").await.expect(200).json();
+        assert_eq!(session["schedule"]["schedule_interval"], "1 days");
+        assert_eq!(session["jobs"]["job-plain"]["result"], "é");
+        let backup = service.get("backups/b1").await.expect(200).json();
+        assert_eq!(backup["status"], "available");
+        assert_eq!(backup["backup_metadata"]["client_id"], "node1");
+        assert_eq!(backup["backup_metadata"]["container"], "/日本");
+        let lists = [("clients", 3), ("actions", 8), ("jobs", 12), ("sessions", 2), ("backups", 4)];
+        for (kind, count) in lists {
+            let list = service.get(&format!("{kind}?limit=100")).await.expect(200).json();
+            assert_eq!(list[kind].as_array().unwrap().len(), count, "{kind}");
+        }
+    }
+}
+
 /// Kills one sync after the other, so that each statement is once the last that was done, until one comes to its end; how
 /// many were killed.
 fn sync_with_kills(database: &Database) -> usize {
@@ -272,6 +313,40 @@ on_each_engine! {
         assert_eq!(after, theirs);
         db(&database, &["sync"]);
         assert_eq!(connect(&database).await.schema_state().await.unwrap(), SchemaState::Current);
+    }
+}
+
+on_each_engine! {
+    async fn downgrade_refuses_what_would_be_cut(database: Database) {
+        db(&database, &["sync"]);
+        let made = schema(&database).await;
+        let service = Service::start(&database).await;
+        let hostname = format!("h{}", "é".repeat(128));
+        let client = json!({"client_id": "c", "hostname": hostname});
+        service.post("clients", client).await.expect(201);
+        let document = json!({"backup_name": "b", "container": "c", "hostname": "h", "large": "x".repeat(66_000)});
+        let backup = service.post("backups", document).await.expect(201).json();
+        let refused: &[&str] = match database.engine() {
+            Engine::Sqlite => &[],
+            Engine::MySql => &["backups", "clients"],
+            Engine::Postgres => &["clients"],
+        };
+        for table in refused {
+            let output = try_db(&database, &["downgrade"]);
+            assert!(!output.status.success());
+            let limit = if *table == "clients" { "hostname is larger than the 128 characters" } else { "65535 bytes" };
+            assert!(text(&output).contains(table) && text(&output).contains(limit), "{}", text(&output));
+            assert_eq!(schema(&database).await, made);
+            assert_eq!(connect(&database).await.schema_state().await.unwrap(), SchemaState::Current);
+            let client = service.get("clients/c").await.expect(200).json();
+            assert_eq!(client["client"]["hostname"], json!(hostname));
+            if *table == "backups" {
+                let id = backup["backup_id"].as_str().unwrap();
+                database.run(format!("UPDATE backups SET backup_metadata = '{{}}' WHERE id = '{id}'")).await;
+            }
+        }
+        database.run("UPDATE clients SET hostname = 'h'".to_owned()).await;
+        db(&database, &["downgrade"]);
     }
 }
 

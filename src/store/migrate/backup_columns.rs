@@ -51,8 +51,10 @@ impl Backup {
 impl Runner<'_> {
     /// Moves the leaving columns of all backups, deleted ones too. They are emptied together with it, so that a migration
     /// that was killed goes on with the next.
-    pub(super) async fn keep_backup_columns(&mut self) -> Result<(), MigrateError> {
-        let catalog = Catalog::read(&mut self.session).await?;
+    pub(super) async fn keep_backup_columns(
+        &mut self,
+        catalog: &Catalog,
+    ) -> Result<(), MigrateError> {
         let leaving: Vec<&str> = LEAVING
             .into_iter()
             .filter(|column| catalog.has_column("backups", column))
@@ -65,9 +67,12 @@ impl Runner<'_> {
         let count = format!("SELECT COUNT(*) FROM backups WHERE {condition}");
         let counted: Vec<(i64,)> = self.session.fetch_all(sql(count)).await?;
         let total = counted.first().map_or(0, |(total,)| total.unsigned_abs());
-        let (mut done, mut last) = (0, String::new());
-        while let Some(id) = self.keep_batch(&leaving, &condition, &last).await? {
-            last = id;
+        let (mut done, mut last) = (0, None);
+        while let Some(id) = self
+            .keep_batch(&leaving, &condition, last.as_deref())
+            .await?
+        {
+            last = Some(id);
             done = (done + BATCH).min(total);
             self.tell(Progress::Rows {
                 what: "backups",
@@ -79,12 +84,12 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Moves those behind an id; the last of them. The other engines have a transaction around the whole revision.
+    /// Moves those behind an id, or the first; the last of them. The other engines have a transaction around the whole revision.
     async fn keep_batch(
         &mut self,
         leaving: &[&str],
         condition: &str,
-        last: &str,
+        last: Option<&str>,
     ) -> Result<Option<String>, StoreError> {
         if self.session.engine() == Engine::MySql {
             self.session.begin().await?;
@@ -93,11 +98,12 @@ impl Runner<'_> {
             true => format!("COALESCE({column}, '') AS {column}"),
             false => format!("'' AS {column}"),
         });
+        let behind = last.map_or("", |_| "id > ? AND ");
         let query = format!(
-            "SELECT id, job_id, backup_metadata, {} FROM backups WHERE id > ? AND {condition} ORDER BY id LIMIT {BATCH}",
+            "SELECT id, job_id, backup_metadata, {} FROM backups WHERE {behind}{condition} ORDER BY id LIMIT {BATCH}",
             columns.join(", ")
         );
-        let backups: Vec<Backup> = self.session.fetch_all(sql(query).bind(last)).await?;
+        let backups: Vec<Backup> = self.session.fetch_all(sql(query).bind_all(last)).await?;
         let emptied: String = leaving
             .iter()
             .map(|column| format!(", {column} = ''"))
@@ -110,7 +116,7 @@ impl Runner<'_> {
             let whens = " WHEN ? THEN ?".repeat(backups.len());
             let ids = placeholders(backups.len());
             let mut update = sql(format!(
-                "UPDATE backups SET backup_metadata = CASE id{whens} END{emptied} WHERE id IN ({ids})"
+                "UPDATE backups SET backup_metadata = CASE id{whens} ELSE backup_metadata END{emptied} WHERE id IN ({ids})"
             ));
             for (backup, metadata) in backups.iter().zip(&metadata) {
                 update = update.bind(&backup.id).bind(metadata);
@@ -142,24 +148,26 @@ impl Runner<'_> {
 }
 
 /// The metadata with one more member, or why they cannot have it. The rest of the text stays as it is, numbers that Rust
-/// would write otherwise for instance.
+/// would write otherwise for instance, unless a null has to make room.
 fn with_member(text: &str, key: &str, value: &str) -> Result<String, &'static str> {
-    let Ok(Value::Object(metadata)) = serde_json::from_str(text) else {
+    let Ok(Value::Object(mut metadata)) = serde_json::from_str(text) else {
         return Err("the backup's metadata is no JSON object that could take it");
     };
-    let text = text.trim_end();
-    match (metadata.get(key), text.strip_suffix('}')) {
-        (Some(found), _) if found == value => Ok(text.to_owned()),
+    let joined = match (metadata.get(key), text.trim_end().strip_suffix('}')) {
+        (Some(found), _) if found == value => return Ok(text.to_owned()),
         (None, Some(members)) => {
             let comma = if metadata.is_empty() { "" } else { ", " };
-            let value = Value::from(value);
-            let joined = format!("{members}{comma}\"{key}\": {value}}}");
-            match joined.len() {
-                ..=TEXT_LIMIT => Ok(joined),
-                _ => Err("the backup's metadata would be too long with it"),
-            }
+            format!("{members}{comma}\"{key}\": {}}}", Value::from(value))
         }
-        _ => Err("the backup's metadata has another value in its place"),
+        (Some(Value::Null), _) => {
+            metadata.insert(key.to_owned(), value.into());
+            Value::Object(metadata).to_string()
+        }
+        _ => return Err("the backup's metadata has another value in its place"),
+    };
+    match joined.len() {
+        ..=TEXT_LIMIT => Ok(joined),
+        _ => Err("the backup's metadata would be too long with it"),
     }
 }
 
@@ -175,7 +183,11 @@ mod tests {
             joined("{\"b\": 1.00, \"a\": 18446744073709551616 } \n"),
             r#"{"b": 1.00, "a": 18446744073709551616 , "client_id": "nöde \"1\""}"#
         );
-        let same = r#"{ "client_id": "nöde \"1\"" }"#;
+        assert_eq!(
+            joined(r#"{"b": 1, "client_id": null, "a": []}"#),
+            r#"{"b":1,"client_id":"nöde \"1\"","a":[]}"#
+        );
+        let same = "{ \"client_id\": \"nöde \\\"1\\\"\" } ";
         assert_eq!(joined(same), same);
     }
 
@@ -183,7 +195,7 @@ mod tests {
     fn what_metadata_cannot_take_is_refused() {
         for text in [
             r#"{"client_id": "node2"}"#,
-            r#"{"client_id": null}"#,
+            r#"{"client_id": ""}"#,
             "[]",
             "{",
             "null",

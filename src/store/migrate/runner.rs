@@ -17,13 +17,51 @@ const LOCK_RETRY: Duration = Duration::from_millis(200);
 /// The first half of PostgreSQL's advisory lock; the second is the schema.
 const POSTGRES_LOCK: i64 = 1_179_796_805;
 
-/// Columns that hold more than the reference's.
-const DOCUMENTS: [(&str, &str); 5] = [
-    ("actions", "backup_metadata"),
-    ("backups", "backup_metadata"),
-    ("jobs", "schedule"),
-    ("sessions", "schedule"),
-    ("sessions", "job"),
+/// A column that holds more than the reference's.
+struct Widened {
+    table: &'static str,
+    column: &'static str,
+    /// Where it does; SQLite knows no widths.
+    engines: &'static [Engine],
+    /// What the reference's holds, in words, and the condition on a row that has more.
+    limit: &'static str,
+    exceeds: &'static str,
+}
+
+impl Widened {
+    /// MySQL's TEXT, which the reference has, holds 65,535 bytes.
+    const fn document(table: &'static str, column: &'static str, exceeds: &'static str) -> Widened {
+        Widened {
+            table,
+            column,
+            engines: &[Engine::MySql],
+            limit: "65535 bytes",
+            exceeds,
+        }
+    }
+}
+
+const WIDENED: [Widened; 6] = [
+    Widened::document(
+        "actions",
+        "backup_metadata",
+        "LENGTH(backup_metadata) > 65535",
+    ),
+    Widened::document(
+        "backups",
+        "backup_metadata",
+        "LENGTH(backup_metadata) > 65535",
+    ),
+    Widened::document("jobs", "schedule", "LENGTH(schedule) > 65535"),
+    Widened::document("sessions", "schedule", "LENGTH(schedule) > 65535"),
+    Widened::document("sessions", "job", "LENGTH(job) > 65535"),
+    Widened {
+        table: "clients",
+        column: "hostname",
+        engines: &[Engine::MySql, Engine::Postgres],
+        limit: "128 characters",
+        exceeds: "CHAR_LENGTH(hostname) > 128",
+    },
 ];
 
 /// One migration at work.
@@ -90,7 +128,7 @@ impl<'a> Runner<'a> {
         self.lock().await?;
         self.begin().await?;
         let position = self.position().await?;
-        self.refuse_large_documents().await?;
+        self.refuse_large_values().await?;
         if position.own > 0 {
             self.session
                 .run_text("DELETE FROM freezer_api_version")
@@ -106,16 +144,29 @@ impl<'a> Runner<'a> {
         Ok(self.report)
     }
 
-    /// MySQL's TEXT, which the reference has, holds 65,535 bytes.
-    async fn refuse_large_documents(&mut self) -> Result<(), MigrateError> {
-        if self.session.engine() != Engine::MySql {
-            return Ok(());
-        }
-        for (table, column) in DOCUMENTS {
-            let query = format!("SELECT id FROM {table} WHERE LENGTH({column}) > 65535 LIMIT 1");
+    /// Refuses before anything changes: a database that is not strict would cut such values off.
+    async fn refuse_large_values(&mut self) -> Result<(), MigrateError> {
+        let engine = self.session.engine();
+        for widened in WIDENED
+            .iter()
+            .filter(|widened| widened.engines.contains(&engine))
+        {
+            let Widened {
+                table,
+                column,
+                limit,
+                exceeds,
+                ..
+            } = *widened;
+            let query = format!("SELECT id FROM {table} WHERE {exceeds} LIMIT 1");
             let found: Vec<(String,)> = self.session.fetch_all(sql(query)).await?;
             if let Some((id,)) = found.into_iter().next() {
-                return Err(MigrateError::LargeDocument { table, column, id });
+                return Err(MigrateError::LargeValue {
+                    table,
+                    column,
+                    id,
+                    limit,
+                });
             }
         }
         Ok(())
@@ -249,7 +300,7 @@ impl<'a> Runner<'a> {
                     })?;
                     self.done();
                 }
-                Action::KeepBackupColumns => self.keep_backup_columns().await?,
+                Action::KeepBackupColumns => self.keep_backup_columns(&catalog).await?,
                 Action::NormalizeJobActions => self.normalize_job_actions().await?,
             }
         }
