@@ -1,9 +1,9 @@
 //! What a token that is in the cache adds to a request. Needs a real Keystone, named by `FREEZER_TEST_KEYSTONE_URL`, with
 //! the accounts of the integration tests: the token that is measured is a real one.
 
-use freezer_api::auth::Keystone;
 use freezer_api::clock::Clock;
 use freezer_api::config::{AuthPlugin, AuthType, Config};
+use freezer_api::keystone::Keystone;
 use serde_json::json;
 use tokio::runtime::Runtime;
 

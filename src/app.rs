@@ -10,14 +10,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{self, Api, Authentication};
-use crate::auth::{Keystone, SetupError, Trusts};
+use crate::authz::rules;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
-use crate::domain::rules;
-use crate::domain::schema::Schemas;
+use crate::domain::validation::Schemas;
+use crate::keystone::{Keystone, SetupError, Trusts};
 use crate::oslo::policy::{Enforcer, Options, PolicyError};
+use crate::schema::{MigrateError, Migration, SchemaState};
 use crate::server;
-use crate::store::{MigrateError, Migration, SchemaState, Store, StoreError};
+use crate::service::{Catalogue, JobTrusts};
+use crate::store::{Store, StoreError};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +72,16 @@ pub async fn build(
     ids: Ids,
 ) -> Result<Arc<Api>, StartError> {
     let policy = Enforcer::new(rules::DEFAULTS, policy_options(&config))?;
-    let authentication = match mode {
+    let (authentication, trusts) = match mode {
         Mode::Production => {
             let keystone = Keystone::new(&config, clock.clone())?;
             let trusts = Trusts::new(&config, &keystone, clock.clone())?;
-            Authentication::Keystone(Box::new(keystone), Box::new(trusts))
+            let options = &config.centralized_scheduler;
+            let trusts = options.enabled.then(|| Box::new(trusts));
+            let trusts = JobTrusts::new(trusts, options.enforce_trusts);
+            (Authentication::Keystone(Box::new(keystone)), trusts)
         }
-        Mode::Development => Authentication::None,
+        Mode::Development => (Authentication::None, JobTrusts::new(None, false)),
     };
     let store = Store::connect(&config.database, clock.clone(), ids.clone()).await?;
     match (store.schema_state().await?, mode) {
@@ -89,8 +94,14 @@ pub async fn build(
         (state, Mode::Production) => return Err(StartError::Schema(state)),
     }
     let schemas = Schemas::new()?;
-    let api = Api::new(store, schemas, policy, authentication, (clock, ids), config);
-    Ok(Arc::new(api))
+    let catalogue = Catalogue::new(store, schemas, trusts, clock, ids.clone());
+    Ok(Arc::new(Api {
+        catalogue,
+        policy: Arc::new(policy),
+        authentication,
+        ids,
+        config,
+    }))
 }
 
 /// The options of `[oslo_policy]`, with its files found beside the configuration.

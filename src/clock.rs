@@ -79,7 +79,7 @@ impl Ids {
     }
 
     /// A random share, 0 or more and less than 1.
-    pub fn share(&self) -> f64 {
+    pub fn random_fraction(&self) -> f64 {
         // 2⁻³² steps are fine enough for waiting times.
         f64::from(self.next().as_fields().0) / (f64::from(u32::MAX) + 1.0)
     }

@@ -10,8 +10,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::auth::{AuthError, TrustError};
+use crate::authz::Denied;
 use crate::domain::Refusal;
+use crate::keystone::{AuthError, TrustError};
 use crate::store::{MAX_TEXT, StoreError, Transient};
 
 /// Where a client that asks for something else than JSON can read on.
@@ -28,8 +29,8 @@ pub enum ApiError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The policy refuses it.
-    #[error("You are not allowed to access this resource")]
-    Forbidden,
+    #[error(transparent)]
+    Forbidden(#[from] Denied),
     /// The body is no JSON.
     #[error("{0}")]
     MalformedJson(String),
@@ -95,7 +96,7 @@ pub enum ErrorForm {
 
 impl ApiError {
     /// An insert's failure, where the id may have been taken.
-    pub fn taken(error: StoreError, kind: &str, id: &str) -> ApiError {
+    pub fn id_unavailable(error: StoreError, kind: &str, id: &str) -> ApiError {
         match error.is_duplicate_key() {
             true => Refusal::already_registered(kind, id).into(),
             false => error.into(),
@@ -107,7 +108,7 @@ impl ApiError {
             ApiError::Refused(Refusal::Invalid(_)) => {
                 (StatusCode::BAD_REQUEST, "Bad request format")
             }
-            ApiError::Refused(Refusal::Forbidden(_)) | ApiError::Forbidden => {
+            ApiError::Refused(Refusal::Forbidden(_)) | ApiError::Forbidden(_) => {
                 (StatusCode::FORBIDDEN, "Access Forbidden")
             }
             ApiError::Refused(Refusal::NotFound(_)) => (StatusCode::NOT_FOUND, "Not Found"),
@@ -161,7 +162,7 @@ impl ApiError {
             }
             ApiError::Store(_) => "Database operation failed.".to_owned(),
             ApiError::Refused(_)
-            | ApiError::Forbidden
+            | ApiError::Forbidden(_)
             | ApiError::MalformedJson(_)
             | ApiError::InvalidParameter(_)
             | ApiError::InvalidMethod

@@ -1,11 +1,13 @@
 //! freezer-api: the service that keeps the management data of OpenStack's backup system.
 //!
-//! The rooms, from those that know nothing of the others to those that put them together (ARCHITECTURE.md says who
-//! may import whom):
+//! The modules, from those that know nothing of the others to those that put them together (ARCHITECTURE.md says which may
+//! use which):
 //!
 //! - [`clock`]: time and identifiers; [`oslo`]: what OpenStack's services share; [`config`], [`telemetry`]
-//! - [`domain`]: the rules, without input or output
-//! - [`store`]: the database; [`auth`]: Keystone
+//! - [`domain`]: the rules, without input or output; [`authz`]: who may do what
+//! - [`store`]: the database, as requests use it; [`schema`]: its tables; [`maintenance`]: what operators do to all rows
+//! - [`keystone`]: tokens and trusts
+//! - [`service`]: what the API does, one function an act
 //! - [`error`]: from an error to a status; [`api`]: the REST interface; [`server`]: connections
 //! - [`app`]: the composition root; [`cli`]: the command lines
 
@@ -16,12 +18,16 @@ pub mod oslo;
 pub mod config;
 pub mod telemetry;
 
+pub mod authz;
 pub mod domain;
 
-pub mod auth;
+pub mod keystone;
+pub mod maintenance;
+pub mod schema;
 pub mod store;
 
 pub mod error;
+pub mod service;
 
 pub mod api;
 pub mod server;

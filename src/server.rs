@@ -58,7 +58,7 @@ pub async fn serve(
         };
         // Small answers must not wait for the acknowledgement of others.
         let _ = stream.set_nodelay(true);
-        let stream = Hasty::new(stream, options.read_timeout);
+        let stream = PrefaceTimeout::new(stream, options.read_timeout);
         let connection = open.watch(connection(&builder, stream, remote, router.clone()));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -94,7 +94,7 @@ fn builder(options: &config::Api) -> Builder<TokioExecutor> {
 /// One connection, with the client's address in each of its requests.
 fn connection(
     builder: &Arc<Builder<TokioExecutor>>,
-    stream: Hasty,
+    stream: PrefaceTimeout,
     remote: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<
@@ -114,22 +114,22 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection on which the client must soon say which HTTP it speaks. Until then neither HTTP/1.1 nor HTTP/2 is in
 /// charge, with their limits: a client that stays silent, or stops within the preface, would keep its place for ever.
-struct Hasty {
+struct PrefaceTimeout {
     stream: TcpStream,
     /// Bytes of the preface that have come, and the time until which the rest must; `None` when all is clear.
     waiting: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
-impl Hasty {
-    fn new(stream: TcpStream, limit: Duration) -> Hasty {
-        Hasty {
+impl PrefaceTimeout {
+    fn new(stream: TcpStream, limit: Duration) -> PrefaceTimeout {
+        PrefaceTimeout {
             stream,
             waiting: Some((0, Box::pin(tokio::time::sleep(limit)))),
         }
     }
 }
 
-impl AsyncRead for Hasty {
+impl AsyncRead for PrefaceTimeout {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -155,7 +155,7 @@ impl AsyncRead for Hasty {
     }
 }
 
-impl AsyncWrite for Hasty {
+impl AsyncWrite for PrefaceTimeout {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! Who calls, and whether the policy lets them: a handler gets an [`Authorized`] or is not called.
+//! Who calls, and whether the policy allows it: a handler gets an [`Authorized`] or is not called.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,74 +8,15 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::SecretString;
-use serde_json::{Map, Value};
 
 use super::{Api, Authentication};
-use crate::auth::{AuthError, RequestContext, TokenScope};
-use crate::domain::rules::Rule;
-use crate::domain::schema::ID_WIDTH;
-use crate::domain::{Refusal, Scope};
+use crate::authz::rules::Rule;
+use crate::authz::{Authorized, RequestContext};
+use crate::domain::Refusal;
+use crate::domain::validation::ID_WIDTH;
 use crate::error::ApiError;
-use crate::oslo::policy::Credentials;
-use crate::store::Viewer;
+use crate::keystone::AuthError;
 use crate::telemetry;
-
-/// A caller whom the policy lets do what the route does, in the project of the path. Only [`authorize`] makes one.
-#[derive(Clone)]
-pub(super) struct Authorized {
-    api: Arc<Api>,
-    context: Arc<RequestContext>,
-    credentials: Arc<Credentials>,
-    target: Arc<Map<String, Value>>,
-    project_id: String,
-}
-
-impl Authorized {
-    /// The project of the path.
-    pub(super) fn project_id(&self) -> &str {
-        &self.project_id
-    }
-
-    /// The rows of that project.
-    pub(super) fn scope(&self) -> Scope {
-        Scope::Project(self.project_id.clone())
-    }
-
-    /// The caller.
-    pub(super) fn context(&self) -> &RequestContext {
-        &self.context
-    }
-
-    /// The caller's id, which each row that they write takes.
-    pub(super) fn user_id(&self) -> &str {
-        &self.context.user_id
-    }
-
-    /// Whether the policy lets the caller do something further.
-    pub(super) fn may(&self, rule: Rule) -> bool {
-        let decision = self
-            .api
-            .policy
-            .authorize(rule.name(), &self.target, &self.credentials);
-        decision.is_allowed()
-    }
-
-    /// Refuses unless the policy lets the caller do something further.
-    pub(super) fn require(&self, rule: Rule) -> Result<(), ApiError> {
-        match self.may(rule) {
-            true => Ok(()),
-            false => Err(ApiError::Forbidden),
-        }
-    }
-
-    /// As whom the caller looks at jobs, given whether they see those of all projects.
-    pub(super) fn viewer(&self, sees_all: bool) -> Viewer {
-        match sees_all {
-            true => Viewer::Operator,
-            false => Viewer::Project(self.context.project_id.clone().unwrap_or_default()),
-        }
-    }
-}
 
 impl FromRequestParts<Arc<Api>> for Authorized {
     type Rejection = ApiError;
@@ -96,7 +37,7 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Result<Response, ApiError> {
     let context = match &api.authentication {
-        Authentication::Keystone(keystone, _) => {
+        Authentication::Keystone(keystone) => {
             let headers = request.headers();
             let token = header(headers, "x-auth-token").or(header(headers, "x-storage-token"));
             let service_token = header(headers, "x-service-token");
@@ -173,22 +114,9 @@ pub(super) async fn authorize(
         .get::<Arc<RequestContext>>()
         .cloned()
         .ok_or_else(|| ApiError::Panic("a request without a caller".to_owned()))?;
-    if context.scope() == TokenScope::Unscoped {
-        // Rules compare the project of the token with a text, and "None" is one.
-        return Err(ApiError::Forbidden);
-    }
-    let authorized = Authorized {
-        credentials: Arc::new(Credentials::from_values(context.policy_credentials())),
-        target: Arc::new(Map::from_iter([(
-            "project_id".to_owned(),
-            project_id.clone().into(),
-        )])),
-        api,
-        context,
-        project_id,
-    };
-    authorized.require(rule)?;
-    check_project(&authorized.project_id)?;
+    let policy = Arc::clone(&api.policy);
+    let authorized = Authorized::check(policy, context, project_id, rule)?;
+    check_project(authorized.project_id())?;
     check_identifiers(&parameters)?;
     request.extensions_mut().insert(authorized);
     Ok(next.run(request).await)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body as HttpBody, HttpBody as _};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Api;
 use crate::domain::Refusal;
 use crate::domain::document::{self, Object};
+use crate::domain::search::Search;
 use crate::error::ApiError;
 use crate::store::Page;
 
@@ -20,23 +21,46 @@ const DEFAULT_LIMIT: u64 = 10;
 
 /// The JSON object in a request's body, whatever its content type says.
 ///
-/// A missing body counts as none, and so does a JSON value that Python takes for false (null, [], "", 0, false), as
-/// the reference has it; other values that are no objects are refused.
-pub(super) struct Body(Option<Object>);
+/// A JSON value that Python takes for false (null, [], "", 0, false) counts as a missing body where the reference does so;
+/// other values that are no objects are refused.
+pub(super) enum Body {
+    /// An object.
+    Object(Object),
+    /// A value that Python takes for false.
+    Falsy,
+    /// Nothing at all.
+    Absent,
+}
 
 impl Body {
     /// The object, for requests that need one that is not empty.
     pub(super) fn required(self) -> Result<Object, ApiError> {
-        match self.0 {
-            Some(object) if !object.is_empty() => Ok(object),
+        match self {
+            Body::Object(object) if !object.is_empty() => Ok(object),
             _ => Err(Refusal::Invalid("Missing request body".to_owned()).into()),
         }
     }
 
     /// The object, for requests that may have none.
     pub(super) fn or_empty(self) -> Object {
-        self.0.unwrap_or_default()
+        match self {
+            Body::Object(object) => object,
+            Body::Falsy | Body::Absent => Object::new(),
+        }
     }
+
+    /// The members that a PATCH changes: an object, or nothing at all.
+    pub(super) fn changes(self) -> Result<Object, ApiError> {
+        match self {
+            Body::Object(object) => Ok(object),
+            Body::Absent => Ok(Object::new()),
+            Body::Falsy => Err(not_an_object()),
+        }
+    }
+}
+
+fn not_an_object() -> ApiError {
+    Refusal::Invalid("The request body must be a JSON object".to_owned()).into()
 }
 
 impl FromRequest<Arc<Api>> for Body {
@@ -49,12 +73,12 @@ impl FromRequest<Arc<Api>> for Body {
             .await
             .map_err(|_| ApiError::BodyTimeout)??;
         if text.is_empty() {
-            return Ok(Body(None));
+            return Ok(Body::Absent);
         }
         match document::parse(&text).map_err(ApiError::MalformedJson)? {
-            Value::Object(object) => Ok(Body(Some(object))),
-            value if document::is_falsy(Some(&value)) => Ok(Body(None)),
-            _ => Err(Refusal::Invalid("The request body must be a JSON object".to_owned()).into()),
+            Value::Object(object) => Ok(Body::Object(object)),
+            value if document::is_falsy(Some(&value)) => Ok(Body::Falsy),
+            _ => Err(not_an_object()),
         }
     }
 }
@@ -74,32 +98,74 @@ async fn read(body: HttpBody, limit: usize) -> Result<bytes::Bytes, ApiError> {
     }
 }
 
-/// The parameters of a list.
-pub(super) struct ListParameters {
-    /// Which part of the list.
+/// Which part of a list is asked for, and what it is searched for: a search is the body of a GET.
+pub(super) struct List {
     pub(super) page: Page,
+    pub(super) search: Option<Search>,
 }
 
-impl FromRequestParts<Arc<Api>> for ListParameters {
+impl FromRequest<Arc<Api>> for List {
     type Rejection = ApiError;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        api: &Arc<Api>,
-    ) -> Result<ListParameters, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        let max_limit = u64::from(api.config.api.max_limit);
-        let offset = integer(query, "offset")?.unwrap_or(0);
-        let limit = integer(query, "limit")?
-            .filter(|limit| *limit > 0)
-            .unwrap_or(DEFAULT_LIMIT);
-        Ok(ListParameters {
-            page: Page {
-                limit: limit.min(max_limit),
-                offset,
-            },
-        })
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<List, ApiError> {
+        let page = page(request.uri().query().unwrap_or_default(), api)?;
+        let body = Body::from_request(request, api).await?;
+        let search = Search::parse(&body.or_empty())?;
+        Ok(List { page, search })
     }
+}
+
+fn page(query: &str, api: &Api) -> Result<Page, ApiError> {
+    let offset = integer(query, "offset")?.unwrap_or(0);
+    let limit = integer(query, "limit")?
+        .filter(|limit| *limit > 0)
+        .unwrap_or(DEFAULT_LIMIT)
+        .min(api.config.api.max_limit.into());
+    Ok(Page { limit, offset })
+}
+
+/// The identifier in a path, behind the project's.
+pub(super) struct PathId(pub(super) String);
+
+impl FromRequestParts<Arc<Api>> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<PathId, ApiError> {
+        let [id] = path_ids(parts, api).await?;
+        Ok(PathId(id))
+    }
+}
+
+/// The session and the job of a path.
+pub(super) struct SessionJob {
+    pub(super) session_id: String,
+    pub(super) job_id: String,
+}
+
+impl FromRequestParts<Arc<Api>> for SessionJob {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<SessionJob, ApiError> {
+        let [session_id, job_id] = path_ids(parts, api).await?;
+        Ok(SessionJob { session_id, job_id })
+    }
+}
+
+/// The parameters of the path behind the project.
+async fn path_ids<const N: usize>(
+    parts: &mut Parts,
+    api: &Arc<Api>,
+) -> Result<[String; N], ApiError> {
+    let parameters = RawPathParams::from_request_parts(parts, api)
+        .await
+        .map_err(|error| ApiError::InvalidParameter(error.to_string()))?;
+    let ids: Vec<String> = parameters
+        .iter()
+        .skip(1)
+        .map(|(_, value)| value.to_owned())
+        .collect();
+    ids.try_into()
+        .map_err(|_| ApiError::Panic("a route without the identifiers of its handler".to_owned()))
 }
 
 /// Whether a list shall have the documents of all projects.

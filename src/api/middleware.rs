@@ -84,7 +84,7 @@ fn global_request_id(sent: &HeaderValue) -> Option<&str> {
 
 /// Runs what may write in a task of its own, since the server drops a request whose client goes away, and a change
 /// is not to be cut off between its transaction and what belongs to it.
-pub(super) async fn finish_writes(request: Request, next: Next) -> Response {
+pub(super) async fn detach_writes(request: Request, next: Next) -> Response {
     if matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS

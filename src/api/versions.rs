@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Api, answer};
+use super::Api;
+use super::respond::json_response;
 
 /// When version 2 last changed, as the reference has it.
 const UPDATED: &str = "2018-02-21T13:30:00";
@@ -19,34 +20,34 @@ pub(super) async fn versions(State(api): State<Arc<Api>>, request: Request) -> R
         Some(_) => request.uri().authority().map(ToString::to_string),
         None => text(request.headers(), header::HOST.as_str()),
     };
-    let seen = Seen::of(request.headers(), host.unwrap_or_default(), behind_proxy);
+    let public_url = PublicUrl::of(request.headers(), host.unwrap_or_default(), behind_proxy);
     let document = json!({"versions": [{
         "id": "v2",
         "status": "CURRENT",
         "updated": UPDATED,
-        "links": [{"rel": "self", "href": format!("{}://{}{}/v2/", seen.scheme, seen.host, seen.prefix)}],
+        "links": [{"rel": "self", "href": format!("{}://{}{}/v2/", public_url.scheme, public_url.host, public_url.prefix)}],
     }]});
-    answer(StatusCode::MULTIPLE_CHOICES, &document)
+    json_response(StatusCode::MULTIPLE_CHOICES, &document)
 }
 
 /// The address by which the client sees the service.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct PublicUrl {
     scheme: String,
     host: String,
     prefix: String,
 }
 
-impl Seen {
+impl PublicUrl {
     /// Believes `Forwarded` (RFC 7239) or `X-Forwarded-*` where there is a proxy, as oslo.middleware does.
-    fn of(headers: &HeaderMap, host: String, behind_proxy: bool) -> Seen {
-        let mut seen = Seen {
+    fn of(headers: &HeaderMap, host: String, behind_proxy: bool) -> PublicUrl {
+        let mut public_url = PublicUrl {
             scheme: "http".to_owned(),
             host,
             prefix: String::new(),
         };
         if !behind_proxy {
-            return seen;
+            return public_url;
         }
         let forwarded = text(headers, "forwarded");
         let first = forwarded.as_deref().and_then(|text| text.split(',').next());
@@ -58,15 +59,15 @@ impl Seen {
                 .map(|(_, value)| value.trim().trim_matches('"').to_owned())
         };
         if let Some(scheme) = parameter("proto").or_else(|| text(headers, "x-forwarded-proto")) {
-            seen.scheme = scheme;
+            public_url.scheme = scheme;
         }
         if let Some(host) = parameter("host").or_else(|| text(headers, "x-forwarded-host")) {
-            seen.host = host;
+            public_url.host = host;
         }
         if let Some(prefix) = text(headers, "x-forwarded-prefix") {
-            seen.prefix = prefix.trim_end_matches('/').to_owned();
+            public_url.prefix = prefix.trim_end_matches('/').to_owned();
         }
-        seen
+        public_url
     }
 }
 
@@ -128,17 +129,17 @@ mod tests {
                 "for=1.2.3.4;host=\"api.example.com\", for=5.6.7.8;host=other",
             ),
         );
-        let plain = Seen::of(&headers, "h:9090".to_owned(), false);
+        let plain = PublicUrl::of(&headers, "h:9090".to_owned(), false);
         assert_eq!(
             (plain.scheme.as_str(), plain.host.as_str()),
             ("http", "h:9090")
         );
-        let seen = Seen::of(&headers, "h:9090".to_owned(), true);
+        let public_url = PublicUrl::of(&headers, "h:9090".to_owned(), true);
         assert_eq!(
             (
-                seen.scheme.as_str(),
-                seen.host.as_str(),
-                seen.prefix.as_str()
+                public_url.scheme.as_str(),
+                public_url.host.as_str(),
+                public_url.prefix.as_str()
             ),
             ("https", "api.example.com", "/backup")
         );

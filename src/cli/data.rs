@@ -12,7 +12,8 @@ use super::progress::Display;
 use crate::clock::{Clock, Ids};
 use crate::config;
 use crate::oslo::database_url::DatabaseUrl;
-use crate::store::{Migration, SchemaState, Store};
+use crate::schema::{Migration, SchemaState};
+use crate::store::Store;
 
 /// `db purge`.
 #[derive(Debug, Args)]

@@ -9,10 +9,11 @@ use clap::{Parser, Subcommand};
 use super::progress::Display;
 use super::{ConfigArguments, block_on, connect, data, exit, policy};
 use crate::app;
+use crate::authz::rules;
 use crate::config;
-use crate::domain::rules;
 use crate::oslo::policy::Enforcer;
-use crate::store::{Migration, Report, Store};
+use crate::schema::{Migration, Report};
+use crate::store::Store;
 
 /// Looks after the database of freezer-api.
 #[derive(Debug, Parser)]
@@ -224,16 +225,19 @@ async fn plan(store: &Store, target: Option<&str>) -> anyhow::Result<()> {
 
 async fn sync(store: &Store, target: Option<&str>, migration: &Migration) -> anyhow::Result<()> {
     let mut display = Display::new();
-    let Report { applied, oddities } = store
+    let Report {
+        applied,
+        data_warnings,
+    } = store
         .db_sync(target, migration, &mut |progress| display.show(progress))
         .await?;
     match applied.last() {
         None => println!("nothing to do"),
         Some(last) => println!("done: the tables are at {last}"),
     }
-    if oddities > 0 {
+    if data_warnings > 0 {
         println!(
-            "{oddities} values had no place in the new tables; they are in freezer_api_leftovers"
+            "{data_warnings} values had no place in the new tables; they are in freezer_api_leftovers"
         );
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use crate::domain::rules;
+use crate::authz::rules;
 use crate::oslo::policy::{Credentials, Enforcer, Explanation, InvalidToken, Origin};
 
 /// A question that cannot be asked.

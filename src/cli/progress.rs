@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::store::Progress;
+use crate::schema::Progress;
 
 /// How often a plain line about rows is written, at most.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ impl Display {
                 self.line(&format!("  {text}"));
             }
             Progress::Rows { what, done, total } => self.rows(what, done, total),
-            Progress::Oddity(oddity) => self.line(&format!("  note: {oddity}")),
+            Progress::DataWarning(oddity) => self.line(&format!("  note: {oddity}")),
         }
     }
 

@@ -200,7 +200,7 @@ async fn add_sample(api: &Arc<Api>) -> anyhow::Result<()> {
     call(api, Method::PUT, &member, &json!({})).await?;
     let backup = json!({
         "backup_name": "etc", "hostname": "host1.example.com", "container": "/var/backups/freezer",
-        "time_stamp": api.clock.timestamp(), "level": 0, "job_id": id(&job_id, "job_id"),
+        "time_stamp": api.catalogue.clock.timestamp(), "level": 0, "job_id": id(&job_id, "job_id"),
     });
     call(api, Method::POST, "backups", &backup).await?;
     Ok(())

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{ConfigArguments, block_on, connect};
 use crate::config::Config;
-use crate::store::{SchemaState, Store};
+use crate::schema::SchemaState;
+use crate::store::Store;
 
 /// The width to which details are wrapped, as in oslo.upgradecheck.
 const WIDTH: usize = 60;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Refusal;
 use super::document::{self, Object, int, owned_text};
-use super::schema::Schemas;
+use super::validation::Schemas;
 
 /// Tries after a failure, where the document does not say.
 const DEFAULT_MAX_RETRIES: i32 = 5;
@@ -36,7 +36,7 @@ pub struct Action {
 
 /// The document of an action, as `GET /actions/{action_id}` answers it and jobs contain it.
 #[derive(Serialize)]
-pub struct Document<'a> {
+pub struct ActionDocument<'a> {
     project_id: &'a Option<String>,
     action_id: &'a str,
     user_id: &'a str,
@@ -49,15 +49,15 @@ pub struct Document<'a> {
 #[derive(Serialize)]
 pub struct ListItem<'a> {
     #[serde(flatten)]
-    document: Document<'a>,
+    document: ActionDocument<'a>,
     timeout: Option<i32>,
     mandatory: Option<bool>,
 }
 
 impl Action {
     /// The document that answers show.
-    pub fn document(&self) -> Document<'_> {
-        Document {
+    pub fn document(&self) -> ActionDocument<'_> {
+        ActionDocument {
             project_id: &self.project_id,
             action_id: &self.id,
             user_id: &self.user_id,
@@ -112,17 +112,16 @@ impl Action {
 /// [`Refusal::Invalid`] naming the field.
 pub fn parse(
     schemas: &Schemas,
-    body: Object,
+    mut body: Object,
     project_id: &str,
     user_id: &str,
     new_id: impl FnOnce() -> String,
 ) -> Result<Action, Refusal> {
-    document::refuse_other_project(&body, project_id)?;
+    // Overwritten by the project of the path, so that an exported action can be created elsewhere.
+    body.shift_remove("project_id");
     let body = schemas.action.check(body)?;
-    let or_default = |key: &str, default: i32| match body.contains_key(key) {
-        true => int(&body, key),
-        false => Some(default),
-    };
+    // Null counts as absent.
+    let or_default = |key: &str, default: i32| Some(int(&body, key).unwrap_or(default));
     let mut action = Action {
         id: owned_text(&body, "action_id")
             .filter(|id| !id.is_empty())
@@ -150,18 +149,18 @@ pub fn parse(
 
 /// A checked body of `PATCH /actions/{action_id}`.
 #[derive(Clone, Debug)]
-pub struct Patch(Object);
+pub struct ActionPatch(Object);
 
-impl Patch {
+impl ActionPatch {
     /// Checks a body.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(schemas: &Schemas, mut body: Object, project_id: &str) -> Result<Patch, Refusal> {
-        document::refuse_other_project(&body, project_id)?;
-        // The identifier is that of the path.
-        body.remove("action_id");
-        schemas.action_patch.check(body).map(Patch)
+    pub fn parse(schemas: &Schemas, mut body: Object) -> Result<ActionPatch, Refusal> {
+        // Identifier and project are those of the path.
+        body.shift_remove("action_id");
+        body.shift_remove("project_id");
+        schemas.action_patch.check(body).map(ActionPatch)
     }
 
     /// Merges the patch into a row: what it does not name stays, within `freezer_action` key by key (deviation D12).

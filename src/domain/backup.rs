@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Refusal;
 use super::document::{self, Object, owned_text};
-use super::schema::Schemas;
+use super::validation::Schemas;
 
 /// The state of a backup whose document names none.
 const DEFAULT_STATUS: &str = "available";
@@ -26,7 +26,7 @@ pub struct Backup {
 
 /// The document of a backup, as `GET /backups/{backup_id}` answers it.
 #[derive(Serialize)]
-pub struct Document<'a> {
+pub struct BackupDocument<'a> {
     project_id: &'a Option<String>,
     backup_id: &'a str,
     user_id: &'a str,
@@ -36,8 +36,8 @@ pub struct Document<'a> {
 
 impl Backup {
     /// The document that answers show.
-    pub fn document(&self) -> Document<'_> {
-        Document {
+    pub fn document(&self) -> BackupDocument<'_> {
+        BackupDocument {
             project_id: &self.project_id,
             backup_id: &self.id,
             user_id: &self.user_id,
@@ -73,16 +73,16 @@ pub fn create(
 
 /// A checked body of `PATCH /backups/{backup_id}`.
 #[derive(Clone, Debug)]
-pub struct Patch(Object);
+pub struct BackupPatch(Object);
 
-impl Patch {
+impl BackupPatch {
     /// Checks a body; other members than `status` and `backup_metadata` have no effect.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(schemas: &Schemas, body: Object, project_id: &str) -> Result<Patch, Refusal> {
-        document::refuse_other_project(&body, project_id)?;
-        schemas.backup_patch.check(body).map(Patch)
+    pub fn parse(schemas: &Schemas, mut body: Object) -> Result<BackupPatch, Refusal> {
+        body.shift_remove("project_id");
+        schemas.backup_patch.check(body).map(BackupPatch)
     }
 
     /// Sets the state and merges the metadata key by key.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Refusal;
 use super::document::{self, Object, owned_text};
-use super::schema::{self, Schemas};
+use super::validation::{self, Schemas};
 
 /// A row of `clients`. Its primary key `id` always equals `uuid`.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Client {
 
 /// The document of a client, as `GET /clients/{client_id}` answers it.
 #[derive(Serialize)]
-pub struct Document<'a> {
+pub struct ClientDocument<'a> {
     project_id: &'a Option<String>,
     user_id: &'a str,
     client: Description<'a>,
@@ -48,7 +48,7 @@ struct Description<'a> {
 
 impl Client {
     /// The document that answers show.
-    pub fn document(&self) -> Document<'_> {
+    pub fn document(&self) -> ClientDocument<'_> {
         let capability = |text: &Option<String>| {
             document::stored(
                 text.as_deref()
@@ -56,7 +56,7 @@ impl Client {
                     .unwrap_or("[]"),
             )
         };
-        Document {
+        ClientDocument {
             project_id: &self.project_id,
             user_id: &self.user_id,
             client: Description {
@@ -84,10 +84,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Refusal::Unprocessable`] naming the first one missing.
-    pub fn check_capabilities<'a>(
-        &self,
-        freezer_actions: impl IntoIterator<Item = &'a Object>,
-    ) -> Result<(), Refusal> {
+    pub fn check_capabilities(&self, freezer_actions: &[Object]) -> Result<(), Refusal> {
         let supported = [
             ("action", &self.supported_actions),
             ("mode", &self.supported_modes),
@@ -146,21 +143,17 @@ impl Registration {
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(
-        schemas: &Schemas,
-        body: Object,
-        project_id: &str,
-    ) -> Result<Registration, Refusal> {
-        document::refuse_other_project(&body, project_id)?;
+    pub fn parse(schemas: &Schemas, mut body: Object) -> Result<Registration, Refusal> {
+        body.shift_remove("project_id");
         let body = schemas.client.check(body)?;
         let capability = |key: &str, default: &[&str]| {
             let list = body.get(key).cloned().unwrap_or_else(|| json!(default));
             let text = list.to_string();
-            if text.chars().count() > schema::TEXT_WIDTH {
+            if text.chars().count() > validation::TEXT_WIDTH {
                 return Err(Refusal::Invalid(format!(
                     "'{key}' is too long: its JSON text has {} characters, the limit is {}",
                     text.chars().count(),
-                    schema::TEXT_WIDTH
+                    validation::TEXT_WIDTH
                 )));
             }
             Ok(text)
@@ -170,10 +163,10 @@ impl Registration {
             hostname: owned_text(&body, "hostname"),
             description: owned_text(&body, "description"),
             uuid: owned_text(&body, "uuid"),
-            supported_actions: capability("supported_actions", schema::ACTIONS)?,
-            supported_modes: capability("supported_modes", schema::MODES)?,
-            supported_storages: capability("supported_storages", schema::STORAGES)?,
-            supported_engines: capability("supported_engines", schema::ENGINES)?,
+            supported_actions: capability("supported_actions", validation::ACTIONS)?,
+            supported_modes: capability("supported_modes", validation::MODES)?,
+            supported_storages: capability("supported_storages", validation::STORAGES)?,
+            supported_engines: capability("supported_engines", validation::ENGINES)?,
             is_central: body.get("is_central") == Some(&Value::Bool(true)),
         })
     }

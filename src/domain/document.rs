@@ -132,9 +132,9 @@ fn after_string(text: &[u8], start: usize) -> usize {
 pub fn stored(text: &str) -> Box<RawValue> {
     // A lone surrogate is no fault to `RawValue`, which does not decode strings.
     let sound = match has_surrogate_escape(text) {
-        true => RawValue::from_string(mend(text)),
+        true => RawValue::from_string(repair(text)),
         false => {
-            RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(mend(text)))
+            RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(repair(text)))
         }
     };
     match sound {
@@ -153,7 +153,7 @@ pub fn stored(text: &str) -> Box<RawValue> {
 /// A stored JSON text as a value, mended like [`stored`].
 pub fn stored_value(text: &str) -> Value {
     read(text.as_bytes(), MAX_STORED_NESTING)
-        .or_else(|_| read(mend(text).as_bytes(), MAX_STORED_NESTING))
+        .or_else(|_| read(repair(text).as_bytes(), MAX_STORED_NESTING))
         .unwrap_or_else(|error| {
             tracing::warn!(%error, "a stored document is no JSON; it is taken as null");
             Value::Null
@@ -161,7 +161,7 @@ pub fn stored_value(text: &str) -> Value {
 }
 
 /// A document of ours, with what [`stored`] made of stored texts, as a value.
-pub fn shown_value(text: &str) -> Value {
+pub fn parse_document(text: &str) -> Value {
     read(text.as_bytes(), MAX_DOCUMENT_NESTING).unwrap_or_else(|error| {
         tracing::warn!(%error, "a document cannot be searched");
         Value::Null
@@ -181,7 +181,7 @@ fn has_surrogate_escape(text: &str) -> bool {
 }
 
 /// Replaces NaN and the infinities by null and lone surrogates by U+FFFD.
-fn mend(text: &str) -> String {
+fn repair(text: &str) -> String {
     let mut mended = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

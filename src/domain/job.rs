@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Refusal;
-use super::action::{self, Action};
+use super::action::{self, Action, ActionDocument};
 use super::document::{self, Object, int, owned_text};
-use super::schema::Schemas;
+use super::validation::{Schema, Schemas};
+use crate::clock::Ids;
 
 /// A row of `jobs` with its row of `user_credentials`.
 #[derive(Clone, Debug)]
@@ -26,6 +27,15 @@ pub struct Job {
     pub trustor_user_id: Option<String>,
 }
 
+/// Who looks at jobs: a scheduler's process id concerns only the project whose scheduler it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PidViewer {
+    /// Sees process ids in every job.
+    Operator,
+    /// Sees those of its own clients.
+    Project(String),
+}
+
 /// The trust under which a central scheduler runs a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns' names")]
@@ -36,7 +46,7 @@ pub struct UserCredentials {
 
 /// The document of a job, as `GET /jobs/{job_id}` answers it.
 #[derive(Serialize)]
-pub struct Document<'a> {
+pub struct JobDocument<'a> {
     job_id: &'a str,
     project_id: &'a Option<String>,
     user_id: &'a str,
@@ -45,15 +55,15 @@ pub struct Document<'a> {
     session_id: &'a Option<String>,
     session_tag: Option<i32>,
     description: &'a Option<String>,
-    job_actions: Vec<action::Document<'a>>,
+    job_actions: Vec<ActionDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_credentials: Option<Value>,
 }
 
 impl Job {
     /// The document that answers show, with the job's actions in their order.
-    pub fn document<'a>(&'a self, actions: &'a [Action]) -> Document<'a> {
-        Document {
+    pub fn document<'a>(&'a self, actions: &'a [Action]) -> JobDocument<'a> {
+        JobDocument {
             job_id: &self.id,
             project_id: &self.project_id,
             user_id: &self.user_id,
@@ -103,7 +113,7 @@ impl Job {
 
 /// One entry of `job_actions` in a request.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum ActionEntry {
     /// A new action, described in the job itself.
     Inline(Box<Action>),
     /// An action of the project; with its definition, where the entry repeats it.
@@ -115,14 +125,14 @@ pub enum Entry {
     },
 }
 
-impl Entry {
+impl ActionEntry {
     /// Refuses a reference whose entry says something else than the stored action. Null and absent are equal, and
     /// the members that the reference ignores are ignored.
     ///
     /// # Errors
     /// [`Refusal::Unprocessable`].
     pub fn check_against(&self, stored: &Action) -> Result<(), Refusal> {
-        let Entry::Reference {
+        let ActionEntry::Reference {
             freezer_action: Some(claimed),
             ..
         } = self
@@ -146,48 +156,31 @@ impl Entry {
     }
 }
 
-/// A checked body of `POST /jobs`, `POST /jobs/{job_id}` or `PATCH /jobs/{job_id}`.
+/// What the parsing of a body needs besides it.
+#[derive(Clone, Copy)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct BodyContext<'a> {
+    pub schemas: &'a Schemas,
+    pub project_id: &'a str,
+    pub user_id: &'a str,
+    /// Makes the ids of new actions.
+    pub ids: &'a Ids,
+}
+
+/// The checked members of a job's body, with its `job_actions` apart.
 #[derive(Clone, Debug)]
-pub struct Request {
-    fields: Object,
-    /// The job's actions, where the body names them.
-    pub entries: Option<Vec<Entry>>,
+struct JobBody {
+    members: Object,
+    /// Where the body names them.
+    entries: Option<Vec<ActionEntry>>,
 }
 
-/// Which of the three requests a body belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A new job.
-    Create,
-    /// A complete job, new or in place of an old one.
-    Replace,
-    /// Changes to a job.
-    Patch,
-}
-
-/// The times in a schedule that a new job gets, whatever was sent for them.
-const FIRST_TIMES: [&str; 3] = ["time_created", "time_started", "time_ended"];
-
-impl Request {
-    /// Checks a body.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`] naming the field; [`Refusal::Unprocessable`] for an `action_id` that cannot be one.
-    pub fn parse(
-        schemas: &Schemas,
-        kind: Kind,
+impl JobBody {
+    fn parse(
+        context: &BodyContext<'_>,
+        validator: &Schema,
         mut body: Object,
-        project_id: &str,
-        user_id: &str,
-        new_id: impl Fn() -> String,
-    ) -> Result<Request, Refusal> {
-        document::refuse_other_project(&body, project_id)?;
-        if kind == Kind::Patch {
-            // Never changed by a patch, whatever it says.
-            for key in ["job_id", "user_id", "user_credentials"] {
-                body.remove(key);
-            }
-        }
+    ) -> Result<JobBody, Refusal> {
         if matches!(body.get("action_defaults"), Some(defaults) if !defaults.is_object() && !defaults.is_null())
         {
             return Err(Refusal::Invalid(
@@ -195,30 +188,15 @@ impl Request {
             ));
         }
         if document::is_falsy(body.get("job_id")) {
-            body.remove("job_id");
+            body.shift_remove("job_id");
         }
-        if kind == Kind::Create
-            && let Some(Value::Object(schedule)) = body.get_mut("job_schedule")
-        {
-            schedule.retain(|key, _| !FIRST_TIMES.contains(&key.as_str()));
-        }
-        let mut fields = match kind {
-            Kind::Create | Kind::Replace => schemas.job.check(body)?,
-            Kind::Patch => schemas.job_patch.check(body)?,
-        };
-        let defaults = match fields.remove("action_defaults") {
+        let mut members = validator.check(body)?;
+        let defaults = match members.shift_remove("action_defaults") {
             Some(Value::Object(defaults)) => defaults,
             _ => Object::new(),
         };
-        let entries = match fields.remove("job_actions") {
-            Some(Value::Array(entries)) => Some(
-                entries
-                    .into_iter()
-                    .map(|entry| {
-                        parse_entry(schemas, entry, &defaults, project_id, user_id, &new_id)
-                    })
-                    .collect::<Result<Vec<Entry>, Refusal>>()?,
-            ),
+        let entries = match members.shift_remove("job_actions") {
+            Some(Value::Array(entries)) => Some(parse_entries(context, entries, &defaults)?),
             _ if !defaults.is_empty() => {
                 return Err(Refusal::Invalid(
                     "action_defaults need job_actions".to_owned(),
@@ -226,101 +204,234 @@ impl Request {
             }
             _ => None,
         };
-        Ok(Request { fields, entries })
+        Ok(JobBody { members, entries })
+    }
+
+    fn client_id(&self) -> Option<&str> {
+        document::text(&self.members, "client_id")
+    }
+
+    fn schedule(&self) -> Option<&Object> {
+        self.members.get("job_schedule").and_then(Value::as_object)
+    }
+}
+
+/// The times in a schedule that a new job gets, whatever was sent for them.
+const FIRST_TIMES: [&str; 3] = ["time_created", "time_started", "time_ended"];
+
+/// A checked body of `POST /jobs`.
+#[derive(Clone, Debug)]
+pub struct NewJob(JobBody);
+
+impl NewJob {
+    /// Checks a body. Its `project_id` is ignored: a job exported from one project can be created in another.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field; [`Refusal::Unprocessable`] for an `action_id` that cannot be one.
+    pub fn parse(context: &BodyContext<'_>, mut body: Object) -> Result<NewJob, Refusal> {
+        body.shift_remove("project_id");
+        if let Some(Value::Object(schedule)) = body.get_mut("job_schedule") {
+            schedule.retain(|key, _| !FIRST_TIMES.contains(&key.as_str()));
+        }
+        JobBody::parse(context, &context.schemas.job, body).map(NewJob)
     }
 
     /// The identifier that the caller chose.
     pub fn job_id(&self) -> Option<&str> {
-        document::text(&self.fields, "job_id")
+        document::text(&self.0.members, "job_id")
     }
 
-    /// The client that the body names.
-    pub fn client_id(&self) -> Option<&str> {
-        document::text(&self.fields, "client_id")
+    /// The client that runs the job.
+    pub fn client_id(&self) -> &str {
+        // The schema requires it.
+        self.0.client_id().unwrap_or_default()
+    }
+
+    /// The job's actions.
+    pub fn entries(&self) -> &[ActionEntry] {
+        self.0.entries.as_deref().unwrap_or_default()
     }
 
     /// The trust that the caller sent along.
     pub fn user_credentials(&self) -> Option<UserCredentials> {
-        let credentials = self.fields.get("user_credentials")?.as_object()?;
+        let credentials = self.0.members.get("user_credentials")?.as_object()?;
         Some(UserCredentials {
             trust_id: owned_text(credentials, "trust_id")?,
             trustor_user_id: owned_text(credentials, "trustor_user_id")?,
         })
     }
 
-    /// The schedule that the body names.
-    fn schedule(&self) -> Option<&Object> {
-        self.fields.get("job_schedule").and_then(Value::as_object)
-    }
-
-    /// The new job of `POST /jobs`; `now` in seconds since the epoch.
-    pub fn create(&self, id: String, project_id: &str, user_id: &str, now: i64) -> Job {
-        let mut job = self.replace(None, id, project_id, user_id);
-        let mut schedule = job.schedule();
+    /// The new job; `now` in seconds since the epoch.
+    pub fn job(&self, id: String, project_id: &str, user_id: &str, now: i64) -> Job {
+        let members = &self.0.members;
+        let mut schedule = self.0.schedule().cloned().unwrap_or_default();
         for (key, time) in FIRST_TIMES.into_iter().zip([now, -1, -1]) {
             schedule.insert(key.to_owned(), time.into());
         }
-        job.set_schedule(&schedule);
-        let given = |key: &str, absent: &str| match self.fields.contains_key(key) {
-            true => owned_text(&self.fields, key),
-            false => Some(absent.to_owned()),
-        };
-        job.description = given("description", "");
-        job.session_id = given("session_id", "");
-        job
-    }
-
-    /// The job of `POST /jobs/{job_id}`, given the one that it replaces. A null description or session keeps the
-    /// old value; the stored trust stays.
-    pub fn replace(&self, old: Option<&Job>, id: String, project_id: &str, user_id: &str) -> Job {
-        let empty = Object::new();
-        let kept = |key: &str, old: Option<Option<String>>| match self.fields.get(key) {
-            None => Some(String::new()),
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(_) => old.flatten(),
+        let given = |key: &str| match members.contains_key(key) {
+            true => owned_text(members, key),
+            false => Some(String::new()),
         };
         Job {
             id,
             project_id: Some(project_id.to_owned()),
             user_id: user_id.to_owned(),
-            schedule: Some(document::to_text(self.schedule().unwrap_or(&empty))),
-            client_id: self.client_id().unwrap_or_default().to_owned(),
+            schedule: Some(document::to_text(&schedule)),
+            client_id: self.client_id().to_owned(),
+            session_id: given("session_id"),
+            session_tag: Some(int(members, "session_tag").unwrap_or(0)),
+            description: given("description"),
+            trust_id: None,
+            trustor_user_id: None,
+        }
+    }
+}
+
+/// A checked body of `POST /jobs/{job_id}`.
+#[derive(Clone, Debug)]
+pub struct JobReplacement(JobBody);
+
+impl JobReplacement {
+    /// Checks a body.
+    ///
+    /// # Errors
+    /// As [`NewJob::parse`], and [`Refusal::Invalid`] for another project, into which the job would move.
+    pub fn parse(context: &BodyContext<'_>, body: Object) -> Result<JobReplacement, Refusal> {
+        document::refuse_other_project(&body, context.project_id)?;
+        JobBody::parse(context, &context.schemas.job, body).map(JobReplacement)
+    }
+
+    /// The job, given the one that it replaces. A null description or session keeps the old value; the stored trust
+    /// stays.
+    fn job(&self, old: Option<&Job>, id: &str, project_id: &str, user_id: &str) -> Job {
+        let members = &self.0.members;
+        let kept = |key: &str, old: Option<Option<String>>| match members.get(key) {
+            None => Some(String::new()),
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(_) => old.flatten(),
+        };
+        let empty = Object::new();
+        Job {
+            id: id.to_owned(),
+            project_id: Some(project_id.to_owned()),
+            user_id: user_id.to_owned(),
+            schedule: Some(document::to_text(self.0.schedule().unwrap_or(&empty))),
+            client_id: self.0.client_id().unwrap_or_default().to_owned(),
             session_id: kept("session_id", old.map(|old| old.session_id.clone())),
-            session_tag: Some(int(&self.fields, "session_tag").unwrap_or(0)),
+            session_tag: Some(int(members, "session_tag").unwrap_or(0)),
             description: kept("description", old.map(|old| old.description.clone())),
             trust_id: old.and_then(|old| old.trust_id.clone()),
             trustor_user_id: old.and_then(|old| old.trustor_user_id.clone()),
         }
     }
+}
 
-    /// Merges a patch into a job: what it does not name stays (deviation D11); a schedule replaces the old one.
-    pub fn patch(&self, job: &mut Job) {
-        if let Some(schedule) = self.schedule() {
+/// A checked body of `PATCH /jobs/{job_id}`.
+#[derive(Clone, Debug)]
+pub struct JobPatch(JobBody);
+
+impl JobPatch {
+    /// Checks a body. `job_id`, `user_id` and `user_credentials` are never changed by a patch, whatever it says.
+    ///
+    /// # Errors
+    /// As [`JobReplacement::parse`].
+    pub fn parse(context: &BodyContext<'_>, mut body: Object) -> Result<JobPatch, Refusal> {
+        document::refuse_other_project(&body, context.project_id)?;
+        for key in ["job_id", "user_id", "user_credentials"] {
+            body.shift_remove(key);
+        }
+        JobBody::parse(context, &context.schemas.job_patch, body).map(JobPatch)
+    }
+
+    /// Merges the patch into a job: what it does not name stays (deviation D11); a schedule replaces the old one.
+    fn apply(&self, job: &mut Job) {
+        let members = &self.0.members;
+        if let Some(schedule) = self.0.schedule() {
             job.set_schedule(schedule);
         }
-        if let Some(client_id) = self.client_id() {
+        if let Some(client_id) = self.0.client_id() {
             client_id.clone_into(&mut job.client_id);
         }
-        if self.fields.contains_key("session_id") {
-            job.session_id = owned_text(&self.fields, "session_id");
+        if members.contains_key("session_id") {
+            job.session_id = owned_text(members, "session_id");
         }
-        if self.fields.contains_key("session_tag") {
-            job.session_tag = int(&self.fields, "session_tag");
+        if members.contains_key("session_tag") {
+            job.session_tag = int(members, "session_tag");
         }
-        if self.fields.contains_key("description") {
-            job.description = owned_text(&self.fields, "description");
+        if members.contains_key("description") {
+            job.description = owned_text(members, "description");
         }
     }
 }
 
+/// What a request changes of the job of its path.
+#[derive(Clone, Debug)]
+pub enum JobChange {
+    /// All of it; the job may be new.
+    Replace(JobReplacement),
+    /// What the body names.
+    Patch(JobPatch),
+}
+
+impl JobChange {
+    fn body(&self) -> &JobBody {
+        match self {
+            JobChange::Replace(JobReplacement(body)) | JobChange::Patch(JobPatch(body)) => body,
+        }
+    }
+
+    /// The client that the body names.
+    pub fn client_id(&self) -> Option<&str> {
+        self.body().client_id()
+    }
+
+    /// The job's actions, where the body names them.
+    pub fn entries(&self) -> Option<&[ActionEntry]> {
+        self.body().entries.as_deref()
+    }
+
+    /// The job as it shall be, given what is stored under its id.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] for a patch of nothing.
+    pub fn apply(
+        &self,
+        old: Option<&Job>,
+        id: &str,
+        project_id: &str,
+        user_id: &str,
+    ) -> Result<Job, Refusal> {
+        match (self, old) {
+            (JobChange::Replace(replacement), old) => {
+                Ok(replacement.job(old, id, project_id, user_id))
+            }
+            (JobChange::Patch(_), None) => Err(Refusal::not_found("Job", id)),
+            (JobChange::Patch(patch), Some(old)) => {
+                let mut job = old.clone();
+                user_id.clone_into(&mut job.user_id);
+                patch.apply(&mut job);
+                Ok(job)
+            }
+        }
+    }
+}
+
+fn parse_entries(
+    context: &BodyContext<'_>,
+    entries: Vec<Value>,
+    defaults: &Object,
+) -> Result<Vec<ActionEntry>, Refusal> {
+    entries
+        .into_iter()
+        .map(|entry| parse_entry(context, entry, defaults))
+        .collect()
+}
+
 fn parse_entry(
-    schemas: &Schemas,
+    context: &BodyContext<'_>,
     entry: Value,
     defaults: &Object,
-    project_id: &str,
-    user_id: &str,
-    new_id: &impl Fn() -> String,
-) -> Result<Entry, Refusal> {
+) -> Result<ActionEntry, Refusal> {
     let Value::Object(mut entry) = entry else {
         return Err(Refusal::Invalid("job_actions must be objects".to_owned()));
     };
@@ -335,18 +446,21 @@ fn parse_entry(
         }
     }
     if document::is_falsy(entry.get("action_id")) {
-        entry.remove("action_id");
-        // The entry's own `user_id` and `project_id` are overwritten, as the reference does.
-        entry.remove("project_id");
-        let action = action::parse(schemas, entry, project_id, user_id, new_id)?;
-        return Ok(Entry::Inline(Box::new(action)));
+        entry.shift_remove("action_id");
+        let (project_id, user_id) = (context.project_id, context.user_id);
+        let new_id = || context.ids.hex();
+        let action = action::parse(context.schemas, entry, project_id, user_id, new_id)?;
+        return Ok(ActionEntry::Inline(Box::new(action)));
     }
     match entry.get("action_id") {
         // What cannot be an identifier is not looked for.
         Some(Value::String(action_id))
-            if schemas.check_identifier("action_id", action_id).is_ok() =>
+            if context
+                .schemas
+                .check_identifier("action_id", action_id)
+                .is_ok() =>
         {
-            Ok(Entry::Reference {
+            Ok(ActionEntry::Reference {
                 action_id: action_id.clone(),
                 freezer_action: match entry.get("freezer_action") {
                     Some(Value::Object(freezer_action)) => Some(freezer_action.clone()),
@@ -366,7 +480,7 @@ fn parse_entry(
 
 /// What an event asks of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum JobEvent {
     /// Run now.
     Start,
     /// Run no more.
@@ -375,16 +489,16 @@ pub enum Event {
     Abort,
 }
 
-impl Event {
+impl JobEvent {
     /// Reads the body of `POST /jobs/{job_id}/event`: the first key is the event, its value does not matter.
     ///
     /// # Errors
     /// [`Refusal::Invalid`].
-    pub fn parse(body: &Object) -> Result<Event, Refusal> {
+    pub fn parse(body: &Object) -> Result<JobEvent, Refusal> {
         match body.keys().next().map(String::as_str) {
-            Some("start") => Ok(Event::Start),
-            Some("stop") => Ok(Event::Stop),
-            Some("abort") => Ok(Event::Abort),
+            Some("start") => Ok(JobEvent::Start),
+            Some("stop") => Ok(JobEvent::Stop),
+            Some("abort") => Ok(JobEvent::Abort),
             Some(_) => Err(Refusal::Invalid("Bad Action Method".to_owned())),
             None => Err(Refusal::Invalid("Bad event request format".to_owned())),
         }
@@ -392,9 +506,9 @@ impl Event {
 
     fn name(self) -> &'static str {
         match self {
-            Event::Start => "start",
-            Event::Stop => "stop",
-            Event::Abort => "abort",
+            JobEvent::Start => "start",
+            JobEvent::Stop => "stop",
+            JobEvent::Abort => "abort",
         }
     }
 
@@ -404,7 +518,7 @@ impl Event {
             return None;
         }
         schedule.insert("event".to_owned(), self.name().into());
-        if self == Event::Start {
+        if self == JobEvent::Start {
             schedule.insert("status".to_owned(), "".into());
             schedule.insert("result".to_owned(), "".into());
         }

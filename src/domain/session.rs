@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Refusal;
 use super::document::{self, Object, int, owned_text};
 use super::job::Job;
-use super::schema::Schemas;
+use super::validation::Schemas;
 
 /// Seconds in which a started session accepts no further start, where the document does not say.
 const DEFAULT_HOLD_OFF: i32 = 30;
@@ -38,7 +38,7 @@ pub struct Session {
 
 /// The document of a session, as `GET /sessions/{session_id}` answers it.
 #[derive(Serialize)]
-pub struct Document<'a> {
+pub struct SessionDocument<'a> {
     session_id: &'a str,
     project_id: &'a Option<String>,
     user_id: &'a str,
@@ -58,8 +58,8 @@ pub struct Document<'a> {
 
 impl Session {
     /// The document that answers show.
-    pub fn document(&self) -> Document<'_> {
-        Document {
+    pub fn document(&self) -> SessionDocument<'_> {
+        SessionDocument {
             session_id: &self.id,
             project_id: &self.project_id,
             user_id: &self.user_id,
@@ -131,6 +131,27 @@ impl Session {
         removed
     }
 
+    /// Carries out what a job asks of the session; `now` in seconds since the epoch.
+    ///
+    /// # Errors
+    /// Those of [`Session::start`] and [`Session::end`].
+    pub fn apply_action(
+        &mut self,
+        action: &SessionAction,
+        now: i64,
+    ) -> Result<ActionOutcome, Refusal> {
+        match action {
+            SessionAction::Start {
+                job_id,
+                current_tag,
+            } => self.start(job_id, *current_tag, now),
+            SessionAction::End { job_id, result } => {
+                self.end(job_id, result.clone(), now)?;
+                Ok(ActionOutcome::Ended)
+            }
+        }
+    }
+
     /// Requests the start of the session for one job that knows the tag `current_tag`; `now` in seconds since the
     /// epoch.
     ///
@@ -145,7 +166,7 @@ impl Session {
         job_id: &str,
         current_tag: i64,
         now: i64,
-    ) -> Result<StartResult, Refusal> {
+    ) -> Result<ActionOutcome, Refusal> {
         let tag = i64::from(self.tag());
         if current_tag > tag {
             return Err(Refusal::Invalid(format!(
@@ -158,17 +179,17 @@ impl Session {
             Refusal::Invalid("the session cannot start: its hold_off is null".to_owned())
         })?;
         let result = match (age <= hold_off, current_tag == tag) {
-            (true, true) => return Ok(StartResult::HoldOff),
-            (false, false) => return Ok(StartResult::OutOfSync),
-            (true, false) => StartResult::Joined,
-            (false, true) => StartResult::Started,
+            (true, true) => return Ok(ActionOutcome::HoldOff),
+            (false, false) => return Ok(ActionOutcome::OutOfSync),
+            (true, false) => ActionOutcome::Joined,
+            (false, true) => ActionOutcome::Started,
         };
         let mut members = self.members();
         let entry = member(&mut members, job_id)?;
         entry.insert("status".to_owned(), "running".into());
         entry.insert("result".to_owned(), "".into());
         entry.insert("time_started".to_owned(), now.into());
-        if result == StartResult::Started {
+        if result == ActionOutcome::Started {
             let next = self.tag().checked_add(1).ok_or_else(|| {
                 Refusal::Invalid("the session's tag has reached its limit".to_owned())
             })?;
@@ -204,9 +225,9 @@ impl Session {
     }
 }
 
-/// What a request to start a session came to.
+/// What a request to act on a session came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartResult {
+pub enum ActionOutcome {
     /// This job started the session.
     Started,
     /// This job joined a start that had happened.
@@ -215,21 +236,23 @@ pub enum StartResult {
     HoldOff,
     /// The job has missed a start; nothing changed.
     OutOfSync,
+    /// The end of this job is recorded.
+    Ended,
 }
 
-impl StartResult {
+impl ActionOutcome {
     /// What the answer says.
     pub fn text(self) -> &'static str {
         match self {
-            StartResult::Started | StartResult::Joined => "success",
-            StartResult::HoldOff => "hold-off",
-            StartResult::OutOfSync => "out-of-sync",
+            ActionOutcome::Started | ActionOutcome::Joined | ActionOutcome::Ended => "success",
+            ActionOutcome::HoldOff => "hold-off",
+            ActionOutcome::OutOfSync => "out-of-sync",
         }
     }
 
     /// Whether the session has changed.
     pub fn changed(self) -> bool {
-        matches!(self, StartResult::Started | StartResult::Joined)
+        !matches!(self, ActionOutcome::HoldOff | ActionOutcome::OutOfSync)
     }
 }
 
@@ -260,7 +283,7 @@ fn seconds(now: i64) -> i32 {
 
 /// A checked body of `POST /sessions/{session_id}/action`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum SessionAction {
     /// A job asks to start.
     Start {
         /// The job.
@@ -277,12 +300,12 @@ pub enum Action {
     },
 }
 
-impl Action {
+impl SessionAction {
     /// Reads a body: the first key is the action, its value the parameters.
     ///
     /// # Errors
     /// [`Refusal::Invalid`].
-    pub fn parse(body: &Object) -> Result<Action, Refusal> {
+    pub fn parse(body: &Object) -> Result<SessionAction, Refusal> {
         let Some((name, parameters)) = body.iter().next() else {
             return Err(Refusal::Invalid("Bad action request format".to_owned()));
         };
@@ -298,11 +321,11 @@ impl Action {
         let job_id =
             job_id.ok_or_else(|| Refusal::Invalid(format!("{name}.job_id: must be a string")))?;
         match name.as_str() {
-            "start" => Ok(Action::Start {
+            "start" => Ok(SessionAction::Start {
                 job_id,
                 current_tag: tag(parameter("current_tag")?)?,
             }),
-            _ => Ok(Action::End {
+            _ => Ok(SessionAction::End {
                 job_id,
                 result: parameter("result")?.clone(),
             }),
@@ -329,12 +352,12 @@ fn tag(value: &Value) -> Result<i64, Refusal> {
 /// [`Refusal::Invalid`] naming the field.
 pub fn create(
     schemas: &Schemas,
-    body: Object,
+    mut body: Object,
     id: String,
     project_id: &str,
     user_id: &str,
 ) -> Result<Session, Refusal> {
-    document::refuse_other_project(&body, project_id)?;
+    body.shift_remove("project_id");
     let body = schemas.session.check(body)?;
     let mut session = blank(id, project_id, user_id);
     session.status = Some("active".to_owned());
@@ -387,9 +410,9 @@ impl Session {
 
 /// A checked body of `POST /sessions/{session_id}`.
 #[derive(Clone, Debug)]
-pub struct Replacement(Object);
+pub struct SessionReplacement(Object);
 
-impl Replacement {
+impl SessionReplacement {
     /// Checks a body.
     ///
     /// # Errors
@@ -398,9 +421,9 @@ impl Replacement {
         schemas: &Schemas,
         body: Object,
         project_id: &str,
-    ) -> Result<Replacement, Refusal> {
+    ) -> Result<SessionReplacement, Refusal> {
         document::refuse_other_project(&body, project_id)?;
-        schemas.session_replace.check(body).map(Replacement)
+        schemas.session_replace.check(body).map(SessionReplacement)
     }
 
     /// The new session, given the one it replaces: members absent or null keep their value, but for `jobs`.
@@ -425,16 +448,20 @@ impl Replacement {
 
 /// A checked body of `PATCH /sessions/{session_id}`.
 #[derive(Clone, Debug)]
-pub struct Patch(Object);
+pub struct SessionPatch(Object);
 
-impl Patch {
+impl SessionPatch {
     /// Checks a body: only members of the session's document are taken (deviation D9).
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(schemas: &Schemas, body: Object, project_id: &str) -> Result<Patch, Refusal> {
+    pub fn parse(
+        schemas: &Schemas,
+        body: Object,
+        project_id: &str,
+    ) -> Result<SessionPatch, Refusal> {
         document::refuse_other_project(&body, project_id)?;
-        schemas.session_patch.check(body).map(Patch)
+        schemas.session_patch.check(body).map(SessionPatch)
     }
 
     /// Overwrites what the patch names; `jobs` is merged by job id.

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::record::Conditions;
-use super::search::{ACTIONS, Listed, Page, Searchable, raw};
+use super::list::{ACTIONS, Listed, Searchable, raw};
+use super::rows::{Conditions, Page};
 use super::statement::{placeholders, sql};
 use super::{StoreError, Tx};
 use crate::domain::Scope;

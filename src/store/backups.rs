@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::record::Conditions;
-use super::search::{BACKUPS, Listed, Page, Searchable, raw};
+use super::list::{BACKUPS, Listed, Searchable, raw};
+use super::rows::{Conditions, Page};
 use super::statement::sql;
 use super::{StoreError, Tx};
 use crate::domain::Scope;

@@ -2,11 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::migrate::Catalog;
-use super::record::Conditions;
-use super::search::{CLIENTS, Listed, Page, Searchable, raw};
+use super::list::{CLIENTS, Listed, Searchable, raw};
+use super::rows::{Conditions, Page};
 use super::statement::sql;
-use super::{Engine, Store, StoreError, Tx};
+use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
 use crate::domain::search::Search;
@@ -193,36 +192,5 @@ impl Tx {
     /// [`StoreError`].
     pub async fn delete_client(&mut self, uuid: &str) -> Result<(), StoreError> {
         self.mark_deleted("clients", uuid).await
-    }
-}
-
-/// A name under which a project has several clients.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-#[expect(missing_docs, reason = "the columns' names")]
-pub struct DuplicateClient {
-    pub project_id: Option<String>,
-    pub client_id: String,
-}
-
-impl Store {
-    /// The names under which a project has several clients that are not deleted. Central clients, where the tables know
-    /// them already, are told apart by their host too.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn duplicate_clients(&self) -> Result<Vec<DuplicateClient>, StoreError> {
-        let session = &mut self.open().await?.session;
-        let apart = match Catalog::read(session)
-            .await?
-            .has_column("clients", "is_central")
-        {
-            true => ", is_central, CASE WHEN is_central THEN hostname END",
-            false => "",
-        };
-        let query = format!(
-            "SELECT project_id, client_id FROM clients WHERE deleted = FALSE \
-             GROUP BY project_id, client_id{apart} HAVING COUNT(*) > 1 ORDER BY project_id, client_id"
-        );
-        session.fetch_all(sql(query)).await
     }
 }

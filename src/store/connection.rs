@@ -19,7 +19,7 @@ use super::statement::{Argument, Statement};
 use super::{Engine, StoreError};
 
 /// Idle connections younger than this are handed out unasked; older ones are pinged first.
-const FRESH: Duration = Duration::from_millis(500);
+const PING_AFTER_IDLE: Duration = Duration::from_millis(500);
 /// How long a ping may take.
 const PING_LIMIT: Duration = Duration::from_secs(1);
 
@@ -100,7 +100,7 @@ where
         let Some(connection) = guarded.connection.as_mut() else {
             return Err(RecycleError::message("closed"));
         };
-        if guarded.last_used.elapsed() > FRESH {
+        if guarded.last_used.elapsed() > PING_AFTER_IDLE {
             tokio::time::timeout(PING_LIMIT, connection.ping())
                 .await
                 .map_err(|_| RecycleError::message("no answer to a ping"))??;
@@ -222,27 +222,27 @@ impl Session {
     }
 
     /// Opens a transaction. SQLite takes its write lock at once, since it cannot wait for it later.
-    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
         self.in_transaction = true;
         let text = match self.engine() {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::MySql | Engine::Postgres => "BEGIN",
         };
-        self.run_text(text).await
+        self.execute_raw(text).await
     }
 
-    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
         self.in_transaction = false;
-        self.run_text("COMMIT").await
+        self.execute_raw("COMMIT").await
     }
 
-    pub(super) async fn rollback(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn rollback(&mut self) -> Result<(), StoreError> {
         self.in_transaction = false;
-        self.run_text("ROLLBACK").await
+        self.execute_raw("ROLLBACK").await
     }
 
     /// Runs text that is no prepared statement: transaction control, DDL, scripts of several statements.
-    pub(crate) async fn run_text(&mut self, text: &str) -> Result<(), StoreError> {
+    pub(crate) async fn execute_raw(&mut self, text: &str) -> Result<(), StoreError> {
         let text = text.to_owned();
         on_connection!(self, |connection: DB| async {
             sqlx::Executor::execute(&mut *connection, sqlx::raw_sql(AssertSqlSafe(text)))

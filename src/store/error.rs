@@ -58,7 +58,7 @@ pub trait Transient {
 
 impl StoreError {
     /// Adds what was being done.
-    pub fn while_doing(self, action: &'static str) -> StoreError {
+    pub fn context(self, action: &'static str) -> StoreError {
         StoreError::While {
             action,
             source: Box::new(self),
@@ -88,7 +88,7 @@ impl StoreError {
     }
 
     /// The failure of an insert whose id was free when the transaction looked: the next try finds the other's row.
-    pub fn or_overtaken(self) -> StoreError {
+    pub fn retry_if_duplicate(self) -> StoreError {
         match self.is_duplicate_key() {
             true => StoreError::Overtaken,
             false => self,

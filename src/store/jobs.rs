@@ -6,23 +6,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::record::{Conditions, Record};
-use super::search::{Batches, Collector, Page, narrow_jobs, raw};
+use super::list::{Batches, Collector, narrow_jobs, raw};
+use super::rows::{Conditions, Page, Record};
 use super::statement::{placeholders, sql};
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::action::Action;
-use crate::domain::job::{Job, UserCredentials};
+use crate::domain::job::{Job, PidViewer, UserCredentials};
 use crate::domain::search::Search;
-
-/// Who looks at jobs: a scheduler's process id concerns only the project whose scheduler it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Viewer {
-    /// Sees process ids in every job.
-    Operator,
-    /// Sees those of its own clients.
-    Project(String),
-}
 
 /// An action as an entry of a job.
 struct Link {
@@ -58,7 +49,7 @@ impl Tx {
         scope: &Scope,
         page: Page,
         search: Option<&Search>,
-        viewer: &Viewer,
+        viewer: &PidViewer,
     ) -> Result<Vec<Box<RawValue>>, StoreError> {
         let conditions = Conditions::within::<Job>(scope);
         let Some(search) = search else {
@@ -91,7 +82,7 @@ impl Tx {
         &mut self,
         scope: &Scope,
         id: &str,
-        viewer: &Viewer,
+        viewer: &PidViewer,
     ) -> Result<Option<Box<RawValue>>, StoreError> {
         let jobs = self.find::<Job>(scope, id).await?.into_iter().collect();
         Ok(self.job_documents(jobs, viewer).await?.into_iter().next())
@@ -129,7 +120,7 @@ impl Tx {
     async fn job_documents(
         &mut self,
         mut jobs: Vec<Job>,
-        viewer: &Viewer,
+        viewer: &PidViewer,
     ) -> Result<Vec<Box<RawValue>>, StoreError> {
         self.hide_pids(&mut jobs, viewer).await?;
         let mut actions = self.actions_of(&jobs).await?;
@@ -168,8 +159,8 @@ impl Tx {
         Ok(actions)
     }
 
-    async fn hide_pids(&mut self, jobs: &mut [Job], viewer: &Viewer) -> Result<(), StoreError> {
-        let Viewer::Project(project_id) = viewer else {
+    async fn hide_pids(&mut self, jobs: &mut [Job], viewer: &PidViewer) -> Result<(), StoreError> {
+        let PidViewer::Project(project_id) = viewer else {
             return Ok(());
         };
         let shown: HashSet<&str> = jobs

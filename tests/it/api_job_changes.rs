@@ -1,7 +1,8 @@
 //! Jobs: replace, patch, delete, events, and who sees a scheduler's process id.
 
 use freezer_api::domain::Scope;
-use freezer_api::store::{Page, StoreError, Tx, Viewer};
+use freezer_api::domain::job::PidViewer;
+use freezer_api::store::{Page, StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::api_jobs::{job, service, shown};
@@ -21,7 +22,7 @@ async fn full(service: &Service) -> (String, Value) {
 }
 
 /// What a project sees of jobs: the list, a search, and one job.
-async fn seen(service: &Service, viewer: &Viewer, job_id: &str) -> Vec<Value> {
+async fn seen(service: &Service, viewer: &PidViewer, job_id: &str) -> Vec<Value> {
     let scope = Scope::Project(PROJECT.to_owned());
     let page = Page {
         limit: 10,
@@ -29,6 +30,7 @@ async fn seen(service: &Service, viewer: &Viewer, job_id: &str) -> Vec<Value> {
     };
     let raw = service
         .api
+        .catalogue
         .store
         .read("looking", async |tx: &mut Tx| {
             let mut jobs = tx.list_jobs(&scope, page, None, viewer).await?;
@@ -224,14 +226,14 @@ on_each_engine! {
         for (client, own) in [("c", true), ("central", false)] {
             let id = service.job(client).await;
             service.patch(&format!("jobs/{id}"), schedule.clone()).await.expect(200);
-            let project = Viewer::Project(PROJECT.to_owned());
-            for (viewer, sees) in [(Viewer::Operator, true), (Viewer::Project("p2".to_owned()), false), (project, own)] {
+            let project = PidViewer::Project(PROJECT.to_owned());
+            for (viewer, sees) in [(PidViewer::Operator, true), (PidViewer::Project("p2".to_owned()), false), (project, own)] {
                 let jobs = seen(&service, &viewer, &id).await;
                 let schedules: Vec<&Value> = jobs.iter().filter(|job| job["job_id"] == *id)
                     .map(|job| &job["job_schedule"]).collect();
                 assert_eq!(schedules.len(), 2);
                 // A project that does not own the job does not even get it; here it asks for those of another.
-                let expected = if sees || viewer == Viewer::Project("p2".to_owned()) && !own {
+                let expected = if sees || viewer == PidViewer::Project("p2".to_owned()) && !own {
                     schedule["job_schedule"].clone()
                 } else {
                     json!({"status": "running"})

@@ -155,7 +155,7 @@ on_each_engine! {
             (json!({"description": null, "session_id": null}), json!({"description": null, "session_id": null})),
             (json!({"description": "d \u{1f600}", "session_id": "none", "session_tag": -7}),
                 json!({"description": "d \u{1f600}", "session_id": "none", "session_tag": -7})),
-            (json!({"user_id": 5, "project_id": PROJECT}), json!({"user_id": "dev", "project_id": PROJECT})),
+            (json!({"user_id": 5, "project_id": "p2"}), json!({"user_id": "dev", "project_id": PROJECT})),
             (json!({"session_name": null, "_version": 3, "action_defaults": null}), json!({})),
             (json!({"session_name": "s", "action_defaults": {}}), json!({})),
             (json!({"user_credentials": {"trust_id": "t", "trustor_user_id": "u"}}),
@@ -262,7 +262,6 @@ on_each_engine! {
             (job(json!({"_version": 1.0})), 400, "_version"),
             (job(json!({"_version": "1"})), 400, "_version"),
             (job(json!({"description": 5})), 400, "description"),
-            (job(json!({"project_id": "p2"})), 400, "project_id"),
             (job(json!({"other": 5})), 400, "'other' was unexpected"),
             (job(json!({"user_credentials": null})), 400, "user_credentials"),
             (job(json!({"user_credentials": {}})), 400, "is a required property"),
@@ -303,6 +302,8 @@ on_each_engine! {
         for (body, status, words) in rows {
             service.refuses(&[("POST", "jobs", body.clone(), status, words), ("POST", "jobs/j", body, status, words)]).await;
         }
+        // A replacement would move the job.
+        service.refuses(&[("POST", "jobs/j", job(json!({"project_id": "p2"})), 400, "project_id")]).await;
         assert_eq!(database.rows("jobs", "1 = 1").await, 0);
         assert_eq!(database.rows("actions", "1 = 1").await, 0);
         service.get("jobs/none").await.refused(404, "Not Found");

@@ -43,7 +43,7 @@ on_each_engine! {
             (all.clone(), all),
             // The id, the state, the members and the owner are not the caller's to give; other words have no effect.
             (json!({
-                "schedule": {}, "session_id": "mine", "status": "done", "jobs": {"j": {}}, "user_id": 5, "project_id": PROJECT,
+                "schedule": {}, "session_id": "mine", "status": "done", "jobs": {"j": {}}, "user_id": 5, "project_id": "p2",
                 "job": "x", "id": 5, "deleted": true, "other": [1],
             }), json!({})),
             (json!({"schedule": {}, "status": 5}), json!({})),
@@ -86,7 +86,6 @@ on_each_engine! {
             (with(json!({"hold_off": "x"})), "hold_off"),
             (with(json!({"description": 5})), "description"),
             (with(json!({"result": {}})), "result"),
-            (with(json!({"project_id": "p2"})), "project_id"),
         ] {
             service.refuses(&[
                 ("POST", "sessions", body.clone(), 400, words),
@@ -95,6 +94,7 @@ on_each_engine! {
         }
         service.refuses(&[
             ("POST", "sessions/s", json!({"schedule": {}}), 400, "'session_tag' is a required property"),
+            ("POST", "sessions/s", with(json!({"project_id": "p2"})), 400, "project_id"),
             ("POST", "sessions/s", with(json!({"status": 5})), 400, "status"),
             ("POST", "sessions/s", with(json!({"jobs": "x"})), 400, "jobs"),
             ("POST", "sessions/s", with(json!({"jobs": {"j": "x"}})), 400, "jobs"),

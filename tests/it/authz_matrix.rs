@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use freezer_api::domain::rules::DEFAULTS;
+use freezer_api::authz::rules::DEFAULTS;
 use freezer_api::oslo::policy::{Credentials, Enforcer, Options};
 use serde_json::{Map, Value, json};
 

@@ -13,7 +13,9 @@ use std::thread;
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{self, Config};
 use freezer_api::domain::Scope;
-use freezer_api::store::{Page, SchemaState, Store, Viewer};
+use freezer_api::domain::job::PidViewer;
+use freezer_api::schema::SchemaState;
+use freezer_api::store::{Page, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -432,7 +434,7 @@ async fn documents(database: &Database) -> Value {
         limit: 100,
         offset: 0,
     };
-    let viewer = Viewer::Project("p1".to_owned());
+    let viewer = PidViewer::Project("p1".to_owned());
     let mut all = serde_json::Map::new();
     let lists = store
         .read("reading all", async |tx| {

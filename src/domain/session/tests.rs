@@ -53,19 +53,20 @@ proptest! {
                     let result = session.start(&job.to_string(), i64::from(tag) - behind, now);
                     let after = shown(&session);
                     match &result {
-                        Ok(StartResult::Started) => {
+                        Ok(ActionOutcome::Started) => {
                             starts.push(now);
                             prop_assert_eq!(session.tag(), tag + 1);
                             prop_assert_eq!(&after["status"], "running");
                         }
-                        Ok(StartResult::Joined) => {
+                        Ok(ActionOutcome::Joined) => {
                             prop_assert!(behind > 0);
                             prop_assert_eq!(session.tag(), tag);
                             prop_assert_eq!(&after["time_start"], &before["time_start"]);
                         }
-                        Ok(StartResult::HoldOff | StartResult::OutOfSync) | Err(_) => prop_assert_eq!(&after, &before),
+                        Ok(ActionOutcome::HoldOff | ActionOutcome::OutOfSync) | Err(_) => prop_assert_eq!(&after, &before),
+                        Ok(ActionOutcome::Ended) => prop_assert!(false, "a start is no end"),
                     }
-                    if result.is_ok_and(StartResult::changed) {
+                    if result.is_ok_and(ActionOutcome::changed) {
                         let mut expected = before["jobs"][job.to_string()].clone();
                         expected["status"] = json!("running");
                         expected["result"] = json!("");
@@ -116,7 +117,7 @@ proptest! {
 fn the_column_of_times_ends_in_2038() {
     let mut session = session(0, 30, [("j".to_owned(), json!({}))]);
     let late = i64::from(i32::MAX) + 1_000;
-    assert_eq!(session.start("j", 0, late), Ok(StartResult::Started));
+    assert_eq!(session.start("j", 0, late), Ok(ActionOutcome::Started));
     assert_eq!(session.time_start, Some(i32::MAX));
     assert_eq!(shown(&session)["jobs"]["j"]["time_started"], late);
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use freezer_api::auth::{Keystone, Trusts};
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{AuthPlugin, AuthType, Config};
+use freezer_api::keystone::{Keystone, Trusts};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;

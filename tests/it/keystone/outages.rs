@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use freezer_api::auth::{AuthError, Keystone};
 use freezer_api::config::Interface;
+use freezer_api::keystone::{AuthError, Keystone};
 
 use super::lab::{Lab, keystone};
 use super::proxy::{Proxy, answer};

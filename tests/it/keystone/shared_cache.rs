@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use freezer_api::auth::{AuthError, Keystone};
+use freezer_api::keystone::{AuthError, Keystone};
 
 use super::lab::{Lab, keystone};
 use super::proxy::Proxy;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use freezer_api::auth::{AuthError, Keystone};
 use freezer_api::clock::Clock;
 use freezer_api::config::KeystoneAuthtoken;
+use freezer_api::keystone::{AuthError, Keystone};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use freezer_api::auth::{AuthError, Keystone, RequestContext, TokenScope};
+use freezer_api::authz::{RequestContext, TokenScope, policy_credentials};
 use freezer_api::clock::Clock;
 use freezer_api::config::{AuthPlugin, AuthType};
+use freezer_api::keystone::{AuthError, Keystone};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -76,7 +77,7 @@ async fn the_scope_is_the_tokens() {
         .await
         .unwrap();
     assert_eq!(system.scope(), TokenScope::System);
-    assert_eq!(system.policy_credentials()["system_scope"], "all");
+    assert_eq!(policy_credentials(&system).values()["system_scope"], "all");
     lab.drop_user(&user).await;
 }
 
@@ -242,7 +243,7 @@ async fn service_tokens() {
     assert_eq!(by.project_id.as_deref(), about["project"]["id"].as_str());
     assert!(by.roles.contains(&"service".to_owned()));
     assert_eq!(
-        context.policy_credentials()["service_user_id"],
+        policy_credentials(&context).values()["service_user_id"],
         about["user"]["id"]
     );
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use freezer_api::auth::{Keystone, RequestContext, TrustError, Trusts};
+use freezer_api::authz::RequestContext;
 use freezer_api::config::{AuthPlugin, Config};
+use freezer_api::keystone::{Keystone, TrustError, Trusts};
 use reqwest::Method;
 use serde_json::{Value, json};
 

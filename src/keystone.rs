@@ -1,0 +1,17 @@
+//! Keystone: tokens validated into the callers they stand for ([`Keystone`]), and trusts for central schedulers
+//! ([`Trusts`]).
+//!
+//! Knows Keystone's API and the options of `[keystone_authtoken]` and `[centralized_scheduler]`. It does not know our own
+//! HTTP layer: an [`AuthError`] becomes a status and a body in `error`.
+
+mod cache;
+mod client;
+mod memcached;
+mod service_token;
+mod token;
+mod trusts;
+mod validator;
+
+pub use client::SetupError;
+pub use trusts::{Trust, TrustError, Trusts};
+pub use validator::{AuthError, Keystone};

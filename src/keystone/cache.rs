@@ -1,0 +1,293 @@
+//! Tokens that Keystone vouched for a moment ago, kept by their hash: in this process, and where `memcached_servers`
+//! names some, in memcached for all nodes of the API.
+//!
+//! An entry lives for `token_cache_time`, never beyond the token. It is not prolonged by use, nor by passing from node to
+//! node, so that a revoked token is refused after `token_cache_time` at the latest. What is in memcached is encrypted by
+//! a key made from the token itself: who can read the cache learns nothing. With `memcache_secret_key`, who can write
+//! to it cannot forge an entry.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::future::Cache;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::{digest, hmac};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::client::IdentityError;
+use super::memcached::Memcached;
+use super::token::ValidToken;
+use crate::clock::Clock;
+
+/// Tokens kept in memory; about 1 kB each.
+const MAX_TOKENS: u64 = 20_000;
+/// Refused tokens kept in memory, apart, so that a flood of nonsense does not push out good tokens.
+const MAX_REFUSED: u64 = 20_000;
+/// How long a refused token is not asked about again.
+const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// Keystone does not know it, or no longer.
+    Invalid,
+    /// Keystone could not be asked.
+    Unavailable(Arc<IdentityError>),
+}
+
+/// A token's place in the cache. Whether Keystone was told to accept it expired is part of it, because the answers differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    hash: [u8; digest::SHA256_OUTPUT_LEN],
+    allow_expired: bool,
+}
+
+impl Key {
+    fn new(token: &str, allow_expired: bool) -> Self {
+        let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+        for (to, from) in hash
+            .iter_mut()
+            .zip(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
+        {
+            *to = *from;
+        }
+        Self {
+            hash,
+            allow_expired,
+        }
+    }
+
+    fn name(&self) -> String {
+        let hex: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "freezer-api/{}/{hex}",
+            if self.allow_expired {
+                "expired"
+            } else {
+                "token"
+            }
+        )
+    }
+}
+
+#[derive(Clone)]
+struct Entry {
+    token: Arc<ValidToken>,
+    lifetime: Duration,
+}
+
+struct EntryLifetime;
+
+impl Expiry<Key, Entry> for EntryLifetime {
+    fn expire_after_create(&self, _: &Key, entry: &Entry, _: Instant) -> Option<Duration> {
+        Some(entry.lifetime)
+    }
+}
+
+/// What memcached holds, inside its encryption.
+#[derive(Serialize, Deserialize)]
+struct Shared {
+    token: ValidToken,
+    /// When Keystone was asked; seconds since the epoch.
+    checked_at: i64,
+}
+
+/// The cache of checked tokens.
+pub(crate) struct TokenCache {
+    /// Seconds; `None`: every request asks Keystone.
+    lifetime: Option<i64>,
+    tokens: Cache<Key, Entry>,
+    refused: Cache<Key, ()>,
+    shared: Option<(Arc<Memcached>, SealingKey)>,
+    clock: Clock,
+}
+
+impl TokenCache {
+    /// `lifetime` is `token_cache_time`: seconds; 0 and less switch the cache off.
+    pub(crate) fn new(
+        lifetime: i64,
+        shared: Option<Memcached>,
+        secret: Option<&SecretString>,
+        clock: Clock,
+    ) -> Self {
+        let lifetime = (lifetime > 0).then_some(lifetime);
+        let seconds = u64::try_from(lifetime.unwrap_or_default()).unwrap_or_default();
+        Self {
+            lifetime,
+            tokens: Cache::builder()
+                .max_capacity(MAX_TOKENS)
+                .expire_after(EntryLifetime)
+                .build(),
+            refused: Cache::builder()
+                .max_capacity(MAX_REFUSED)
+                .time_to_live(REFUSED_LIFETIME.min(Duration::from_secs(seconds)))
+                .build(),
+            shared: shared.map(|memcached| (Arc::new(memcached), SealingKey::new(secret))),
+            clock,
+        }
+    }
+
+    /// What Keystone said about the token within the cache time, else what `validate` finds out. All who ask for one
+    /// token meanwhile wait for that one call and share its outcome.
+    ///
+    /// # Errors
+    /// The refusal. `Unavailable` is not kept: the next request asks again.
+    pub(crate) async fn get_or_validate(
+        &self,
+        token: &str,
+        allow_expired: bool,
+        validate: impl Future<Output = Result<ValidToken, Refusal>>,
+    ) -> Result<Arc<ValidToken>, Refusal> {
+        let key = Key::new(token, allow_expired);
+        if let Some(entry) = self.tokens.get(&key).await {
+            return Ok(entry.token);
+        }
+        if self.refused.contains_key(&key) {
+            return Err(Refusal::Invalid);
+        }
+        let loaded = self
+            .tokens
+            .try_get_with(key, self.load(key, token, validate))
+            .await;
+        loaded
+            .map(|entry| entry.token)
+            .map_err(|refusal| (*refusal).clone())
+    }
+
+    async fn load(
+        &self,
+        key: Key,
+        token: &str,
+        validate: impl Future<Output = Result<ValidToken, Refusal>>,
+    ) -> Result<Entry, Refusal> {
+        if let Some(entry) = self.load_shared(key, token).await {
+            return Ok(entry);
+        }
+        let checked_at = self.clock.now().unix_timestamp();
+        match validate.await {
+            Ok(valid) => {
+                let lifetime = self.lifetime(&valid, checked_at);
+                self.store_shared(key, token, &valid, checked_at, lifetime);
+                Ok(Entry {
+                    token: Arc::new(valid),
+                    lifetime,
+                })
+            }
+            Err(Refusal::Invalid) => {
+                if self.lifetime.is_some() {
+                    self.refused.insert(key, ()).await;
+                }
+                Err(Refusal::Invalid)
+            }
+            Err(unavailable) => Err(unavailable),
+        }
+    }
+
+    /// How long an answer of `checked_at` may still be believed.
+    fn lifetime(&self, token: &ValidToken, checked_at: i64) -> Duration {
+        let Some(cache_time) = self.lifetime else {
+            return Duration::ZERO;
+        };
+        let now = self.clock.now();
+        let mut until = checked_at.saturating_add(cache_time);
+        if !token.expired(now) {
+            until = until.min(token.expires_at);
+        }
+        let seconds = (until - now.unix_timestamp()).min(cache_time);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+    }
+
+    async fn load_shared(&self, key: Key, token: &str) -> Option<Entry> {
+        let (memcached, sealing) = self.shared.as_ref()?;
+        self.lifetime?;
+        let name = key.name();
+        let sealed = memcached.get(&name).await?;
+        let Shared { token, checked_at } =
+            serde_json::from_slice(&sealing.open(token, &name, sealed)?).ok()?;
+        let lifetime = self.lifetime(&token, checked_at);
+        (!lifetime.is_zero()).then(|| Entry {
+            token: Arc::new(token),
+            lifetime,
+        })
+    }
+
+    /// Writes in the background: the request does not wait for memcached.
+    fn store_shared(
+        &self,
+        key: Key,
+        token: &str,
+        valid: &ValidToken,
+        checked_at: i64,
+        lifetime: Duration,
+    ) {
+        let Some((memcached, sealing)) = &self.shared else {
+            return;
+        };
+        if lifetime.is_zero() {
+            return;
+        }
+        let name = key.name();
+        let shared = Shared {
+            token: valid.clone(),
+            checked_at,
+        };
+        let Some(sealed) = serde_json::to_vec(&shared)
+            .ok()
+            .and_then(|plain| sealing.seal(token, &name, plain))
+        else {
+            return;
+        };
+        let memcached = Arc::clone(memcached);
+        tokio::spawn(async move { memcached.set(&name, &sealed, lifetime).await });
+    }
+}
+
+/// Makes the key of each entry from its token: AES-256-GCM with HMAC-SHA-256 of the token.
+struct SealingKey {
+    mac: hmac::Key,
+    random: SystemRandom,
+}
+
+impl SealingKey {
+    fn new(secret: Option<&SecretString>) -> Self {
+        let secret = secret
+            .map(|secret| secret.expose_secret())
+            .unwrap_or("freezer-api shared token cache");
+        Self {
+            mac: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+            random: SystemRandom::new(),
+        }
+    }
+
+    fn cipher(&self, token: &str) -> Option<LessSafeKey> {
+        let key = hmac::sign(&self.mac, token.as_bytes());
+        UnboundKey::new(&AES_256_GCM, key.as_ref())
+            .ok()
+            .map(LessSafeKey::new)
+    }
+
+    fn seal(&self, token: &str, name: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce).ok()?;
+        self.cipher(token)?
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name),
+                &mut value,
+            )
+            .ok()?;
+        Some([&nonce, value.as_slice()].concat())
+    }
+
+    fn open(&self, token: &str, name: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let (nonce, value) = sealed.split_first_chunk_mut::<NONCE_LEN>()?;
+        let plain = self
+            .cipher(token)?
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name), value)
+            .ok()?;
+        Some(plain.to_vec())
+    }
+}

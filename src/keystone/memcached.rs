@@ -1,0 +1,293 @@
+//! A client for memcached's text protocol: `get` and `set`, which is all that a token cache needs.
+//!
+//! Written here because the async client of crate `memcache` is marked experimental and needs the meta protocol of newer
+//! servers. A server that fails is left alone for a while, so a dead one costs a request in thirty seconds a tenth of
+//! a second, and the others nothing.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io::{Error, ErrorKind, Result};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
+
+/// Time for one `get` or `set`, with the connection where one must be made.
+const TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a server that failed is not asked.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
+/// Idle connections kept for each server.
+const MAX_IDLE: usize = 10;
+/// The protocol takes larger numbers for points in time.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The longest line and the largest value that we read.
+const MAX_LINE: u64 = 512;
+const LARGEST_VALUE: usize = 1 << 20;
+
+/// Memcached servers; a key has its place on one of them.
+#[derive(Debug)]
+pub(crate) struct Memcached {
+    servers: Vec<Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    address: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<BufStream<TcpStream>>,
+    backoff_until: Option<Instant>,
+}
+
+impl Memcached {
+    /// Takes addresses as python-memcached writes them: `host`, `host:port`, `inet6:[::1]:11211`. Connects later.
+    ///
+    /// # Errors
+    /// An address of a kind that is not supported.
+    pub(crate) fn new(addresses: &[String]) -> std::result::Result<Self, String> {
+        let servers = addresses
+            .iter()
+            .map(|address| {
+                Ok(Server {
+                    address: socket_address(address)?,
+                    state: Mutex::default(),
+                })
+            })
+            .collect::<std::result::Result<_, String>>()?;
+        Ok(Self { servers })
+    }
+
+    /// The value of a key; `None` also where its server does not answer.
+    pub(crate) async fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let command = format!("get {key}\r\n");
+        self.on_server(key, async |stream| {
+            stream.write_all(command.as_bytes()).await?;
+            stream.flush().await?;
+            read_value(stream).await
+        })
+        .await
+        .flatten()
+    }
+
+    /// Keeps a value for a while, 30 days at most. Failures are silent.
+    pub(crate) async fn set(&self, key: &str, value: &[u8], lifetime: Duration) {
+        let command = format!(
+            "set {key} 0 {} {}\r\n",
+            lifetime.min(MAX_LIFETIME).as_secs(),
+            value.len()
+        );
+        self.on_server(key, async |stream| {
+            stream.write_all(command.as_bytes()).await?;
+            stream.write_all(value).await?;
+            stream.write_all(b"\r\n").await?;
+            stream.flush().await?;
+            match read_line(stream).await?.as_str() {
+                "STORED" => Ok(()),
+                other => Err(Error::new(ErrorKind::InvalidData, format!("set: {other}"))),
+            }
+        })
+        .await;
+    }
+
+    async fn on_server<T>(
+        &self,
+        key: &str,
+        exchange: impl AsyncFnOnce(&mut BufStream<TcpStream>) -> Result<T>,
+    ) -> Option<T> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() >> 32)
+            .ok()?
+            .checked_rem(self.servers.len())?;
+        self.servers.get(place)?.exchange(exchange).await
+    }
+}
+
+impl Server {
+    async fn exchange<T>(
+        &self,
+        exchange: impl AsyncFnOnce(&mut BufStream<TcpStream>) -> Result<T>,
+    ) -> Option<T> {
+        if self.left_alone() {
+            return None;
+        }
+        let outcome = tokio::time::timeout(TIMEOUT, async {
+            let mut stream = self.connection().await?;
+            let answer = exchange(&mut stream).await?;
+            self.keep(stream);
+            Ok::<_, Error>(answer)
+        });
+        match outcome
+            .await
+            .unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+        {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.leave_alone(&error);
+                None
+            }
+        }
+    }
+
+    /// An idle connection that is still open, or a new one.
+    async fn connection(&self) -> Result<BufStream<TcpStream>> {
+        loop {
+            let Some(stream) = self.state().idle.pop() else {
+                let stream = TcpStream::connect(&self.address).await?;
+                stream.set_nodelay(true)?;
+                return Ok(BufStream::new(stream));
+            };
+            // Nothing is to be read between exchanges: readable means closed by the server.
+            let mut probe = [0];
+            match stream.get_ref().try_read(&mut probe) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(stream),
+                _ => {}
+            }
+        }
+    }
+
+    fn keep(&self, stream: BufStream<TcpStream>) {
+        let mut state = self.state();
+        if state.idle.len() < MAX_IDLE {
+            state.idle.push(stream);
+        }
+    }
+
+    fn left_alone(&self) -> bool {
+        self.state()
+            .backoff_until
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    fn leave_alone(&self, error: &Error) {
+        tracing::warn!(server = self.address, %error, "memcached fails; it is not asked for {} s", LEFT_ALONE.as_secs());
+        let mut state = self.state();
+        state.idle.clear();
+        state.backoff_until = Some(Instant::now() + LEFT_ALONE);
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn socket_address(text: &str) -> std::result::Result<String, String> {
+    let address = text.trim();
+    if address.starts_with("unix:") || address.starts_with('/') {
+        return Err(format!(
+            "memcached_servers: {address} is a Unix socket; wanted is host:port"
+        ));
+    }
+    let address = address
+        .strip_prefix("inet6:")
+        .or_else(|| address.strip_prefix("inet:"))
+        .unwrap_or(address);
+    let has_port = match address.rsplit_once(':') {
+        Some((host, port)) => {
+            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+        }
+        None => false,
+    };
+    match (has_port, address.contains(':') && !address.starts_with('[')) {
+        (true, _) => Ok(address.to_owned()),
+        (false, true) => Ok(format!("[{address}]:11211")),
+        (false, false) => Ok(format!("{address}:11211")),
+    }
+}
+
+async fn read_line(stream: &mut BufStream<TcpStream>) -> Result<String> {
+    let mut line = Vec::new();
+    stream.take(MAX_LINE).read_until(b'\n', &mut line).await?;
+    let line = line.strip_suffix(b"\r\n").ok_or(ErrorKind::InvalidData)?;
+    String::from_utf8(line.to_vec()).map_err(|_| ErrorKind::InvalidData.into())
+}
+
+/// Reads `VALUE key flags length`, the value and `END`, or `END` alone.
+async fn read_value(stream: &mut BufStream<TcpStream>) -> Result<Option<Vec<u8>>> {
+    let head = read_line(stream).await?;
+    if head == "END" {
+        return Ok(None);
+    }
+    let unreadable = || Error::new(ErrorKind::InvalidData, "get: unreadable answer");
+    let mut words = head.split(' ');
+    if words.next() != Some("VALUE") {
+        return Err(unreadable());
+    }
+    let length: usize = words
+        .nth(2)
+        .and_then(|length| length.parse().ok())
+        .ok_or_else(unreadable)?;
+    if length > LARGEST_VALUE {
+        return Err(unreadable());
+    }
+    let mut value = vec![0; length];
+    stream.read_exact(&mut value).await?;
+    if !read_line(stream).await?.is_empty() || read_line(stream).await? != "END" {
+        return Err(unreadable());
+    }
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (text, wanted) in [
+            ("127.0.0.1:11212", "127.0.0.1:11212"),
+            ("cache.example", "cache.example:11211"),
+            ("inet6:[::1]:11212", "[::1]:11212"),
+            ("[::1]", "[::1]:11211"),
+            ("::1", "[::1]:11211"),
+        ] {
+            assert_eq!(socket_address(text).as_deref(), Ok(wanted));
+        }
+        assert!(socket_address("unix:/run/memcached.sock").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_costs_a_tenth_of_a_second_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cache = Memcached::new(&[listener.local_addr().unwrap().to_string()]).unwrap();
+        let started = Instant::now();
+        assert_eq!(cache.get("k").await, None);
+        assert!(started.elapsed() < TIMEOUT * 5, "{:?}", started.elapsed());
+        let started = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(cache.get("k").await, None);
+        }
+        assert!(
+            started.elapsed() < TIMEOUT,
+            "the server was asked again: {:?}",
+            started.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_a_miss() {
+        for nonsense in [
+            "SERVER_ERROR out of memory\r\n",
+            "VALUE k 0 99999999999\r\n",
+            "VALUE\r\n",
+            "VALUE k 0 1\r\nxyz",
+            "\n",
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let cache = Memcached::new(&[listener.local_addr().unwrap().to_string()]).unwrap();
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(nonsense.as_bytes()).await.unwrap();
+                stream
+            });
+            assert_eq!(cache.get("k").await, None, "{nonsense:?}");
+            server.await.unwrap();
+        }
+    }
+}

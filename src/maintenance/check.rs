@@ -1,0 +1,362 @@
+//! `freezer-manage db check`: what in the tables does not fit together, and mending what can be mended without a decision.
+
+use serde_json::{Map, Value};
+
+use crate::schema::Catalog;
+use crate::store::statement::{placeholders, sql};
+use crate::store::{Engine, Store, StoreError};
+
+/// How many rows are read at once.
+const BATCH: usize = 500;
+
+/// Something that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The table of the row.
+    pub table: &'static str,
+    /// The row's id.
+    pub id: String,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What mending does, or did; none where somebody has to decide.
+    pub remedy: Option<&'static str>,
+}
+
+/// Where findings go; there may be many.
+pub type Findings<'a> = &'a mut (dyn FnMut(&Finding) + Send);
+
+/// A condition on single rows that SQL can state.
+struct RowCheck {
+    table: &'static str,
+    /// On a row `t`.
+    condition: &'static str,
+    problem: &'static str,
+    /// What mends it, and its words.
+    repair: Option<(&'static str, &'static str)>,
+}
+
+const ROW_CHECKS: [RowCheck; 5] = [
+    RowCheck {
+        table: "jobs",
+        condition: "t.deleted = FALSE AND NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = t.client_id \
+                    AND c.deleted = FALSE AND (c.project_id = t.project_id OR c.is_central = TRUE))",
+        problem: "its client is not registered",
+        repair: None,
+    },
+    RowCheck {
+        table: "jobs",
+        condition: "t.deleted = FALSE AND t.session_id <> '' AND NOT EXISTS (SELECT 1 FROM sessions s \
+                    WHERE s.id = t.session_id AND s.deleted = FALSE)",
+        problem: "its session is gone",
+        repair: Some((
+            "UPDATE jobs SET session_id = '', session_tag = 0 WHERE id = ?",
+            "the job belongs to no session",
+        )),
+    },
+    RowCheck {
+        table: "job_actions",
+        // Those of a job that is marked as deleted go with it when it is purged.
+        condition: "NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id)",
+        problem: "its job is gone",
+        repair: Some(("DELETE FROM job_actions WHERE id = ?", "the row is removed")),
+    },
+    RowCheck {
+        table: "job_actions",
+        condition: "t.deleted = FALSE AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE) \
+                    AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.id = t.action_id AND a.deleted = FALSE)",
+        problem: "its action is gone, so the job lacks it",
+        repair: None,
+    },
+    RowCheck {
+        table: "user_credentials",
+        condition: "t.deleted = FALSE AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE)",
+        problem: "its job is gone; the trust may still exist in Keystone",
+        repair: Some((
+            "UPDATE user_credentials SET deleted = TRUE, deleted_at = CURRENT_TIMESTAMP WHERE id = ?",
+            "the row is marked as deleted",
+        )),
+    },
+];
+
+/// Columns that hold a JSON object.
+const DOCUMENTS: [(&str, &str); 5] = [
+    ("actions", "backup_metadata"),
+    ("backups", "backup_metadata"),
+    ("jobs", "schedule"),
+    ("sessions", "schedule"),
+    ("sessions", "job"),
+];
+
+/// Values that will not fit for much longer: table, condition, and what it means. Documents end at [`crate::store::MAX_TEXT`].
+const LIMITS: [(&str, &str, &str); 7] = [
+    (
+        "sessions",
+        "session_tag > 2000000000",
+        "sessions have a session_tag close to 2147483647",
+    ),
+    (
+        "jobs",
+        "session_tag > 2000000000",
+        "jobs have a session_tag close to 2147483647",
+    ),
+    (
+        "backups",
+        "LENGTH(backup_metadata) > 6000000",
+        "backups have metadata close to 7 MiB",
+    ),
+    (
+        "actions",
+        "LENGTH(backup_metadata) > 6000000",
+        "actions have definitions close to 7 MiB",
+    ),
+    (
+        "jobs",
+        "LENGTH(schedule) > 6000000",
+        "jobs have schedules close to 7 MiB",
+    ),
+    (
+        "sessions",
+        "LENGTH(schedule) > 6000000",
+        "sessions have schedules close to 7 MiB",
+    ),
+    (
+        "sessions",
+        "LENGTH(job) > 6000000",
+        "sessions have lists of jobs close to 7 MiB",
+    ),
+];
+
+impl Store {
+    /// What comes close to the limits of its column, in words with how many rows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn near_limits(&self) -> Result<Vec<String>, StoreError> {
+        let mut near = Vec::new();
+        for (table, condition, words) in LIMITS {
+            let query =
+                format!("SELECT COUNT(*) FROM {table} WHERE deleted = FALSE AND {condition}");
+            let mut tx = self.open().await?;
+            let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query)).await?;
+            if let Some((count @ 1..,)) = counted.first() {
+                near.push(format!("{count} {words}"));
+            }
+        }
+        Ok(near)
+    }
+
+    /// Reports all that does not fit together; with `fix`, mends what has a remedy.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn check(&self, fix: bool, findings: Findings<'_>) -> Result<(), StoreError> {
+        for check in &ROW_CHECKS {
+            self.check_rows(check, fix, findings).await?;
+        }
+        for (table, column) in DOCUMENTS {
+            self.check_documents(table, column, findings).await?;
+        }
+        self.check_sessions(fix, findings).await?;
+        for duplicate in self.duplicate_clients().await? {
+            findings(&Finding {
+                table: "clients",
+                id: duplicate.client_id,
+                problem: format!(
+                    "registered more than once in project {}",
+                    duplicate.project_id.as_deref().unwrap_or("none")
+                ),
+                remedy: None,
+            });
+        }
+        Ok(())
+    }
+
+    async fn check_rows(
+        &self,
+        check: &RowCheck,
+        fix: bool,
+        findings: Findings<'_>,
+    ) -> Result<(), StoreError> {
+        let query = format!(
+            "SELECT t.id FROM {} t WHERE t.id > ? AND {} ORDER BY t.id LIMIT {BATCH}",
+            check.table, check.condition
+        );
+        let mut after = String::new();
+        loop {
+            let mut tx = self.open().await?;
+            let found: Vec<(String,)> = tx
+                .session
+                .fetch_all(sql(query.clone()).bind(&after))
+                .await?;
+            let Some((last,)) = found.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            for (id,) in found {
+                if let (true, Some((repair, _))) = (fix, check.repair) {
+                    self.repair(repair, &[&id]).await?;
+                }
+                findings(&Finding {
+                    table: check.table,
+                    id,
+                    problem: check.problem.to_owned(),
+                    remedy: check.repair.map(|(_, remedy)| remedy),
+                });
+            }
+        }
+    }
+
+    async fn repair(&self, statement: &'static str, values: &[&str]) -> Result<(), StoreError> {
+        self.write("mending a row", async |tx| {
+            let statement = sql(statement).bind_all(values.iter().copied());
+            tx.session.execute(statement).await.map(drop)
+        })
+        .await
+    }
+
+    async fn check_documents(
+        &self,
+        table: &'static str,
+        column: &'static str,
+        findings: Findings<'_>,
+    ) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let rows = self.documents(table, column, &after).await?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            for (id, text) in rows {
+                let problem = match serde_json::from_str(&text) {
+                    Ok(Value::Object(_) | Value::Null) => continue,
+                    Ok(_) => format!("{column} is no JSON object"),
+                    Err(error) => format!("{column} is no JSON: {error}"),
+                };
+                findings(&Finding {
+                    table,
+                    id,
+                    problem,
+                    remedy: None,
+                });
+            }
+        }
+    }
+
+    /// The next ids and JSON texts of a table, along its primary key.
+    async fn documents(
+        &self,
+        table: &str,
+        column: &str,
+        after: &str,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let query = format!(
+            "SELECT id, {column} FROM {table} WHERE id > ? AND deleted = FALSE AND {column} IS NOT NULL \
+             ORDER BY id LIMIT {BATCH}"
+        );
+        let mut tx = self.open().await?;
+        tx.session.fetch_all(sql(query).bind(after)).await
+    }
+
+    /// Sessions that have entries of jobs that are gone.
+    async fn check_sessions(&self, fix: bool, findings: Findings<'_>) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let rows = self.documents("sessions", "job", &after).await?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            for (id, text) in rows {
+                let Ok(Value::Object(jobs)) = serde_json::from_str(&text) else {
+                    continue;
+                };
+                let gone = self.gone(&jobs).await?;
+                if gone.is_empty() {
+                    continue;
+                }
+                if fix {
+                    self.remove_entries(&id, &gone).await?;
+                }
+                findings(&Finding {
+                    table: "sessions",
+                    id,
+                    problem: format!("it names jobs that are gone: {}", gone.join(", ")),
+                    remedy: Some("the entries are removed"),
+                });
+            }
+        }
+    }
+
+    /// The keys that are no live job.
+    async fn gone(&self, jobs: &Map<String, Value>) -> Result<Vec<String>, StoreError> {
+        let ids: Vec<&String> = jobs.keys().collect();
+        let mut live = std::collections::HashSet::new();
+        for ids in ids.chunks(BATCH) {
+            let query = format!(
+                "SELECT id FROM jobs WHERE deleted = FALSE AND id IN ({})",
+                placeholders(ids.len())
+            );
+            let mut tx = self.open().await?;
+            let query = sql(query).bind_all(ids.iter().copied());
+            let found: Vec<(String,)> = tx.session.fetch_all(query).await?;
+            live.extend(found.into_iter().map(|(id,)| id));
+        }
+        let gone = ids.into_iter().filter(|id| !live.contains(*id));
+        Ok(gone.cloned().collect())
+    }
+
+    /// Reads the session again under its lock, since it may have changed since.
+    async fn remove_entries(&self, id: &str, gone: &[String]) -> Result<(), StoreError> {
+        let lock = match self.engine() {
+            Engine::Sqlite => "",
+            Engine::MySql | Engine::Postgres => " FOR UPDATE",
+        };
+        let query = format!("SELECT job FROM sessions WHERE id = ? AND job IS NOT NULL{lock}");
+        self.write("mending a session", async |tx| {
+            let found: Vec<(String,)> = tx.session.fetch_all(sql(query.clone()).bind(id)).await?;
+            for (text,) in found {
+                if let Ok(Value::Object(mut jobs)) = serde_json::from_str(&text) {
+                    jobs.retain(|job, _| !gone.contains(job));
+                    let update = sql("UPDATE sessions SET job = ? WHERE id = ?")
+                        .bind(Value::Object(jobs).to_string())
+                        .bind(id);
+                    tx.session.execute(update).await?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A name under which a project has several clients.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns' names")]
+pub struct DuplicateClient {
+    pub project_id: Option<String>,
+    pub client_id: String,
+}
+
+impl Store {
+    /// The names under which a project has several clients that are not deleted. Central clients, where the tables know
+    /// them already, are told apart by their host too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn duplicate_clients(&self) -> Result<Vec<DuplicateClient>, StoreError> {
+        let session = &mut self.open().await?.session;
+        let apart = match Catalog::read(session)
+            .await?
+            .has_column("clients", "is_central")
+        {
+            true => ", is_central, CASE WHEN is_central THEN hostname END",
+            false => "",
+        };
+        let query = format!(
+            "SELECT project_id, client_id FROM clients WHERE deleted = FALSE \
+             GROUP BY project_id, client_id{apart} HAVING COUNT(*) > 1 ORDER BY project_id, client_id"
+        );
+        session.fetch_all(sql(query)).await
+    }
+}

@@ -1,0 +1,158 @@
+//! `freezer-manage db purge`: rows that are marked as deleted really go.
+
+use time::{Duration, OffsetDateTime};
+
+use crate::schema::{Progress, ProgressCallback};
+use crate::store::statement::{placeholders, sql};
+use crate::store::{Store, StoreError};
+
+/// A table whose rows are marked as deleted, and what has to be so that one may go.
+struct Purged {
+    table: &'static str,
+    /// A further condition on a row `t`.
+    condition: &'static str,
+    /// Tables whose rows go with it, and their columns that name it.
+    children: &'static [(&'static str, &'static str)],
+}
+
+/// What refers to others goes first. An action that a job still has stays.
+const PURGED: [Purged; 8] = [
+    Purged::simple("job_actions"),
+    Purged::simple("user_credentials"),
+    Purged {
+        table: "jobs",
+        condition: "",
+        children: &[("job_actions", "job_id"), ("user_credentials", "job_id")],
+    },
+    Purged {
+        table: "actions",
+        condition: " AND NOT EXISTS (SELECT 1 FROM job_actions ja WHERE ja.action_id = t.id)",
+        children: &[],
+    },
+    Purged::simple("sessions"),
+    Purged::simple("backups"),
+    Purged::simple("clients"),
+    Purged::simple("action_reports"),
+];
+
+impl Purged {
+    const fn simple(table: &'static str) -> Purged {
+        Purged {
+            table,
+            condition: "",
+            children: &[],
+        }
+    }
+
+    /// `FROM … WHERE …` with the age as its argument.
+    fn rows_that_go(&self) -> String {
+        format!(
+            "FROM {} t WHERE t.deleted = TRUE AND COALESCE(t.deleted_at, t.updated_at, t.created_at) < ?{}",
+            self.table, self.condition
+        )
+    }
+}
+
+/// How many rows of a table go, or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PurgedRows {
+    /// The table.
+    pub table: &'static str,
+    /// Its rows, without those of other tables that go with them.
+    pub rows: u64,
+}
+
+impl Store {
+    /// How many rows have been marked as deleted for at least `age`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn purgeable(&self, age: Duration) -> Result<Vec<PurgedRows>, StoreError> {
+        let before = self.clock.now() - age;
+        let mut all = Vec::new();
+        for purged in &PURGED {
+            all.push(PurgedRows {
+                table: purged.table,
+                rows: self.count_purgeable(purged, before).await?,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Removes the rows that have been marked as deleted for at least `age`, in transactions of `batch` rows, so that nobody
+    /// has to wait for long.
+    ///
+    /// # Errors
+    /// [`StoreError`]. What went is gone; another call goes on.
+    pub async fn purge(
+        &self,
+        age: Duration,
+        batch: u32,
+        progress: ProgressCallback<'_>,
+    ) -> Result<Vec<PurgedRows>, StoreError> {
+        let before = self.clock.now() - age;
+        let mut all = Vec::new();
+        for purged in &PURGED {
+            let total = self.count_purgeable(purged, before).await?;
+            let mut last = Some(String::new());
+            let mut rows = 0;
+            while let Some(after) = last {
+                let ids = self.purge_batch(purged, before, &after, batch).await?;
+                rows += ids.len() as u64;
+                last = ids.into_iter().next_back();
+                if last.is_some() {
+                    progress(Progress::Rows {
+                        what: purged.table,
+                        done: rows,
+                        total,
+                    });
+                }
+            }
+            all.push(PurgedRows {
+                table: purged.table,
+                rows,
+            });
+        }
+        Ok(all)
+    }
+
+    async fn count_purgeable(
+        &self,
+        purged: &Purged,
+        before: OffsetDateTime,
+    ) -> Result<u64, StoreError> {
+        let query = format!("SELECT COUNT(*) {}", purged.rows_that_go());
+        let mut tx = self.open().await?;
+        let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query).bind(before)).await?;
+        Ok(counted.first().map_or(0, |(count,)| count.unsigned_abs()))
+    }
+
+    /// The ids of the rows that went. Along the primary key, so that no row is looked at twice.
+    async fn purge_batch(
+        &self,
+        purged: &Purged,
+        before: OffsetDateTime,
+        after: &str,
+        batch: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let query = format!(
+            "SELECT t.id {} AND t.id > ? ORDER BY t.id LIMIT {batch}",
+            purged.rows_that_go()
+        );
+        self.write("purging deleted rows", async |tx| {
+            let found = sql(query.clone()).bind(before).bind(after);
+            let ids: Vec<(String,)> = tx.session.fetch_all(found).await?;
+            let ids: Vec<String> = ids.into_iter().map(|(id,)| id).collect();
+            if !ids.is_empty() {
+                let own = [(purged.table, "id")];
+                for (table, column) in purged.children.iter().chain(&own) {
+                    let list = placeholders(ids.len());
+                    let delete = format!("DELETE FROM {table} WHERE {column} IN ({list})");
+                    tx.session.execute(sql(delete).bind_all(&ids)).await?;
+                }
+            }
+            Ok(ids)
+        })
+        .await
+    }
+}

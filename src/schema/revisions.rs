@@ -1,0 +1,167 @@
+//! The two lines of revisions: the reference's Alembic one and, after its end, our own.
+
+use crate::store::Engine;
+
+/// A step from one layout of the tables to the next.
+#[derive(Debug)]
+pub(super) struct Revision {
+    /// The reference's revision id, or ours.
+    pub(super) id: &'static str,
+    /// What it brings.
+    pub(super) title: &'static str,
+    /// The scripts that do it, in this order.
+    pub(super) scripts: &'static [Script],
+}
+
+/// A file that lies in each of the folders under `migrations/`.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) file: &'static str,
+    mysql: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+impl Script {
+    pub(super) fn text(&self, engine: Engine) -> &'static str {
+        match engine {
+            Engine::MySql => self.mysql,
+            Engine::Postgres => self.postgres,
+            Engine::Sqlite => self.sqlite,
+        }
+    }
+}
+
+macro_rules! script {
+    ($file:literal) => {
+        Script {
+            file: $file,
+            mysql: include_str!(concat!("../../migrations/mysql/", $file, ".sql")),
+            postgres: include_str!(concat!("../../migrations/postgres/", $file, ".sql")),
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $file, ".sql")),
+        }
+    };
+}
+
+/// The tables in which we note things; made before anything else.
+pub(super) static BOOKKEEPING: Script = script!("00_bookkeeping");
+
+/// The Alembic revisions of freezer-api 19.0.0, from the first to its head. A database without a stamp (an empty one, one
+/// under sqlalchemy-migrate, the layout of the specification) begins with the first.
+pub(super) static ALEMBIC: &[Revision] = &[
+    Revision {
+        id: "1333cef214d9",
+        title: "the first tables",
+        scripts: &[script!("00_unstamped"), script!("01_1333cef214d9")],
+    },
+    Revision {
+        id: "e74c32f034c5",
+        title: "actions.src_file becomes path_to_backup",
+        scripts: &[script!("02_e74c32f034c5")],
+    },
+    Revision {
+        id: "23c8ad2655a6",
+        title: "what a client can do",
+        scripts: &[script!("03_23c8ad2655a6")],
+    },
+    Revision {
+        id: "29a2fd19eb86",
+        title: "the trusts of jobs",
+        scripts: &[script!("04_29a2fd19eb86")],
+    },
+    Revision {
+        id: "30a3fd20ec97",
+        title: "central clients",
+        scripts: &[script!("05_30a3fd20ec97")],
+    },
+    Revision {
+        id: "4f8c679a1d3b",
+        title: "backups lose the name of their user",
+        scripts: &[script!("06_4f8c679a1d3b")],
+    },
+    Revision {
+        id: "a1b2c3d4e5f6",
+        title: "the actions of jobs become rows",
+        scripts: &[script!("07_a1b2c3d4e5f6")],
+    },
+    Revision {
+        id: "5c9d21e87f34",
+        title: "the status of a backup",
+        scripts: &[script!("08_5c9d21e87f34")],
+    },
+    Revision {
+        id: "7a3b9c1d2e4f",
+        title: "user ids of 64 characters in jobs and sessions",
+        scripts: &[script!("09_7a3b9c1d2e4f")],
+    },
+];
+
+/// Our additions, which the Python server does not notice.
+pub(super) static OWN: &[Revision] = &[Revision {
+    id: "0001",
+    title: "exact ids, large documents, indexes",
+    scripts: &[script!("10_freezer_0001")],
+}];
+
+/// Takes our additions back, the last first.
+pub(super) static OWN_DOWN: &[Script] = &[script!("10_freezer_0001_down")];
+
+/// Tables and columns of the reference at its head.
+pub(super) static HEAD: &[(&str, &str)] = &[
+    (
+        "action_reports",
+        "id project_id user_id result time_elapsed report_date log deleted_at deleted created_at updated_at",
+    ),
+    (
+        "actions",
+        "id action project_id user_id actionmode path_to_backup backup_name container timeout priority \
+         max_retries_interval max_retries mandatory log_file backup_metadata deleted_at deleted created_at updated_at",
+    ),
+    (
+        "backups",
+        "id job_id project_id user_id backup_metadata status deleted_at deleted created_at updated_at",
+    ),
+    (
+        "clients",
+        "id project_id user_id client_id hostname description uuid supported_actions supported_modes \
+         supported_storages supported_engines is_central deleted_at deleted created_at updated_at",
+    ),
+    (
+        "job_actions",
+        "id job_id action_id position deleted_at deleted created_at updated_at",
+    ),
+    (
+        "jobs",
+        "id project_id user_id schedule client_id session_id session_tag description deleted_at deleted created_at \
+         updated_at",
+    ),
+    (
+        "sessions",
+        "id session_tag description hold_off schedule job project_id user_id time_start time_end time_started \
+         time_ended status result deleted_at deleted created_at updated_at",
+    ),
+    (
+        "user_credentials",
+        "id trust_id trustor_user_id job_id deleted_at deleted created_at updated_at",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::script;
+    use super::*;
+
+    #[test]
+    fn every_script_is_understood() {
+        let all = ALEMBIC
+            .iter()
+            .chain(OWN)
+            .flat_map(|revision| revision.scripts);
+        for script in all.chain(OWN_DOWN).chain([&BOOKKEEPING]) {
+            for engine in [Engine::MySql, Engine::Postgres, Engine::Sqlite] {
+                let steps = script::parse(script.text(engine));
+                assert!(steps.is_ok(), "{} for {engine:?}: {steps:?}", script.file);
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Runs revisions on one connection, under the lock.
+
+use std::time::{Duration, Instant};
+
+use super::catalog::Catalog;
+use super::revisions::{BOOKKEEPING, OWN_DOWN, Revision, Script};
+use super::script::{self, Action};
+use super::state::{self, Line, Position, Target};
+use super::{MigrateError, Migration, Planned, Progress, ProgressCallback, Report};
+use crate::clock::Ids;
+use crate::store::connection::Session;
+use crate::store::statement::sql;
+use crate::store::{Engine, StoreError, Transient};
+
+/// How long to wait between two tries to get the lock.
+const LOCK_RETRY: Duration = Duration::from_millis(200);
+/// The first half of PostgreSQL's advisory lock; the second is the schema.
+const POSTGRES_LOCK: i64 = 1_179_796_805;
+
+/// A column that holds more than the reference's.
+struct Widened {
+    table: &'static str,
+    column: &'static str,
+    /// Where it does; SQLite knows no widths.
+    engines: &'static [Engine],
+    /// What the reference's holds, in words, and the condition on a row that has more.
+    limit: &'static str,
+    exceeds: &'static str,
+}
+
+impl Widened {
+    /// MySQL's TEXT, which the reference has, holds 65,535 bytes.
+    const fn document(table: &'static str, column: &'static str, exceeds: &'static str) -> Widened {
+        Widened {
+            table,
+            column,
+            engines: &[Engine::MySql],
+            limit: "65535 bytes",
+            exceeds,
+        }
+    }
+}
+
+const WIDENED: [Widened; 6] = [
+    Widened::document(
+        "actions",
+        "backup_metadata",
+        "LENGTH(backup_metadata) > 65535",
+    ),
+    Widened::document(
+        "backups",
+        "backup_metadata",
+        "LENGTH(backup_metadata) > 65535",
+    ),
+    Widened::document("jobs", "schedule", "LENGTH(schedule) > 65535"),
+    Widened::document("sessions", "schedule", "LENGTH(schedule) > 65535"),
+    Widened::document("sessions", "job", "LENGTH(job) > 65535"),
+    Widened {
+        table: "clients",
+        column: "hostname",
+        engines: &[Engine::MySql, Engine::Postgres],
+        limit: "128 characters",
+        exceeds: "CHAR_LENGTH(hostname) > 128",
+    },
+];
+
+/// One migration at work.
+pub(super) struct Runner<'a> {
+    pub(super) session: Session,
+    pub(super) ids: Ids,
+    migration: &'a Migration,
+    progress: ProgressCallback<'a>,
+    statements: u64,
+    report: Report,
+}
+
+impl<'a> Runner<'a> {
+    /// The session must not be used for anything else afterwards: its settings and its lock end with it.
+    pub(super) fn new(
+        session: Session,
+        ids: Ids,
+        migration: &'a Migration,
+        progress: ProgressCallback<'a>,
+    ) -> Self {
+        Runner {
+            session,
+            ids,
+            migration,
+            progress,
+            statements: 0,
+            report: Report::default(),
+        }
+    }
+
+    /// Applies one revision after the other until the target is reached. Each looks anew where the database stands, since
+    /// on SQLite another migration may have its turn in between.
+    pub(super) async fn sync(mut self, target: Target) -> Result<Report, MigrateError> {
+        self.lock().await?;
+        loop {
+            self.begin().await?;
+            let position = self.position().await?;
+            let Some((line, revision)) = position.remaining(target)?.next() else {
+                break;
+            };
+            self.tell(Progress::Revision {
+                id: revision.id,
+                title: revision.title,
+            });
+            self.run(&BOOKKEEPING).await?;
+            for script in revision.scripts {
+                self.run(script).await?;
+            }
+            self.stamp(line, revision).await?;
+            self.commit().await?;
+            self.report.applied.push(revision.id);
+        }
+        if target == Target::Head {
+            let missing = state::missing(&Catalog::read(&mut self.session).await?);
+            if !missing.is_empty() {
+                return Err(MigrateError::Incomplete(missing));
+            }
+        }
+        Ok(self.report)
+    }
+
+    /// Takes our additions back. The stamp goes first, so that a sync can repair what a killed downgrade leaves.
+    pub(super) async fn downgrade(mut self) -> Result<Report, MigrateError> {
+        self.lock().await?;
+        self.begin().await?;
+        let position = self.position().await?;
+        self.refuse_large_values().await?;
+        if position.own > 0 {
+            self.session
+                .execute_raw("DELETE FROM freezer_api_version")
+                .await?;
+            self.done();
+            self.report.applied.push("downgrade");
+        }
+        for script in OWN_DOWN.iter().rev() {
+            self.run(script).await?;
+        }
+        self.forget_bookkeeping().await?;
+        self.commit().await?;
+        Ok(self.report)
+    }
+
+    /// Refuses before anything changes: a database that is not strict would cut such values off.
+    async fn refuse_large_values(&mut self) -> Result<(), MigrateError> {
+        let engine = self.session.engine();
+        for widened in WIDENED
+            .iter()
+            .filter(|widened| widened.engines.contains(&engine))
+        {
+            let Widened {
+                table,
+                column,
+                limit,
+                exceeds,
+                ..
+            } = *widened;
+            let query = format!("SELECT id FROM {table} WHERE {exceeds} LIMIT 1");
+            let found: Vec<(String,)> = self.session.fetch_all(sql(query)).await?;
+            if let Some((id,)) = found.into_iter().next() {
+                return Err(MigrateError::LargeValue {
+                    table,
+                    column,
+                    id,
+                    limit,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops all tables; their names.
+    pub(super) async fn remove(mut self) -> Result<Vec<&'static str>, MigrateError> {
+        self.lock().await?;
+        self.begin().await?;
+        self.position().await?;
+        let tables = state::removable(&Catalog::read(&mut self.session).await?);
+        for table in &tables {
+            self.session
+                .execute_raw(&format!("DROP TABLE {table}"))
+                .await?;
+        }
+        self.commit().await?;
+        Ok(tables)
+    }
+
+    /// Our own table of revisions goes, and the leftovers when there are none.
+    async fn forget_bookkeeping(&mut self) -> Result<(), MigrateError> {
+        let catalog = Catalog::read(&mut self.session).await?;
+        if catalog.has_table("freezer_api_leftovers") {
+            let some: Vec<(String,)> = self
+                .session
+                .fetch_all(sql("SELECT row_id FROM freezer_api_leftovers LIMIT 1"))
+                .await?;
+            if some.is_empty() {
+                self.session
+                    .execute_raw("DROP TABLE freezer_api_leftovers")
+                    .await?;
+                self.done();
+            } else {
+                self.odd("freezer_api_leftovers stays: it holds values that have no place in the other tables");
+            }
+        }
+        if catalog.has_table("freezer_api_version") {
+            self.session
+                .execute_raw("DROP TABLE freezer_api_version")
+                .await?;
+            self.done();
+        }
+        Ok(())
+    }
+
+    async fn position(&mut self) -> Result<Position, MigrateError> {
+        let catalog = Catalog::read(&mut self.session).await?;
+        state::find(&mut self.session, &catalog)
+            .await?
+            .map_err(MigrateError::Refused)
+    }
+
+    /// Keeps other migrations out for as long as the connection lives. SQLite has no such lock; there each revision is a
+    /// transaction that takes the write lock.
+    async fn lock(&mut self) -> Result<(), MigrateError> {
+        let query = match self.session.engine() {
+            Engine::MySql => {
+                // Columns of a foreign key change together with those they refer to, in several statements. A table in
+                // use makes all who come later wait too, so we do not stand in line for long.
+                self.session
+                    .execute_raw("SET SESSION foreign_key_checks = 0, lock_wait_timeout = 60")
+                    .await?;
+                sql("SELECT COALESCE(GET_LOCK(CONCAT('freezer-db-sync-', MD5(DATABASE())), 0), 0)")
+            }
+            Engine::Postgres => {
+                self.session.execute_raw("SET lock_timeout = '60s'").await?;
+                sql("SELECT CASE WHEN pg_try_advisory_lock(CAST(? AS INTEGER), hashtext(current_schema())) \
+                     THEN CAST(1 AS BIGINT) ELSE 0 END")
+                .bind(POSTGRES_LOCK)
+            }
+            Engine::Sqlite => return Ok(()),
+        };
+        let start = Instant::now();
+        loop {
+            let locked: Vec<(i64,)> = self.session.fetch_all(query.clone()).await?;
+            if locked == [(1,)] {
+                return Ok(());
+            }
+            self.wait(start).await?;
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), MigrateError> {
+        let start = Instant::now();
+        loop {
+            match self.session.engine() {
+                Engine::MySql => return Ok(()),
+                Engine::Postgres => return Ok(self.session.begin().await?),
+                Engine::Sqlite => match self.session.begin().await {
+                    Err(error) if error.is_transient() => self.wait(start).await?,
+                    other => return Ok(other?),
+                },
+            }
+        }
+    }
+
+    async fn wait(&mut self, start: Instant) -> Result<(), MigrateError> {
+        if start.elapsed() > self.migration.lock_limit {
+            return Err(MigrateError::Locked(self.migration.lock_limit));
+        }
+        self.tell(Progress::Waiting);
+        tokio::time::sleep(LOCK_RETRY).await;
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        match self.session.engine() {
+            Engine::MySql => Ok(()),
+            Engine::Postgres | Engine::Sqlite => self.session.commit().await,
+        }
+    }
+
+    async fn run(&mut self, script: &'static Script) -> Result<(), MigrateError> {
+        let text = script.text(self.session.engine());
+        for step in parse(script, text)? {
+            let catalog = Catalog::read(&mut self.session).await?;
+            if step.guard.is_some_and(|guard| !guard.holds(&catalog)) {
+                continue;
+            }
+            match step.action {
+                Action::Sql(statement) => {
+                    let statement = with_charset(statement, &catalog);
+                    self.tell(Progress::Statement(&statement));
+                    self.session
+                        .execute_raw(&statement)
+                        .await
+                        .map_err(|source| MigrateError::Statement {
+                            file: script.file,
+                            statement,
+                            source,
+                        })?;
+                    self.done();
+                }
+                Action::KeepBackupColumns => self.keep_backup_columns(&catalog).await?,
+                Action::NormalizeJobActions => self.normalize_job_actions().await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One row holds the revision of a line. An update, where there is one, so that a kill leaves the old or the new.
+    async fn stamp(&mut self, line: Line, revision: &Revision) -> Result<(), MigrateError> {
+        let table = line.table();
+        let update = sql(format!("UPDATE {table} SET version_num = ?")).bind(revision.id);
+        let insert = sql(format!("INSERT INTO {table} (version_num) VALUES (?)"));
+        let statement = match self.has_stamp(table).await? {
+            true => update,
+            false => insert.bind(revision.id),
+        };
+        self.session.execute(statement).await?;
+        self.done();
+        Ok(())
+    }
+
+    async fn has_stamp(&mut self, table: &str) -> Result<bool, StoreError> {
+        let query = sql(format!("SELECT version_num FROM {table}"));
+        let found: Vec<(String,)> = self.session.fetch_all(query).await?;
+        Ok(!found.is_empty())
+    }
+
+    pub(super) fn tell(&mut self, progress: Progress<'_>) {
+        (self.progress)(progress);
+    }
+
+    pub(super) fn odd(&mut self, oddity: &str) {
+        self.report.data_warnings += 1;
+        self.tell(Progress::DataWarning(oddity));
+    }
+
+    /// Keeps a value that has no place in the newer tables, word for word, and reports it. Position -1 stands for the
+    /// whole value, others for an entry of its list.
+    pub(super) async fn keep(
+        &mut self,
+        table: &str,
+        row_id: &str,
+        column: &str,
+        position: i64,
+        value: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let statement = sql(
+            "INSERT INTO freezer_api_leftovers (table_name, row_id, column_name, position, value, reason) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind_all([table, row_id, column])
+        .bind(position)
+        .bind_all([value, reason]);
+        self.session.execute(statement).await?;
+        let entry = match position {
+            0.. => format!("[{position}]"),
+            _ => String::new(),
+        };
+        self.odd(&format!("{table} {row_id}, {column}{entry}: {reason}"));
+        Ok(())
+    }
+
+    /// Counts a statement, and dies here when a test wants it.
+    pub(super) fn done(&mut self) {
+        self.statements += 1;
+        if self.migration.abort_after == Some(self.statements) {
+            std::process::abort();
+        }
+    }
+}
+
+/// The statements that a migration would run.
+pub(super) async fn plan(
+    session: &mut Session,
+    target: Target,
+) -> Result<Vec<Planned>, MigrateError> {
+    let engine = session.engine();
+    let catalog = Catalog::read(session).await?;
+    let position = state::find(session, &catalog)
+        .await?
+        .map_err(MigrateError::Refused)?;
+    let mut planned = Vec::new();
+    let mut made = Vec::new();
+    for (line, revision) in position.remaining(target)? {
+        let mut statements = Vec::new();
+        let bookkeeping = planned.is_empty().then_some(&BOOKKEEPING);
+        for script in bookkeeping.into_iter().chain(revision.scripts) {
+            for step in parse(script, script.text(engine))? {
+                if step
+                    .guard
+                    .is_none_or(|guard| guard.will_hold(&catalog, &made))
+                {
+                    made.extend(step.action.made_table());
+                    statements.push(match step.action {
+                        Action::Sql(statement) => with_charset(statement, &catalog),
+                        Action::KeepBackupColumns => {
+                            "-- moves columns of backups into backups.backup_metadata".to_owned()
+                        }
+                        Action::NormalizeJobActions => {
+                            "-- moves the JSON of jobs.job_actions into rows of actions and job_actions".to_owned()
+                        }
+                    });
+                }
+            }
+        }
+        statements.push(format!("-- stamps {} with {}", line.table(), revision.id));
+        planned.push(Planned {
+            id: revision.id,
+            title: revision.title,
+            statements,
+        });
+    }
+    Ok(planned)
+}
+
+fn parse<'s>(script: &Script, text: &'s str) -> Result<Vec<script::Step<'s>>, MigrateError> {
+    script::parse(text).map_err(|reason| MigrateError::Script {
+        file: script.file,
+        reason,
+    })
+}
+
+/// A table that refers to jobs by a foreign key must have their character set, which is an old one in old databases.
+fn with_charset(statement: &str, catalog: &Catalog) -> String {
+    let charset = match catalog.collation("jobs") {
+        Some(collation) => format!("COLLATE={collation}"),
+        None => "DEFAULT CHARSET=utf8mb4".to_owned(),
+    };
+    statement.replace("{charset of jobs}", &charset)
+}

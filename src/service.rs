@@ -1,0 +1,46 @@
+//! What the API does: one function an act, which may touch several tables and Keystone.
+//!
+//! An act takes an [`Authorized`] caller and a parsed body, decides with `domain` on rows that it has locked, and commits one
+//! transaction. It knows no route, no header and no SQL.
+
+mod actions;
+mod backups;
+mod clients;
+mod jobs;
+mod sessions;
+mod trusts;
+
+use crate::clock::{Clock, Ids};
+use crate::domain::validation::Schemas;
+use crate::store::Store;
+pub use trusts::JobTrusts;
+
+/// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.
+pub struct Catalogue {
+    /// The database.
+    pub store: Store,
+    schemas: Schemas,
+    trusts: JobTrusts,
+    /// Time.
+    pub clock: Clock,
+    ids: Ids,
+}
+
+impl Catalogue {
+    /// Puts the parts together.
+    pub fn new(
+        store: Store,
+        schemas: Schemas,
+        trusts: JobTrusts,
+        clock: Clock,
+        ids: Ids,
+    ) -> Catalogue {
+        Catalogue {
+            store,
+            schemas,
+            trusts,
+            clock,
+            ids,
+        }
+    }
+}

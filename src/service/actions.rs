@@ -1,0 +1,149 @@
+//! Actions: what a job runs.
+
+use serde_json::value::RawValue;
+
+use super::Catalogue;
+use crate::authz::Authorized;
+use crate::domain::Refusal;
+use crate::domain::action::{self, Action, ActionPatch};
+use crate::domain::document::Object;
+use crate::domain::search::Search;
+use crate::error::ApiError;
+use crate::store::{Page, Tx};
+
+impl Catalogue {
+    /// A page of the project's actions.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn list_actions(
+        &self,
+        caller: &Authorized,
+        page: Page,
+        search: Option<Search>,
+    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let scope = caller.scope();
+        self.store
+            .read("listing actions", async move |tx: &mut Tx| {
+                Ok(tx.list_actions(&scope, page, search.as_ref()).await?)
+            })
+            .await
+    }
+
+    /// Defines an action; its id.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::Conflict`] where the id is in use.
+    pub async fn create_action(
+        &self,
+        caller: &Authorized,
+        body: Object,
+    ) -> Result<String, ApiError> {
+        let (project_id, user_id) = (caller.project_id(), caller.user_id());
+        let new_id = || self.ids.hex();
+        let action = action::parse(&self.schemas, body, project_id, user_id, new_id)?;
+        let action_id = action.id.clone();
+        self.store
+            .write("creating an action", async move |tx: &mut Tx| {
+                tx.insert_action(&action)
+                    .await
+                    .map_err(|error| ApiError::id_unavailable(error, "Action", &action.id))
+            })
+            .await?;
+        Ok(action_id)
+    }
+
+    /// One action.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`].
+    pub async fn get_action(
+        &self,
+        caller: &Authorized,
+        action_id: String,
+    ) -> Result<Action, ApiError> {
+        let scope = caller.scope();
+        self.store
+            .read("getting an action", async move |tx: &mut Tx| {
+                tx.get_action(&scope, &action_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Action", &action_id).into())
+            })
+            .await
+    }
+
+    /// Changes the members of an action that the body names.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`].
+    pub async fn update_action(
+        &self,
+        caller: &Authorized,
+        action_id: String,
+        body: Object,
+    ) -> Result<(), ApiError> {
+        let patch = ActionPatch::parse(&self.schemas, body)?;
+        let caller = caller.clone();
+        self.store
+            .write("changing an action", async move |tx: &mut Tx| {
+                let mut action = tx
+                    .lock_action(&caller.scope(), &action_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Action", &action_id))?;
+                patch.apply(&mut action);
+                caller.user_id().clone_into(&mut action.user_id);
+                Ok(tx.update_action(&action).await?)
+            })
+            .await
+    }
+
+    /// Replaces an action, or creates it under this id.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::Conflict`] where the id is another project's or a deleted action's.
+    pub async fn replace_action(
+        &self,
+        caller: &Authorized,
+        action_id: String,
+        mut body: Object,
+    ) -> Result<(), ApiError> {
+        body.insert("action_id".to_owned(), action_id.clone().into());
+        let (project_id, user_id) = (caller.project_id(), caller.user_id());
+        let same_id = || action_id.clone();
+        let action = action::parse(&self.schemas, body, project_id, user_id, same_id)?;
+        let scope = caller.scope();
+        self.store
+            .write("replacing an action", async move |tx: &mut Tx| {
+                if tx.lock_action(&scope, &action.id).await?.is_some() {
+                    return Ok(tx.update_action(&action).await?);
+                }
+                if tx.id_unavailable::<Action>(&scope, &action.id).await? {
+                    return Err(Refusal::already_registered("Action", &action.id).into());
+                }
+                tx.insert_action(&action)
+                    .await
+                    .map_err(|error| ApiError::from(error.retry_if_duplicate()))
+            })
+            .await
+    }
+
+    /// Deletes an action. An id that the project does not have changes nothing anywhere.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete_action(
+        &self,
+        caller: &Authorized,
+        action_id: String,
+    ) -> Result<(), ApiError> {
+        let scope = caller.scope();
+        self.store
+            .write("deleting an action", async move |tx: &mut Tx| {
+                if let Some(action) = tx.lock_action(&scope, &action_id).await? {
+                    tx.delete_action(&action.id).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}

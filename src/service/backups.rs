@@ -1,0 +1,118 @@
+//! Backups: what agents report that they have made.
+
+use serde_json::value::RawValue;
+
+use super::Catalogue;
+use crate::authz::Authorized;
+use crate::domain::Refusal;
+use crate::domain::backup::{self, Backup, BackupPatch};
+use crate::domain::document::Object;
+use crate::domain::search::Search;
+use crate::error::ApiError;
+use crate::store::{Page, Tx};
+
+impl Catalogue {
+    /// A page of the project's backups.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn list_backups(
+        &self,
+        caller: &Authorized,
+        page: Page,
+        search: Option<Search>,
+    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let scope = caller.scope();
+        self.store
+            .read("listing backups", async move |tx: &mut Tx| {
+                Ok(tx.list_backups(&scope, page, search.as_ref()).await?)
+            })
+            .await
+    }
+
+    /// Records a backup; its id.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn create_backup(
+        &self,
+        caller: &Authorized,
+        metadata: Object,
+    ) -> Result<String, ApiError> {
+        let (project_id, user_id) = (caller.project_id(), caller.user_id());
+        let id = self.ids.hex();
+        let backup = backup::create(&self.schemas, metadata, id.clone(), project_id, user_id)?;
+        self.store
+            .write("recording a backup", async move |tx: &mut Tx| {
+                Ok::<_, ApiError>(tx.insert_backup(&backup).await?)
+            })
+            .await?;
+        Ok(id)
+    }
+
+    /// One backup.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`].
+    pub async fn get_backup(
+        &self,
+        caller: &Authorized,
+        backup_id: String,
+    ) -> Result<Backup, ApiError> {
+        let scope = caller.scope();
+        self.store
+            .read("getting a backup", async move |tx: &mut Tx| {
+                tx.get_backup(&scope, &backup_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Backup", &backup_id).into())
+            })
+            .await
+    }
+
+    /// Changes what the body names of a backup; the backup as it is then.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`].
+    pub async fn update_backup(
+        &self,
+        caller: &Authorized,
+        backup_id: String,
+        body: Object,
+    ) -> Result<Backup, ApiError> {
+        let patch = BackupPatch::parse(&self.schemas, body)?;
+        let caller = caller.clone();
+        self.store
+            .write("changing a backup", async move |tx: &mut Tx| {
+                let mut backup = tx
+                    .lock_backup(&caller.scope(), &backup_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Backup", &backup_id))?;
+                patch.apply(&mut backup);
+                caller.user_id().clone_into(&mut backup.user_id);
+                tx.update_backup(&backup).await?;
+                Ok(backup)
+            })
+            .await
+    }
+
+    /// Deletes the record of a backup.
+    ///
+    /// # Errors
+    /// [`ApiError`]; unlike for other kinds, [`Refusal::NotFound`] where there is none.
+    pub async fn delete_backup(
+        &self,
+        caller: &Authorized,
+        backup_id: String,
+    ) -> Result<(), ApiError> {
+        let scope = caller.scope();
+        self.store
+            .write("deleting a backup", async move |tx: &mut Tx| {
+                let backup = tx
+                    .lock_backup(&scope, &backup_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Backup", &backup_id))?;
+                Ok(tx.delete_backup(&backup.id).await?)
+            })
+            .await
+    }
+}

@@ -1,0 +1,111 @@
+//! Clients: the schedulers that are registered.
+
+use serde_json::value::RawValue;
+
+use super::Catalogue;
+use crate::authz::{Authorized, rules};
+use crate::domain::Refusal;
+use crate::domain::client::{Client, Outcome, Registration};
+use crate::domain::document::Object;
+use crate::domain::search::Search;
+use crate::error::ApiError;
+use crate::store::{Page, Tx};
+
+impl Catalogue {
+    /// A page of the clients that the project sees: its own, and the central ones of all projects.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn list_clients(
+        &self,
+        caller: &Authorized,
+        page: Page,
+        search: Option<Search>,
+    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let scope = caller.scope();
+        self.store
+            .read("listing clients", async move |tx: &mut Tx| {
+                Ok(tx.list_clients(&scope, page, search.as_ref()).await?)
+            })
+            .await
+    }
+
+    /// Registers a client, or renews its registration; its `client_id`.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::Forbidden`] for a central client without the right to create one.
+    pub async fn register_client(
+        &self,
+        caller: &Authorized,
+        body: Object,
+    ) -> Result<String, ApiError> {
+        if Registration::wants_central(&body) {
+            caller.require(rules::CLIENTS_CREATE_CENTRAL)?;
+        }
+        let registration = Registration::parse(&self.schemas, body)?;
+        let client_id = registration.client_id.clone();
+        let may_change_central = caller.may(rules::CLIENTS_CREATE_CENTRAL);
+        let new_uuid = registration.uuid.clone().unwrap_or_else(|| self.ids.hex());
+        let caller = caller.clone();
+        self.store
+            .write("registering a client", async move |tx: &mut Tx| {
+                let (project_id, user_id) = (caller.project_id(), caller.user_id());
+                tx.lock_registration(&registration.client_id).await?;
+                let existing = tx.find_registered(project_id, &registration).await?;
+                match registration.against(existing.as_ref(), project_id, may_change_central)? {
+                    Outcome::Create => tx
+                        .insert_client(project_id, user_id, &new_uuid, &registration)
+                        .await
+                        .map_err(|error| ApiError::id_unavailable(error, "Client", &new_uuid)),
+                    Outcome::Update { uuid } => {
+                        Ok(tx.renew_client(&uuid, user_id, &registration).await?)
+                    }
+                }
+            })
+            .await?;
+        Ok(client_id)
+    }
+
+    /// The client of this name that the project sees.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`].
+    pub async fn get_client(
+        &self,
+        caller: &Authorized,
+        client_id: String,
+    ) -> Result<Client, ApiError> {
+        let project_id = caller.project_id().to_owned();
+        self.store
+            .read("getting a client", async move |tx: &mut Tx| {
+                tx.get_client(&project_id, &client_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Client", &client_id).into())
+            })
+            .await
+    }
+
+    /// Deletes a client. One that the project does not see changes nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::Forbidden`] for a central client of another project.
+    pub async fn delete_client(
+        &self,
+        caller: &Authorized,
+        client_id: String,
+    ) -> Result<(), ApiError> {
+        let project_id = caller.project_id().to_owned();
+        self.store
+            .write("deleting a client", async move |tx: &mut Tx| {
+                match tx.get_client(&project_id, &client_id).await? {
+                    Some(client) if !client.belongs_to(&project_id) => Err(Refusal::Forbidden(
+                        "You are not permitted to delete this client".to_owned(),
+                    )
+                    .into()),
+                    Some(client) => Ok(tx.delete_client(&client.uuid).await?),
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+}

@@ -1,0 +1,401 @@
+//! Jobs: which actions run on which client, and when.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::Catalogue;
+use super::trusts::JobTrust;
+use crate::authz::{Authorized, Denied, rules};
+use crate::domain::action::Action;
+use crate::domain::document::Object;
+use crate::domain::job::{
+    ActionEntry, BodyContext, Job, JobChange, JobEvent, JobPatch, JobReplacement, NewJob,
+    UserCredentials,
+};
+use crate::domain::search::Search;
+use crate::domain::{Refusal, Scope};
+use crate::error::ApiError;
+use crate::store::{Page, StoreError, Tx};
+
+impl Catalogue {
+    /// A page of the project's jobs, or with `all_projects` of all.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Denied`] where the caller may not see all projects.
+    pub async fn list_jobs(
+        &self,
+        caller: &Authorized,
+        all_projects: bool,
+        page: Page,
+        search: Option<Search>,
+    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+        let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
+        let scope = if all_projects {
+            if !sees_all {
+                return Err(Denied.into());
+            }
+            Scope::All
+        } else {
+            caller.scope()
+        };
+        let viewer = caller.pid_viewer(sees_all);
+        self.store
+            .read("listing jobs", async move |tx: &mut Tx| {
+                Ok(tx.list_jobs(&scope, page, search.as_ref(), &viewer).await?)
+            })
+            .await
+    }
+
+    /// The document of one job; of any project for those who see all.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`].
+    pub async fn get_job(
+        &self,
+        caller: &Authorized,
+        job_id: String,
+    ) -> Result<Box<RawValue>, ApiError> {
+        let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
+        let scope = if sees_all { Scope::All } else { caller.scope() };
+        let viewer = caller.pid_viewer(sees_all);
+        self.store
+            .read("getting a job", async move |tx: &mut Tx| {
+                tx.get_job_document(&scope, &job_id, &viewer)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Job", &job_id).into())
+            })
+            .await
+    }
+
+    /// Creates a job with its actions, and the trust that it needs; its id.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::Conflict`] where the id is in use, [`Refusal::Unprocessable`] where client or actions do
+    /// not fit. Nothing of a refused job stays.
+    pub async fn create_job(&self, caller: &Authorized, body: Object) -> Result<String, ApiError> {
+        let new = NewJob::parse(&self.body_context(caller), body)?;
+        let trust = self.trust_for_client(caller, new.client_id()).await?;
+        let credentials = trust
+            .as_ref()
+            .map(JobTrust::credentials)
+            .or(new.user_credentials());
+        let job_id = new.job_id().map_or_else(|| self.ids.hex(), str::to_owned);
+        let now = self.clock.timestamp();
+        let job = new.job(job_id.clone(), caller.project_id(), caller.user_id(), now);
+        let created = self
+            .store
+            .write("creating a job", {
+                let caller = caller.clone();
+                async move |tx: &mut Tx| {
+                    if tx.job_exists(&job.id).await? {
+                        return Err(Refusal::already_registered("Job", &job.id).into());
+                    }
+                    let actions = resolve_actions(tx, &caller.scope(), new.entries()).await?;
+                    check_client(tx, &caller, &job, &actions).await?;
+                    insert_job(tx, &job, &actions)
+                        .await
+                        .map_err(|error| ApiError::id_unavailable(error, "Job", &job.id))?;
+                    Ok::<_, ApiError>(
+                        tx.set_user_credentials(&job.id, credentials.as_ref())
+                            .await?,
+                    )
+                }
+            })
+            .await;
+        if let (Err(_), Some(trust)) = (&created, trust) {
+            self.discard_new_trust(caller, trust).await;
+        }
+        created?;
+        Ok(job_id)
+    }
+
+    /// Replaces a job, or creates it under this id.
+    ///
+    /// # Errors
+    /// As [`Catalogue::create_job`].
+    pub async fn replace_job(
+        &self,
+        caller: &Authorized,
+        job_id: String,
+        body: Object,
+    ) -> Result<(), ApiError> {
+        let context = self.body_context(caller);
+        let replacement = JobReplacement::parse(&context, body)?;
+        self.schemas.check_identifier("job_id", &job_id)?;
+        self.change_job(caller, job_id, JobChange::Replace(replacement))
+            .await
+    }
+
+    /// Changes the members of a job that the body names.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`], [`Refusal::Unprocessable`] where client or actions do not fit.
+    pub async fn update_job(
+        &self,
+        caller: &Authorized,
+        job_id: String,
+        body: Object,
+    ) -> Result<(), ApiError> {
+        let context = self.body_context(caller);
+        let patch = JobPatch::parse(&context, body)?;
+        self.change_job(caller, job_id, JobChange::Patch(patch))
+            .await
+    }
+
+    /// Deletes a job and the trust that nobody needs any more; its actions stay. A job that the project does not have
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete_job(&self, caller: &Authorized, job_id: String) -> Result<(), ApiError> {
+        let scope = caller.scope();
+        let trust_id = self
+            .store
+            .write("deleting a job", async move |tx: &mut Tx| {
+                let Some(job) = tx.lock_job(&scope, &job_id).await? else {
+                    return Ok(None);
+                };
+                tx.delete_job(&job.id).await?;
+                Ok::<_, ApiError>(job.trust_id)
+            })
+            .await?;
+        if let Some(trust_id) = trust_id {
+            self.release_trust(caller, trust_id).await;
+        }
+        Ok(())
+    }
+
+    /// Asks a job's scheduler to start, stop or abort it; the result in the answer's words.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Refusal::NotFound`], [`Refusal::Unprocessable`] where the client cannot run the job any more.
+    pub async fn request_job_event(
+        &self,
+        caller: &Authorized,
+        job_id: String,
+        event: JobEvent,
+    ) -> Result<String, ApiError> {
+        let caller = caller.clone();
+        self.store
+            .write("requesting a job's event", async move |tx: &mut Tx| {
+                let mut job = tx
+                    .lock_job(&caller.scope(), &job_id)
+                    .await?
+                    .ok_or_else(|| Refusal::not_found("Job", &job_id))?;
+                let Some(schedule) = event.request(job.schedule()) else {
+                    return Ok(event.already_requested());
+                };
+                let actions = stored_actions(tx, &job).await?;
+                check_client(tx, &caller, &job, &actions).await?;
+                job.set_schedule(&schedule);
+                caller.user_id().clone_into(&mut job.user_id);
+                tx.update_job(&job).await?;
+                Ok("success".to_owned())
+            })
+            .await
+    }
+
+    fn body_context<'a>(&'a self, caller: &'a Authorized) -> BodyContext<'a> {
+        BodyContext {
+            schemas: &self.schemas,
+            project_id: caller.project_id(),
+            user_id: caller.user_id(),
+            ids: &self.ids,
+        }
+    }
+
+    /// Replaces or patches a job. One that comes to a central client gets a trust, one that leaves it loses its trust.
+    async fn change_job(
+        &self,
+        caller: &Authorized,
+        job_id: String,
+        change: JobChange,
+    ) -> Result<(), ApiError> {
+        let trust = match change.client_id() {
+            Some(client_id) => self.trust_for_client(caller, client_id).await?,
+            None => None,
+        };
+        let credentials = trust.as_ref().map(JobTrust::credentials);
+        let changed = self
+            .store
+            .write("changing a job", {
+                let caller = caller.clone();
+                async move |tx: &mut Tx| {
+                    let old = apply_change(tx, &caller, &job_id, &change).await?;
+                    move_trust(tx, &caller, &job_id, &change, old, credentials.as_ref()).await
+                }
+            })
+            .await;
+        // A trust that was made now is in no job when the change failed, or the job had one already.
+        if let Some(trust) = trust {
+            self.discard_new_trust(caller, trust).await;
+        }
+        if let Some(trust_id) = changed? {
+            self.release_trust(caller, trust_id).await;
+        }
+        Ok(())
+    }
+}
+
+/// Gives a changed job its trust, or takes it away; the id of the trust that the job has lost.
+async fn move_trust(
+    tx: &mut Tx,
+    caller: &Authorized,
+    job_id: &str,
+    change: &JobChange,
+    old: Option<Job>,
+    credentials: Option<&UserCredentials>,
+) -> Result<Option<String>, ApiError> {
+    let held = old.as_ref().and_then(|job| job.trust_id.clone());
+    let leaves_central = match &old {
+        Some(job) if change.client_id().is_some() && held.is_some() && credentials.is_none() => {
+            let client = tx.get_client(caller.project_id(), &job.client_id).await?;
+            client.is_some_and(|client| client.is_central)
+        }
+        _ => false,
+    };
+    if leaves_central || (held.is_none() && credentials.is_some()) {
+        tx.set_user_credentials(job_id, credentials).await?;
+    }
+    Ok(held.filter(|_| leaves_central))
+}
+
+/// Writes a replaced or patched job with its actions; the job as it was before.
+async fn apply_change(
+    tx: &mut Tx,
+    caller: &Authorized,
+    job_id: &str,
+    change: &JobChange,
+) -> Result<Option<Job>, ApiError> {
+    let scope = caller.scope();
+    let old = tx.lock_job(&scope, job_id).await?;
+    let named = match change.entries() {
+        Some(entries) => Some(resolve_actions(tx, &scope, entries).await?),
+        None => None,
+    };
+    let job = change.apply(old.as_ref(), job_id, caller.project_id(), caller.user_id())?;
+    let Some(old) = old else {
+        let actions = named.unwrap_or_default();
+        check_client(tx, caller, &job, &actions).await?;
+        if tx.id_unavailable::<Job>(&scope, job_id).await? {
+            return Err(Refusal::already_registered("Job", job_id).into());
+        }
+        insert_job(tx, &job, &actions)
+            .await
+            .map_err(StoreError::retry_if_duplicate)?;
+        return Ok(None);
+    };
+    match &named {
+        Some(actions) => check_client(tx, caller, &job, actions).await?,
+        None if job.client_id != old.client_id => {
+            let actions = stored_actions(tx, &old).await?;
+            check_client(tx, caller, &job, &actions).await?;
+        }
+        None => {}
+    }
+    tx.update_job(&job).await?;
+    if let Some(actions) = named {
+        insert_new_actions(tx, &actions).await?;
+        tx.replace_actions(job_id, &action_ids(&actions)).await?;
+    }
+    Ok(Some(old))
+}
+
+/// An action of a job.
+enum JobAction {
+    /// It exists.
+    Stored(Action),
+    /// The job brings it along.
+    New(Action),
+}
+
+impl JobAction {
+    fn action(&self) -> &Action {
+        match self {
+            JobAction::Stored(action) | JobAction::New(action) => action,
+        }
+    }
+}
+
+fn action_ids(actions: &[JobAction]) -> Vec<String> {
+    actions
+        .iter()
+        .map(|action| action.action().id.clone())
+        .collect()
+}
+
+/// The actions that a job has.
+async fn stored_actions(tx: &mut Tx, job: &Job) -> Result<Vec<JobAction>, StoreError> {
+    let actions = tx.actions_of(std::slice::from_ref(job)).await?;
+    let actions = actions.into_values().flatten();
+    Ok(actions.map(JobAction::Stored).collect())
+}
+
+/// The actions that the entries of a job stand for. Those that exist are locked until the transaction ends.
+async fn resolve_actions(
+    tx: &mut Tx,
+    scope: &Scope,
+    entries: &[ActionEntry],
+) -> Result<Vec<JobAction>, ApiError> {
+    let named: Vec<&str> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            ActionEntry::Reference { action_id, .. } => Some(action_id.as_str()),
+            ActionEntry::Inline(_) => None,
+        })
+        .collect();
+    let stored: HashMap<String, Action> = tx
+        .lock_actions(scope, &named)
+        .await?
+        .into_iter()
+        .map(|action| (action.id.clone(), action))
+        .collect();
+    entries
+        .iter()
+        .map(|entry| match entry {
+            ActionEntry::Inline(action) => Ok(JobAction::New(Action::clone(action))),
+            ActionEntry::Reference { action_id, .. } => {
+                let action = stored.get(action_id).ok_or_else(|| {
+                    Refusal::Unprocessable(format!("Action id: {action_id} not found."))
+                })?;
+                entry.check_against(action)?;
+                Ok(JobAction::Stored(action.clone()))
+            }
+        })
+        .collect()
+}
+
+/// Refuses a job whose client the project does not see, or that cannot do what the actions need.
+async fn check_client(
+    tx: &mut Tx,
+    caller: &Authorized,
+    job: &Job,
+    actions: &[JobAction],
+) -> Result<(), ApiError> {
+    let client = tx
+        .get_client(caller.project_id(), &job.client_id)
+        .await?
+        .ok_or_else(|| {
+            Refusal::Unprocessable(format!("Client not found with ID {}", job.client_id))
+        })?;
+    let wanted: Vec<Object> = actions
+        .iter()
+        .map(|action| action.action().freezer_action())
+        .collect();
+    Ok(client.check_capabilities(&wanted)?)
+}
+
+async fn insert_job(tx: &mut Tx, job: &Job, actions: &[JobAction]) -> Result<(), StoreError> {
+    insert_new_actions(tx, actions).await?;
+    tx.insert_job(job, &action_ids(actions)).await
+}
+
+async fn insert_new_actions(tx: &mut Tx, actions: &[JobAction]) -> Result<(), StoreError> {
+    for action in actions {
+        if let JobAction::New(action) = action {
+            tx.insert_action(action).await?;
+        }
+    }
+    Ok(())
+}

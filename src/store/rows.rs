@@ -1,0 +1,358 @@
+//! Rows: which columns each has, how it is read, and how lists of it are cut into pages.
+
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
+use time::PrimitiveDateTime;
+
+use super::connection::Row;
+use super::statement::{Argument, Statement, sql};
+use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::action::Action;
+use crate::domain::backup::Backup;
+use crate::domain::client::Client;
+use crate::domain::job::Job;
+use crate::domain::session::Session;
+
+/// A kind of row that is selected and listed.
+pub(crate) trait Record: Row {
+    /// The columns in the order in which they are read.
+    const COLUMNS: &'static str;
+    /// The table with its alias.
+    const FROM: &'static str;
+    /// The table's alias.
+    const ALIAS: &'static str;
+    /// The primary key.
+    fn id(&self) -> &str;
+}
+
+/// A column of a job's row of `user_credentials`. Not by a join: beside one, MariaDB sorts all jobs of the project for
+/// each page of a list. There is one row at most; the minimum says so to the database.
+macro_rules! of_credentials {
+    ($column:ident) => {
+        concat!(
+            "(SELECT MIN(u.",
+            stringify!($column),
+            ") FROM user_credentials u WHERE u.job_id = j.id AND u.deleted = FALSE)"
+        )
+    };
+}
+pub(super) use of_credentials;
+
+/// Says once which columns make a row: those of its own table, and those that a macro makes an expression of.
+macro_rules! record {
+    (
+        $type:ident, id $id:ident, from $from:literal,
+        $alias:ident { $first:ident $(, $field:ident)* } $($expression:ident! { $($more:ident),+ })*
+    ) => {
+        impl Record for $type {
+            const COLUMNS: &'static str = concat!(
+                stringify!($alias), ".", stringify!($first)
+                $(, ", ", stringify!($alias), ".", stringify!($field))*
+                $($(, ", ", $expression!($more))+)*
+            );
+            const FROM: &'static str = $from;
+            const ALIAS: &'static str = stringify!($alias);
+            fn id(&self) -> &str {
+                &self.$id
+            }
+        }
+
+        impl<'r, R> FromRow<'r, R> for $type
+        where
+            R: sqlx::Row,
+            usize: ColumnIndex<R>,
+            String: Decode<'r, R::Database> + Type<R::Database>,
+            bool: Decode<'r, R::Database> + Type<R::Database>,
+            i32: Decode<'r, R::Database> + Type<R::Database>,
+        {
+            fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+                let mut columns = 0..;
+                let mut next = || columns.next().unwrap_or_default();
+                Ok($type {
+                    $first: row.try_get(next())?,
+                    $($field: row.try_get(next())?,)*
+                    $($($more: row.try_get(next())?,)+)*
+                })
+            }
+        }
+    };
+}
+
+record!(Client, id uuid, from "clients c", c {
+    uuid, project_id, user_id, client_id, hostname, description, supported_actions, supported_modes,
+    supported_storages, supported_engines, is_central
+});
+
+record!(Action, id id, from "actions a", a {
+    id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, timeout, priority,
+    max_retries_interval, max_retries, mandatory, log_file, backup_metadata
+});
+
+record!(Job, id id, from "jobs j", j {
+    id, project_id, user_id, schedule, client_id, session_id, session_tag, description
+} of_credentials! { trust_id, trustor_user_id });
+
+record!(Session, id id, from "sessions s", s {
+    id, project_id, user_id, description, session_tag, result, hold_off, status, time_start, time_end,
+    time_started, time_ended, schedule, job
+});
+
+record!(Backup, id id, from "backups b", b {
+    id, job_id, project_id, user_id, status, backup_metadata
+});
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Documents at most.
+    pub limit: u64,
+    /// Documents passed over.
+    pub offset: u64,
+}
+
+/// A row with the time that orders it in lists.
+struct Timed<T> {
+    row: T,
+    created_at: Option<PrimitiveDateTime>,
+}
+
+impl<'r, R, T> FromRow<'r, R> for Timed<T>
+where
+    R: sqlx::Row,
+    T: FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    PrimitiveDateTime: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Timed {
+            row: T::from_row(row)?,
+            created_at: row.try_get("listed_at")?,
+        })
+    }
+}
+
+/// Conditions of a query, joined by AND.
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions(Statement);
+
+impl Conditions {
+    /// The rows of a table that are not marked as deleted.
+    pub(crate) fn live<T: Record>() -> Conditions {
+        Conditions(sql(format!("{}.deleted = FALSE", T::ALIAS)))
+    }
+
+    /// The rows of a scope that are not marked as deleted.
+    pub(crate) fn within<T: Record>(scope: &Scope) -> Conditions {
+        let live = Conditions::live::<T>();
+        match scope {
+            Scope::Project(project_id) => {
+                live.and(&format!("{}.project_id = ?", T::ALIAS), [project_id])
+            }
+            Scope::All => live,
+        }
+    }
+
+    /// The live row of an id in a scope. MySQL's comparison ignores trailing blanks, so the caller looks again.
+    fn of_id<T: Record>(scope: &Scope, id: &str) -> Conditions {
+        Conditions::within::<T>(scope).and(&format!("{}.id = ?", T::ALIAS), [id])
+    }
+
+    /// Adds a condition with its values.
+    pub(crate) fn and(
+        self,
+        condition: &str,
+        values: impl IntoIterator<Item = impl Into<Argument>>,
+    ) -> Conditions {
+        Conditions(self.0.push(" AND ").push(condition).bind_all(values))
+    }
+}
+
+/// The place in a list behind which the next page begins.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    created_at: Option<PrimitiveDateTime>,
+    id: String,
+}
+
+fn select<T: Record>(extra: &str, conditions: Conditions, rest: &str) -> Statement {
+    let Conditions(Statement {
+        sql: condition,
+        arguments,
+    }) = conditions;
+    sql(format!(
+        "SELECT {}{extra} FROM {} WHERE {condition}{rest}",
+        T::COLUMNS,
+        T::FROM
+    ))
+    .bind_all(arguments)
+}
+
+impl Tx {
+    /// The live row of this id, if it is in the scope.
+    pub(super) async fn find<T: Record>(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let rows = self.select(Conditions::of_id::<T>(scope, id)).await?;
+        Ok(rows.into_iter().find(|row: &T| row.id() == id))
+    }
+
+    /// The live row of this id, if it is in the scope, locked until the transaction ends.
+    pub(super) async fn find_locked<T: Record>(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let rows = self
+            .select_locked(Conditions::of_id::<T>(scope, id))
+            .await?;
+        Ok(rows.into_iter().find(|row: &T| row.id() == id))
+    }
+
+    /// Whether any row meets the conditions.
+    pub(super) async fn exists<T: Record>(
+        &mut self,
+        conditions: Conditions,
+    ) -> Result<bool, StoreError> {
+        let Conditions(Statement {
+            sql: condition,
+            arguments,
+        }) = conditions;
+        let statement = sql(format!(
+            "SELECT 1 FROM {} WHERE {condition} LIMIT 1",
+            T::FROM
+        ));
+        let found: Vec<(i32,)> = self
+            .session
+            .fetch_all(statement.bind_all(arguments))
+            .await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Whether the id belongs to a row that the scope cannot have back: a deleted one, or one outside of it.
+    pub(crate) async fn id_unavailable<T: Record>(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let alias = T::ALIAS;
+        let condition = sql(format!("{alias}.id = ?")).bind(id);
+        let lost = match scope {
+            Scope::Project(project_id) => condition
+                .push(&format!(
+                    " AND ({alias}.deleted = TRUE OR {alias}.project_id IS NULL OR {alias}.project_id <> ?)"
+                ))
+                .bind(project_id),
+            Scope::All => condition.push(&format!(" AND {alias}.deleted = TRUE")),
+        };
+        self.exists::<T>(Conditions(lost)).await
+    }
+
+    /// Marks a row as deleted; it keeps its id.
+    pub(super) async fn mark_deleted(
+        &mut self,
+        table: &'static str,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let statement = sql(format!(
+            "UPDATE {table} SET deleted = TRUE, deleted_at = ? WHERE id = ? AND deleted = FALSE"
+        ));
+        self.session
+            .execute(statement.bind(self.now()).bind(id))
+            .await?;
+        Ok(())
+    }
+
+    /// All rows that meet the conditions, in no order.
+    pub(super) async fn select<T: Record>(
+        &mut self,
+        conditions: Conditions,
+    ) -> Result<Vec<T>, StoreError> {
+        self.session
+            .fetch_all(select::<T>("", conditions, ""))
+            .await
+    }
+
+    /// All rows that meet the conditions, each locked until the transaction ends.
+    pub(super) async fn select_locked<T: Record>(
+        &mut self,
+        conditions: Conditions,
+    ) -> Result<Vec<T>, StoreError> {
+        let lock = self.row_lock::<T>();
+        self.session
+            .fetch_all(select::<T>("", conditions, &lock))
+            .await
+    }
+
+    /// One page of the rows that meet the conditions, ordered by creation time and id.
+    pub(super) async fn select_page<T: Record>(
+        &mut self,
+        conditions: Conditions,
+        page: Page,
+    ) -> Result<Vec<T>, StoreError> {
+        let rest = format!(
+            "{} LIMIT {} OFFSET {}",
+            self.list_order::<T>(),
+            page.limit,
+            page.offset.min(i64::MAX as u64)
+        );
+        self.session
+            .fetch_all(select::<T>("", conditions, &rest))
+            .await
+    }
+
+    /// At most `limit` rows behind `after` in the same order, and the cursor behind them.
+    pub(super) async fn select_after<T: Record>(
+        &mut self,
+        conditions: Conditions,
+        after: Option<Cursor>,
+        limit: u64,
+    ) -> Result<(Vec<T>, Option<Cursor>), StoreError> {
+        let alias = T::ALIAS;
+        let conditions = match after {
+            None => conditions,
+            Some(Cursor {
+                created_at: Some(time),
+                id,
+            }) => conditions.and(
+                &format!("({alias}.created_at > ? OR ({alias}.created_at = ? AND {alias}.id > ?))"),
+                [time.into(), time.into(), Argument::from(id)],
+            ),
+            // Rows without a creation time come first.
+            Some(Cursor { id, .. }) => conditions.and(
+                &format!("({alias}.created_at IS NOT NULL OR {alias}.id > ?)"),
+                [id],
+            ),
+        };
+        let extra = format!(", {alias}.created_at AS listed_at");
+        let rest = format!("{} LIMIT {limit}", self.list_order::<T>());
+        let rows: Vec<Timed<T>> = self
+            .session
+            .fetch_all(select::<T>(&extra, conditions, &rest))
+            .await?;
+        let cursor = rows.last().map(|last| Cursor {
+            created_at: last.created_at,
+            id: last.row.id().to_owned(),
+        });
+        Ok((rows.into_iter().map(|timed| timed.row).collect(), cursor))
+    }
+
+    /// Creation time, then id; rows without a time first, as MySQL and SQLite have it by themselves.
+    fn list_order<T: Record>(&self) -> String {
+        let nulls = match self.engine() {
+            Engine::Postgres => " NULLS FIRST",
+            Engine::MySql | Engine::Sqlite => "",
+        };
+        format!(" ORDER BY {0}.created_at{nulls}, {0}.id", T::ALIAS)
+    }
+
+    /// What locks the rows of a query. SQLite's transactions have locked the whole file already.
+    fn row_lock<T: Record>(&self) -> String {
+        match self.engine() {
+            Engine::MySql => " FOR UPDATE".to_owned(),
+            Engine::Postgres => format!(" FOR UPDATE OF {}", T::ALIAS),
+            Engine::Sqlite => String::new(),
+        }
+    }
+}
