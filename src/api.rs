@@ -69,7 +69,10 @@ pub fn service(api: Arc<Api>) -> Router {
     let versions = allowing(get(versions::versions), &[Method::GET]);
     let public = Router::new()
         .route("/", versions.layer(from_fn(accept::require_json)))
-        .route(&api.config.healthcheck.path, any(healthcheck::check))
+        .route(
+            api.config.healthcheck.path.as_str(),
+            any(healthcheck::check),
+        )
         .with_state(Arc::clone(&api))
         .fallback_service(guarded);
     let outer = Router::new()

@@ -120,7 +120,6 @@ pub fn policy_options(config: &Config) -> Options {
             .collect(),
         default_rule: options.policy_default_rule.clone(),
         enforce_scope: options.enforce_scope,
-        enforce_new_defaults: options.enforce_new_defaults,
     }
 }
 

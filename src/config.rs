@@ -23,7 +23,9 @@ use reader::Reader;
 pub use reader::{Warning, WarningKind, WrongValue};
 pub use sample::sample;
 pub use sources::Sources;
-pub use types::{AuthType, Interface, Repeated, StorageBackend};
+pub use types::{
+    AuthType, HealthcheckBackend, Interface, PortPath, Repeated, StorageBackend, UrlPath,
+};
 
 use crate::oslo::ini::normalize_section;
 use crate::oslo::settings::{Location, Settings, SettingsError};
@@ -95,7 +97,7 @@ impl Config {
     }
 
     fn from_settings(settings: &Settings) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let mut reader = Reader::new(settings);
+        let mut reader = Reader::new(settings, options::GROUPS);
         let keystone_authtoken = KeystoneAuthtoken::read(&mut reader, KeystoneAuthtoken::SECTION);
         let centralized_scheduler =
             CentralizedScheduler::read(&mut reader, CentralizedScheduler::SECTION);
@@ -113,7 +115,7 @@ impl Config {
             storage: Storage::read(&mut reader, Storage::SECTION),
             api: Api::read(&mut reader, Api::SECTION),
             oslo_middleware: Middleware::read(&mut reader, Middleware::SECTION),
-            healthcheck: Healthcheck::read(&mut reader, Healthcheck::SECTION),
+            healthcheck: read_healthcheck(&mut reader),
             cors: Cors::read(&mut reader, Cors::SECTION),
             oslo_policy: Policy::read(&mut reader, Policy::SECTION),
             centralized_scheduler,
@@ -177,31 +179,62 @@ fn read_database(reader: &mut Reader<'_>) -> Database {
         });
     }
     if let (Some(url), Some(found)) = (&database.connection, found("connection")) {
-        reader
-            .warnings
-            .extend(url.unknown.iter().map(|parameter| Warning {
-                kind: WarningKind::Unknown,
-                location: found.location.clone(),
-                message: format!(
-                    "[database] connection: the parameter {parameter} is not known and not used"
-                ),
-            }));
+        let warning = |kind, parameter: &str, what: &str| Warning {
+            kind,
+            location: found.location.clone(),
+            message: format!("[database] connection: the parameter {parameter} {what}"),
+        };
+        reader.warnings.extend(url.unknown.iter().map(|parameter| {
+            warning(WarningKind::Unknown, parameter, "is not known and not used")
+        }));
+        reader.warnings.extend(url.ignored.iter().map(|parameter| {
+            warning(
+                WarningKind::Ignored,
+                parameter,
+                "has no meaning in this program and is not used",
+            )
+        }));
     }
     database
+}
+
+/// `[healthcheck]`. As in oslo.middleware, a file cannot both enable and disable the service.
+fn read_healthcheck(reader: &mut Reader<'_>) -> Healthcheck {
+    use HealthcheckBackend::{DisableByFile, EnableByFiles};
+    let healthcheck = Healthcheck::read(reader, Healthcheck::SECTION);
+    let backends = &healthcheck.backends;
+    if backends.contains(&DisableByFile)
+        && backends.contains(&EnableByFiles)
+        && let Some(found) = reader.settings.find(Healthcheck::SECTION, &["backends"])
+    {
+        reader.wrong.push(WrongValue {
+            section: Healthcheck::SECTION.to_owned(),
+            key: found.name.to_owned(),
+            got: found.values.last().map(|value| (*value).to_owned()),
+            location: found.location,
+            wanted: "disable_by_file or enable_by_files, not both".to_owned(),
+        });
+    }
+    healthcheck
 }
 
 /// A warning for each entry that sets no option.
 fn unused_entries(settings: &Settings, credentials: &[String]) -> Vec<Warning> {
     let known = |section: &str, key: &str| {
-        options::find(section, key).is_some()
+        is_option(section, key)
             || (credentials.iter().any(|name| name == section)
-                && options::find(AuthPlugin::SECTION, key).is_some())
+                && is_option(AuthPlugin::SECTION, key))
     };
     settings
         .entries()
         .filter(|(entry, _)| !known(&entry.section, &entry.key))
         .map(|(entry, location)| unused_entry(&entry.section, &entry.key, location, credentials))
         .collect()
+}
+
+/// Whether the table has an option of this name, or older name, in this section.
+fn is_option(section: &str, name: &str) -> bool {
+    table::find(options::GROUPS, section, name).is_some()
 }
 
 fn unused_entry(section: &str, key: &str, location: Location, credentials: &[String]) -> Warning {
@@ -213,7 +246,7 @@ fn unused_entry(section: &str, key: &str, location: Location, credentials: &[Str
             message: format!("[{section}] {key} has no meaning in this program and is not used"),
         };
     }
-    let dashed = key.contains('-') && options::find(section, &key.replace('-', "_")).is_some();
+    let dashed = key.contains('-') && is_option(section, &key.replace('-', "_"));
     let hint = if dashed {
         "; the name is written with _ instead of -"
     } else {

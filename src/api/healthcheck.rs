@@ -1,75 +1,217 @@
 //! `/healthcheck`, as oslo.middleware answers it: without a token, to any method.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Api;
 use super::accept::{accept_header, accepts};
+use crate::config::{Healthcheck, HealthcheckBackend};
 
-const DISABLED: &str = "DISABLED BY FILE";
+/// What one backend found, in oslo.middleware's words.
+struct Finding {
+    available: bool,
+    reason: &'static str,
+    details: String,
+}
+
+impl Finding {
+    fn healthy(details: impl Into<String>) -> Finding {
+        Finding {
+            available: true,
+            reason: "OK",
+            details: details.into(),
+        }
+    }
+
+    fn disabled(details: impl Into<String>) -> Finding {
+        Finding {
+            available: false,
+            reason: "DISABLED BY FILE",
+            details: details.into(),
+        }
+    }
+}
 
 /// Whether this server wants requests.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (status, reason) = match is_disabled(&api) {
-        true => (StatusCode::SERVICE_UNAVAILABLE, DISABLED),
-        false => (StatusCode::OK, "OK"),
+    let findings = findings(&api.config.healthcheck, api.config.default.bind_port);
+    let healthy = findings.iter().all(|finding| finding.available);
+    let status = match (healthy, request.method() == Method::HEAD) {
+        (true, false) => StatusCode::OK,
+        // oslo.middleware's answer to HEAD; load balancers ask so.
+        (true, true) => StatusCode::NO_CONTENT,
+        (false, _) => StatusCode::SERVICE_UNAVAILABLE,
     };
     if request.method() == Method::HEAD {
-        // oslo.middleware's answer to HEAD; load balancers ask so.
-        let status = if status == StatusCode::OK {
-            StatusCode::NO_CONTENT
-        } else {
-            status
-        };
         return status.into_response();
     }
     let accept = accept_header(request.headers());
     let (content_type, body) = if accepts(&accept, "text", "plain") {
-        ("text/plain; charset=UTF-8", reason.to_owned())
+        ("text/plain; charset=UTF-8", reasons(&findings).join("\n"))
     } else if accepts(&accept, "text", "html") {
-        (
-            "text/html; charset=UTF-8",
-            format!(
-                "<!DOCTYPE html><html><head><title>Healthcheck Status</title></head>\
-                 <body><p>Result: {reason}</p></body></html>"
-            ),
-        )
+        ("text/html; charset=UTF-8", html(&api, &findings))
+    } else if accepts(&accept, "application", "json") {
+        ("application/json", json(&api, &findings).to_string())
     } else {
-        (
-            "application/json",
-            json!({"detailed": false, "reasons": [reason]}).to_string(),
-        )
+        // A 406 would take the server out of service.
+        ("text/plain; charset=UTF-8", reasons(&findings).join("\n"))
     };
-    (
-        status,
-        [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))],
-        body,
-    )
-        .into_response()
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+    (status, content_type, body).into_response()
 }
 
-/// Whether an operator has put down one of the files that take this server out of service.
-fn is_disabled(api: &Api) -> bool {
-    let options = &api.config.healthcheck;
-    let port = api.config.default.bind_port.to_string();
-    options
-        .backends
-        .iter()
-        .any(|backend| match backend.as_str() {
-            "disable_by_file" => options
-                .disable_by_file_path
-                .as_deref()
-                .is_some_and(Path::exists),
-            "disable_by_files_ports" => options
-                .disable_by_file_paths
-                .iter()
-                .filter_map(|entry| entry.split_once(':'))
-                .any(|(of_port, path)| of_port == port && Path::new(path).exists()),
-            _ => false,
-        })
+/// What each backend found. Without any, the answer is that of the reference's own `disable_by_file`.
+fn findings(options: &Healthcheck, port: u16) -> Vec<Finding> {
+    if options.backends.is_empty() {
+        return vec![disable_by_file(None)];
+    }
+    let finding = |backend: &HealthcheckBackend| match backend {
+        HealthcheckBackend::DisableByFile => {
+            disable_by_file(options.disable_by_file_path.as_deref())
+        }
+        HealthcheckBackend::DisableByFilesPorts => {
+            let mut files = options.disable_by_file_paths.iter().rev();
+            match files.find(|file| file.port == port) {
+                Some(file) if file.path.exists() => Finding::disabled(""),
+                _ => Finding::healthy(""),
+            }
+        }
+        HealthcheckBackend::EnableByFiles => {
+            let mut files = options.enable_by_file_paths.iter();
+            match files.find(|path| !path.exists()) {
+                None => Finding::healthy("Specified file paths are available"),
+                Some(path) => Finding {
+                    available: false,
+                    reason: "FILE PATH MISSING",
+                    details: format!("File path {} is missing", path.display()),
+                },
+            }
+        }
+    };
+    options.backends.iter().map(finding).collect()
+}
+
+fn disable_by_file(path: Option<&Path>) -> Finding {
+    match path {
+        None => Finding::healthy("No 'disable_by_file_path' configuration value specified"),
+        Some(path) if path.exists() => {
+            Finding::disabled(format!("Path '{}' was found", path.display()))
+        }
+        Some(path) => Finding::healthy(format!("Path '{}' was not found", path.display())),
+    }
+}
+
+fn reasons(findings: &[Finding]) -> Vec<&'static str> {
+    findings.iter().map(|finding| finding.reason).collect()
+}
+
+fn json(api: &Api, findings: &[Finding]) -> Value {
+    if !api.config.healthcheck.detailed {
+        return json!({"detailed": false, "reasons": reasons(findings)});
+    }
+    let reason = |finding: &Finding| json!({"class": CLASS, "details": finding.details, "reason": finding.reason});
+    json!({
+        "detailed": true,
+        "now": now(api),
+        "platform": platform(),
+        "reasons": findings.iter().map(reason).collect::<Vec<Value>>(),
+    })
+}
+
+/// The name that oslo.middleware gives to the kind of a finding.
+const CLASS: &str = "HealthcheckResult";
+
+fn html(api: &Api, findings: &[Finding]) -> String {
+    let detailed = api.config.healthcheck.detailed;
+    let mut page = "<HTML>\n<HEAD><TITLE>Healthcheck Status</TITLE></HEAD>\n<BODY>\n".to_owned();
+    let mut add = |line: String| {
+        page.push_str(&line);
+        page.push('\n');
+    };
+    if detailed {
+        add("<H1>Server status</H1>".to_owned());
+        for (name, value) in [
+            ("Server hostname", kernel("hostname")),
+            ("Current time", now(api)),
+            ("Platform", platform()),
+        ] {
+            add(format!("<B>{name}:</B><PRE>{}</PRE>", escaped(&value)));
+        }
+        add("<HR></HR>".to_owned());
+    }
+    add(format!("<H2>Result of {} checks:</H2>", findings.len()));
+    add("<TABLE bgcolor=\"#ffffff\" border=\"1\">\n<TBODY>".to_owned());
+    add(row("TH", detailed, ["Kind", "Reason", "Details"]));
+    for finding in findings {
+        add(row(
+            "TD",
+            detailed,
+            [CLASS, finding.reason, &finding.details],
+        ));
+    }
+    page.push_str("</TBODY>\n</TABLE>\n<HR></HR>\n</BODY>\n</HTML>");
+    page
+}
+
+/// A row of the table of findings; the first and the last column are for details.
+fn row(cell: &str, detailed: bool, columns: [&str; 3]) -> String {
+    let mut row = "<TR>".to_owned();
+    for (index, text) in columns.into_iter().enumerate() {
+        if detailed || index == 1 {
+            // Writing to a String cannot fail.
+            let _ = write!(row, "<{cell}>{}</{cell}>", escaped(text));
+        }
+    }
+    row.push_str("</TR>");
+    row
+}
+
+/// The time in UTC, as Python prints it.
+fn now(api: &Api) -> String {
+    let now = api.catalogue.clock.now();
+    format!(
+        "{} {}.{:06}",
+        now.date(),
+        hours(now.time()),
+        now.microsecond()
+    )
+}
+
+fn hours(time: time::Time) -> String {
+    let (hour, minute, second) = time.as_hms();
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
+/// System, release and machine.
+fn platform() -> String {
+    let machine = std::env::consts::ARCH;
+    format!("{}-{}-{machine}", kernel("ostype"), kernel("osrelease"))
+}
+
+/// What Linux says of itself; empty where there is no /proc.
+fn kernel(name: &str) -> String {
+    std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name))
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
 }

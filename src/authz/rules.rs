@@ -39,7 +39,6 @@ const fn base(name: &'static str, check: &'static str) -> RuleDefault {
         description: "",
         scope_types: PROJECT,
         operations: &[],
-        deprecated: None,
     }
 }
 
@@ -57,7 +56,6 @@ macro_rules! rules {
             description: $description,
             scope_types: PROJECT,
             operations: &[$(Operation { method: $method, path: $path }),+],
-            deprecated: None,
         }),+];
     };
 }

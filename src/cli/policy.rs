@@ -75,7 +75,7 @@ pub fn list(enforcer: &Enforcer) -> String {
                     replaces.map(|default| format!(", instead of \"{}\"", default.check));
                 format!("{}{}", rule.origin, replaces.unwrap_or_default())
             }
-            Origin::Default | Origin::DeprecatedDefault => rule.origin.to_string(),
+            Origin::Default => rule.origin.to_string(),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(out, "\"{}\": {}  # {origin}", rule.name, rule.value);

@@ -11,6 +11,8 @@ use axum::http::{Method, Request, header};
 use clap::Parser;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use crate::api::{self, Api};
 use crate::app::{self, Mode};
@@ -81,13 +83,18 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let listener = app::listen(&api.config).await?;
     let address = listener.local_addr()?;
     if arguments.sample {
-        add_sample(&api).await?;
+        // Nobody made these requests, so they are not in the access log.
+        add_sample(&api)
+            .with_subscriber(NoSubscriber::default())
+            .await?;
     }
     if arguments.dev {
-        // A closed standard output is no reason not to serve.
+        // Instead of the line in the log, which is written by a thread of its own and might come after it. A closed standard
+        // output is no reason not to serve.
         let _ = std::io::stdout().write_all(banner(&api.config, address).as_bytes());
+    } else {
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     app::run(api, listener).await?;
     Ok(())
 }

@@ -73,15 +73,18 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ),
     (
         "healthcheck",
-        &[
-            "allowed_source_ranges",
-            "enable_by_file_paths",
-            "ignore_proxied_requests",
-        ],
+        &["allowed_source_ranges", "ignore_proxied_requests"],
+    ),
+    (
+        "centralized_scheduler",
+        // The reference defines them and reads neither.
+        &["service_user", "service_user_domain"],
     ),
     (
         "oslo_policy",
         &[
+            // None of the reference's rules replaces an older one.
+            "enforce_new_defaults",
             "remote_content_type",
             "remote_ssl_ca_crt_file",
             "remote_ssl_client_crt_file",

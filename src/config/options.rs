@@ -10,17 +10,11 @@ use secrecy::SecretString;
 
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
-use super::types::{AuthType, Interface, OptionType, Repeated, StorageBackend};
+use super::types::{
+    AuthType, HealthcheckBackend, Interface, OptionType, PortPath, Repeated, StorageBackend,
+    UrlPath,
+};
 use crate::oslo::database_url::DatabaseUrl;
-
-/// The option of this name, or older name, in this section of the table.
-pub(super) fn find(section: &str, name: &str) -> Option<&'static OptionSpec> {
-    GROUPS
-        .iter()
-        .filter(|group| group.section == section)
-        .flat_map(|group| group.options)
-        .find(|option| option.names().contains(&name))
-}
 
 options! {
     /// `[DEFAULT]`: where to listen and how to log.
@@ -70,9 +64,9 @@ options! {
     /// `[storage]`: kept because operators have it; SQL is the only storage.
     "storage" Storage {
         /// The kind of storage. Only sqlalchemy remains.
-        backend: StorageBackend = StorageBackend::Sqlalchemy;
+        backend: StorageBackend = StorageBackend::default();
         /// The driver of the storage. Only sqlalchemy remains.
-        driver: StorageBackend = StorageBackend::Sqlalchemy;
+        driver: StorageBackend = StorageBackend::default();
     }
 
     /// `[api]`: limits of this program, which the Python service leaves to its web server.
@@ -101,15 +95,18 @@ options! {
     /// `[healthcheck]`: what /healthcheck answers.
     "healthcheck" Healthcheck {
         /// The path of the health check.
-        path: String = "/healthcheck".to_owned();
-        /// Tell what was looked at, not only that all is well. The answer then tells about the machine.
+        path: UrlPath = UrlPath::healthcheck();
+        /// Name each check with its details, and in JSON and HTML the time and the platform. Everybody who reaches the
+        /// service can read it.
         detailed: bool = false;
-        /// What is looked at: disable_by_file and disable_by_files_ports read the options below.
-        backends: Vec<String> = Vec::new();
+        /// What is checked: disable_by_file, disable_by_files_ports, enable_by_files, each by its option below.
+        backends: Vec<HealthcheckBackend> = Vec::new();
         /// A file whose presence makes the answer 503, so that a load balancer sends nothing here.
         disable_by_file_path: Option<PathBuf> = None;
         /// The same for a port: a list of port:path. The files of all ports other than ours are ignored.
-        disable_by_file_paths: Vec<String> = Vec::new();
+        disable_by_file_paths: Vec<PortPath> = Vec::new();
+        /// Files that must all be there; without one of them the answer is 503.
+        enable_by_file_paths: Vec<PathBuf> = Vec::new();
     }
 
     /// `[cors]`: which web pages of other origins may call the API from a browser.
@@ -132,8 +129,6 @@ options! {
     "oslo_policy" Policy {
         /// Refuse a token whose scope is not among the rule's.
         enforce_scope: bool = true;
-        /// Use the rules' new defaults alone, without the deprecated ones beside them.
-        enforce_new_defaults: bool = true;
         /// File with rules that replace defaults, YAML or JSON. A relative path is looked for beside the configuration file.
         policy_file: PathBuf = PathBuf::from("policy.yaml");
         /// The rule that decides when a rule is not found.
@@ -148,10 +143,6 @@ options! {
         enabled: bool = true;
         /// Make a trust for every job, of whatever client.
         enforce_trusts: bool = false;
-        /// Deprecated: name the user in auth_section instead. The trustee's id or name.
-        service_user: Option<String> = None;
-        /// Deprecated: name the user in auth_section instead. The domain's id or name of service_user.
-        service_user_domain: String = "default".to_owned();
         /// The section with the credentials of the user who becomes the trustee.
         auth_section: String = "keystone_authtoken".to_owned();
         /// Roles that are delegated by the trust. Empty: all roles of the user who makes the job.

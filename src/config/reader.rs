@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use super::options;
-use super::table::OptionSpec;
+use super::table::{self, GroupSpec, OptionSpec};
 use super::types::OptionType;
 use crate::oslo::settings::{Found, Location, Settings};
 use crate::oslo::template;
@@ -76,14 +75,17 @@ impl Warning {
 /// Reads options and remembers what was wrong.
 pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
+    /// The table of options, in which references are looked up.
+    groups: &'static [GroupSpec],
     pub(super) wrong: Vec<WrongValue>,
     pub(super) warnings: Vec<Warning>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(settings: &'a Settings) -> Self {
+    pub(super) fn new(settings: &'a Settings, groups: &'static [GroupSpec]) -> Self {
         Self {
             settings,
+            groups,
             wrong: Vec::new(),
             warnings: Vec::new(),
         }
@@ -109,8 +111,17 @@ impl<'a> Reader<'a> {
                 ),
             });
         }
-        match value::<T>(self.settings, section, option, &found) {
-            Ok(value) => value,
+        match self.value::<T>(section, option, &found) {
+            Ok(value) => {
+                if let Some(warning) = value.warning() {
+                    self.warnings.push(Warning {
+                        kind: WarningKind::Unknown,
+                        location: found.location,
+                        message: format!("[{section}] {} {warning}", found.name),
+                    });
+                }
+                value
+            }
             Err(wanted) => {
                 self.wrong.push(WrongValue {
                     section: section.to_owned(),
@@ -123,6 +134,65 @@ impl<'a> Reader<'a> {
                 default
             }
         }
+    }
+
+    fn value<T: OptionType>(
+        &self,
+        section: &str,
+        option: &OptionSpec,
+        found: &Found<'_>,
+    ) -> Result<T, String> {
+        let id = format!("{section}.{}", option.name);
+        let values = found
+            .values
+            .iter()
+            .map(|value| self.expand(section, value, &mut vec![id.clone()]))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| error.wanted(T::SECRET))?;
+        T::parse_all(&values, option.limits.as_ref())
+    }
+
+    /// The text with its references replaced. `trail` holds the options that are being read, to find a circle.
+    fn expand(
+        &self,
+        section: &str,
+        text: &str,
+        trail: &mut Vec<String>,
+    ) -> Result<String, ReferenceError> {
+        template::expand(text, |name| self.resolve(section, name, trail))
+    }
+
+    /// The text of the option that a reference names: `group.name`, or a name of the same section or else of `[DEFAULT]`.
+    /// As in oslo.config, a name must be an option's; beyond that, it may be any key that is set.
+    fn resolve(
+        &self,
+        section: &str,
+        reference: &str,
+        trail: &mut Vec<String>,
+    ) -> Result<String, ReferenceError> {
+        let candidates = match reference.split_once('.') {
+            Some((group, name)) => vec![(group, name)],
+            None => vec![(section, reference), ("DEFAULT", reference)],
+        };
+        for (group, name) in candidates {
+            let option = table::find(self.groups, group, name);
+            let names: Vec<&str> = option.map_or_else(|| vec![name], |option| option.names());
+            if let Some(found) = self.settings.find(group, &names) {
+                let id = format!("{group}.{name}");
+                if trail.contains(&id) {
+                    return Err(ReferenceError::Circle(id));
+                }
+                trail.push(id);
+                let text = found.values.last().copied().unwrap_or_default();
+                let text = self.expand(group, text, trail)?;
+                trail.pop();
+                return Ok(text);
+            }
+            if let Some(option) = option {
+                return Ok(option.default_text());
+            }
+        }
+        Err(ReferenceError::Unknown(reference.to_owned()))
     }
 }
 
@@ -157,67 +227,4 @@ impl ReferenceError {
             _ => self.to_string(),
         }
     }
-}
-
-fn value<T: OptionType>(
-    settings: &Settings,
-    section: &str,
-    option: &OptionSpec,
-    found: &Found<'_>,
-) -> Result<T, String> {
-    let id = format!("{section}.{}", option.name);
-    let values = found
-        .values
-        .iter()
-        .map(|value| expand(settings, section, value, &mut vec![id.clone()]))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.wanted(T::SECRET))?;
-    T::parse_all(&values, option.limits.as_ref())
-}
-
-/// The text with its references replaced. `trail` holds the options that are being read, to find a circle.
-fn expand(
-    settings: &Settings,
-    section: &str,
-    text: &str,
-    trail: &mut Vec<String>,
-) -> Result<String, ReferenceError> {
-    template::expand(text, |name| resolve(settings, section, name, trail))
-}
-
-/// The text of the option that a reference names: `group.name`, or a name of the same section or else of `[DEFAULT]`.
-/// As in oslo.config, a name must be an option's; beyond that, it may be any key that is set.
-fn resolve(
-    settings: &Settings,
-    section: &str,
-    reference: &str,
-    trail: &mut Vec<String>,
-) -> Result<String, ReferenceError> {
-    let candidates = match reference.split_once('.') {
-        Some((group, name)) => vec![(group, name)],
-        None => vec![(section, reference), ("DEFAULT", reference)],
-    };
-    for (group, name) in candidates {
-        let option = options::find(group, name);
-        let names: Vec<&str> = option.map_or_else(|| vec![name], |option| option.names());
-        if let Some(found) = settings.find(group, &names) {
-            let id = format!("{group}.{name}");
-            if trail.contains(&id) {
-                return Err(ReferenceError::Circle(id));
-            }
-            trail.push(id);
-            let text = expand(
-                settings,
-                group,
-                found.values.last().copied().unwrap_or_default(),
-                trail,
-            )?;
-            trail.pop();
-            return Ok(text);
-        }
-        if let Some(option) = option {
-            return Ok(option.default_text());
-        }
-    }
-    Err(ReferenceError::Unknown(reference.to_owned()))
 }

@@ -47,6 +47,19 @@ pub(super) struct GroupSpec {
     pub(super) options: &'static [OptionSpec],
 }
 
+/// The option of this name, or older name, in this section of a table.
+pub(super) fn find(
+    groups: &'static [GroupSpec],
+    section: &str,
+    name: &str,
+) -> Option<&'static OptionSpec> {
+    groups
+        .iter()
+        .filter(|group| group.section == section)
+        .flat_map(|group| group.options)
+        .find(|option| option.names().contains(&name))
+}
+
 /// How a missing default looks in the sample.
 pub(super) const NO_DEFAULT: &str = "<None>";
 

@@ -220,6 +220,42 @@ auth_type = v3kerberos
 }
 
 #[test]
+fn the_health_check_has_a_path_that_can_be_asked_for() {
+    let path = |text: &str| {
+        config(&format!("[healthcheck]\npath = {text}"))
+            .healthcheck
+            .path
+    };
+    for (text, expected) in [
+        ("/healthcheck", "/healthcheck"),
+        ("/health/", "/health"),
+        ("/a/B_1.~-", "/a/B_1.~-"),
+        ("/v2.1", "/v2.1"),
+    ] {
+        assert_eq!(path(text).as_str(), expected);
+    }
+    for text in [
+        "", "/", "//", "health", "/a//b", "/./a", "/a/..", "/{a}", "/:a", "/*", "/a b", "/a?b",
+        "/%41", "/v2", "/v2/a",
+    ] {
+        let found = wrong(&format!("[healthcheck]\npath = {text}"));
+        assert!(
+            found[0].starts_with(&format!(
+                "a.conf:2: [healthcheck] path is {text:?}; wanted is a path such as /healthcheck: it begins with /"
+            )),
+            "{found:?}"
+        );
+    }
+    let both = "[healthcheck]\nbackends = disable_by_file, enable_by_files\ndisable_by_file_paths = 9090:/a,b";
+    insta::assert_snapshot!(wrong(both).join("\n"), @r#"
+    a.conf:2: [healthcheck] backends is "disable_by_file, enable_by_files"; wanted is disable_by_file or enable_by_files, not both
+    a.conf:3: [healthcheck] disable_by_file_paths is "9090:/a,b"; wanted is a list of port:path, such as 9090:/run/freezer/disabled
+    "#);
+    let unknown = wrong("[healthcheck]\nbackends = disable_by_fil");
+    insta::assert_snapshot!(unknown.join("\n"), @r#"a.conf:2: [healthcheck] backends is "disable_by_fil"; wanted is one of disable_by_file, disable_by_files_ports, enable_by_files"#);
+}
+
+#[test]
 fn a_secret_is_never_part_of_a_message() {
     for text in [
         "[keystone_authtoken]\npassword = a$hunter2",
@@ -338,10 +374,12 @@ transport_url = rabbit://
 [databse]
 connection = sqlite:///x.db
 [database]
-connection = mysql://h/db?plugin=dbcounter
+connection = mysql://h/db?plugin=dbcounter&write_timeout=3
 slave_connection = mysql://h/db
 [oslo_messaging_notifications]
 driver = noop
+[storage]
+backend = sqlachemy
 [keystone_authtoken]
 auth_section = creds
 memcache_pool_maxsize = 3
@@ -366,10 +404,12 @@ usrname = u
     Ignored a.conf:3: [DEFAULT] transport_url has no meaning in this program and is not used
     Unknown a.conf:5: [databse] connection is no known option and is not used
     Unknown a.conf:7: [database] connection: the parameter plugin is not known and not used
+    Ignored a.conf:7: [database] connection: the parameter write_timeout has no meaning in this program and is not used
     Ignored a.conf:8: [database] slave_connection has no meaning in this program and is not used
     Ignored a.conf:10: [oslo_messaging_notifications] driver has no meaning in this program and is not used
-    Ignored a.conf:13: [keystone_authtoken] memcache_pool_maxsize has no meaning in this program and is not used
-    Unknown a.conf:17: [creds] usrname is no known option and is not used
+    Unknown a.conf:12: [storage] backend is "sqlachemy"; the storage is the SQL database of [database] connection, whose name here is sqlalchemy
+    Ignored a.conf:15: [keystone_authtoken] memcache_pool_maxsize has no meaning in this program and is not used
+    Unknown a.conf:19: [creds] usrname is no known option and is not used
     "#);
 }
 

@@ -33,6 +33,11 @@ pub(super) trait OptionType: Sized {
         Self::parse(values.last().map_or("", String::as_str), limits)
     }
 
+    /// What an operator should know of a value that is accepted and has no effect.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// The value as text for the sample, one item for each line.
     fn format(&self) -> Vec<String>;
 }
@@ -176,19 +181,22 @@ impl OptionType for DatabaseUrl {
 }
 
 /// A list in one value, separated by commas.
-impl OptionType for Vec<String> {
+impl<T: OptionType> OptionType for Vec<T> {
     const NAME: &'static str = "list value";
 
-    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+    fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
         let text = text.trim().trim_end_matches(',');
         if text.is_empty() {
             return Ok(Self::new());
         }
-        Ok(text.split(',').map(|item| item.trim().to_owned()).collect())
+        text.split(',')
+            .map(|item| T::parse(item.trim(), limits))
+            .collect()
     }
 
     fn format(&self) -> Vec<String> {
-        vec![self.join(",")]
+        let items: Vec<String> = self.iter().flat_map(T::format).collect();
+        vec![items.join(",")]
     }
 }
 
@@ -278,13 +286,99 @@ choices! {
         /// The administrative one.
         Admin = "admin" | "adminURL",
     }
+    /// What the health check looks at (oslo.middleware's backends).
+    HealthcheckBackend {
+        /// Unhealthy while a file is there.
+        DisableByFile = "disable_by_file",
+        /// The same with a file for each port.
+        DisableByFilesPorts = "disable_by_files_ports",
+        /// Unhealthy while one of some files is missing.
+        EnableByFiles = "enable_by_files",
+    }
 }
 
-/// What keeps the data. Elasticsearch, which old releases had, is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StorageBackend {
-    /// A SQL database, named by `[database] connection`.
-    Sqlalchemy,
+/// A path of the service that is free for something else than the REST interface. Its text has no closing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlPath(String);
+
+impl UrlPath {
+    /// `/healthcheck`.
+    pub(super) fn healthcheck() -> Self {
+        Self("/healthcheck".to_owned())
+    }
+
+    /// The path, beginning with a slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl OptionType for UrlPath {
+    const NAME: &'static str = "string value";
+
+    /// Requests are routed by their decoded path without empty, `.` and `..` segments: any other could never be asked for.
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        let plain =
+            |character: char| character.is_ascii_alphanumeric() || "-._~".contains(character);
+        let segment =
+            |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
+        let path = text.trim().trim_end_matches('/');
+        path.strip_prefix('/')
+            .filter(|rest| rest.split('/').all(segment))
+            .filter(|rest| rest.split('/').next() != Some("v2"))
+            .map(|rest| Self(format!("/{rest}")))
+            .ok_or_else(|| {
+                "a path such as /healthcheck: it begins with /, has letters, digits, - . _ and ~ between slashes, and is \
+                 neither / nor below /v2"
+                    .to_owned()
+            })
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.0.clone()]
+    }
+}
+
+/// A file for the service on one port, written `port:path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortPath {
+    /// The port.
+    pub port: u16,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl OptionType for PortPath {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        text.split_once(':')
+            .and_then(|(port, path)| {
+                let port = port.trim().parse().ok()?;
+                let path = PathBuf::from(path);
+                Some(Self { port, path })
+            })
+            .ok_or_else(|| "a list of port:path, such as 9090:/run/freezer/disabled".to_owned())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![format!("{}:{}", self.port, self.path.display())]
+    }
+}
+
+/// The kind of storage as files name it. It is always the SQL database of `[database] connection`: Elasticsearch, which old
+/// releases had, is gone, and any other word means SQL to the reference too (kolla has written `sqlachemy` since 2019).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageBackend(String);
+
+impl StorageBackend {
+    const SQL: &'static str = "sqlalchemy";
+}
+
+impl Default for StorageBackend {
+    fn default() -> Self {
+        Self(Self::SQL.to_owned())
+    }
 }
 
 impl OptionType for StorageBackend {
@@ -292,16 +386,25 @@ impl OptionType for StorageBackend {
 
     fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         match text.trim() {
-            "sqlalchemy" => Ok(Self::Sqlalchemy),
             "elasticsearch" => Err("sqlalchemy: Elasticsearch is no longer supported; set it to sqlalchemy, name a SQL \
                  database in [database] connection, and make its tables with freezer-manage db sync"
                 .to_owned()),
-            _ => Err("sqlalchemy".to_owned()),
+            name => Ok(Self(name.to_owned())),
         }
     }
 
+    fn warning(&self) -> Option<String> {
+        (self.0 != Self::SQL).then(|| {
+            format!(
+                "is {:?}; the storage is the SQL database of [database] connection, whose name here is {}",
+                self.0,
+                Self::SQL
+            )
+        })
+    }
+
     fn format(&self) -> Vec<String> {
-        vec!["sqlalchemy".to_owned()]
+        vec![self.0.clone()]
     }
 }
 
@@ -318,7 +421,7 @@ mod tests {
             let text = case[0].as_str().unwrap();
             assert_eq!(
                 case[1],
-                serde_json::json!(Vec::parse(text, None).unwrap()),
+                serde_json::json!(Vec::<String>::parse(text, None).unwrap()),
                 "{text:?}"
             );
         }

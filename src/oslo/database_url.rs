@@ -83,10 +83,10 @@ pub struct DatabaseUrl {
     pub tls: Tls,
     /// How long connecting may take.
     pub connect_timeout: Option<Duration>,
-    /// How long an answer may take (MySQL).
+    /// How long a statement may take, from its sending to the last of its answer (MySQL).
     pub read_timeout: Option<Duration>,
-    /// How long sending may take (MySQL).
-    pub write_timeout: Option<Duration>,
+    /// Parameters that are known and change nothing here.
+    pub ignored: Vec<&'static str>,
     /// Parameters that mean nothing to us, in the order of the URL, so that the caller can say so.
     pub unknown: Vec<String>,
 }
@@ -180,7 +180,7 @@ impl FromStr for DatabaseUrl {
             tls: Tls::default(),
             connect_timeout: None,
             read_timeout: None,
-            write_timeout: None,
+            ignored: Vec::new(),
             unknown: Vec::new(),
         };
         url.add_parameters(query)?;
@@ -224,7 +224,11 @@ impl DatabaseUrl {
             (MySql | Postgres, "password") => self.password = Some(value.into()),
             (_, "connect_timeout") => self.connect_timeout = Some(seconds(name, value)?),
             (MySql, "read_timeout") => self.read_timeout = Some(seconds(name, value)?),
-            (MySql, "write_timeout") => self.write_timeout = Some(seconds(name, value)?),
+            // The time for an answer begins when a statement is sent, so it limits the sending too.
+            (MySql, "write_timeout") => {
+                seconds(name, value)?;
+                self.ignored.push("write_timeout");
+            }
             _ => self.unknown.push(name.to_owned()),
         }
         Ok(())

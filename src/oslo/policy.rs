@@ -48,7 +48,7 @@ mod tests;
 use std::fmt;
 
 pub use credentials::{Credentials, InvalidToken, Scope};
-pub use default::{DeprecatedRule, Operation, RuleDefault, ScopeType, sample};
+pub use default::{Operation, RuleDefault, ScopeType, sample};
 pub use enforcer::{EffectiveRule, Enforcer, Options};
 pub use error::{Origin, PolicyError};
 pub use explanation::{Explanation, Step};

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use freezer_api::config::{HealthcheckBackend, PortPath};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Service};
@@ -286,7 +287,7 @@ on_each_engine! {
         let folder = tempfile::tempdir().unwrap();
         let flag = folder.path().join("disabled");
         let service = Service::with(&database, |config| {
-            config.healthcheck.backends = vec!["disable_by_file".to_owned()];
+            config.healthcheck.backends = vec![HealthcheckBackend::DisableByFile];
             config.healthcheck.disable_by_file_path = Some(flag.clone());
         })
         .await;
@@ -313,6 +314,59 @@ on_each_engine! {
         let answer = ask(&service, "GET", "/healthcheck", &[]).await.expect(503);
         assert_eq!(answer.text(), "DISABLED BY FILE");
         ask(&service, "HEAD", "/healthcheck", &[]).await.expect(503);
+    }
+
+    async fn health_is_told_in_detail(database: Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let (flag, needed) = (folder.path().join("<disabled>"), folder.path().join("needed"));
+        let (flag_path, needed_path) = (flag.display().to_string(), needed.display().to_string());
+        let service = Service::with(&database, |config| {
+            config.healthcheck.detailed = true;
+            config.default.bind_port = 9999;
+            config.healthcheck.backends =
+                vec![HealthcheckBackend::DisableByFilesPorts, HealthcheckBackend::EnableByFiles];
+            config.healthcheck.disable_by_file_paths = vec![
+                PortPath { port: 9090, path: folder.path().to_owned() },
+                PortPath { port: 9999, path: flag.clone() },
+            ];
+            config.healthcheck.enable_by_file_paths = vec![folder.path().to_owned(), needed.clone()];
+        })
+        .await;
+        let accept = async |media_type, status| {
+            ask(&service, "GET", "/healthcheck", &[("accept", media_type)]).await.expect(status)
+        };
+        let reason = |reason: &str, details: &str| json!({"class": "HealthcheckResult", "details": details, "reason": reason});
+        let missing = format!("File path {needed_path} is missing");
+
+        let document = accept("application/json", 503).await.json();
+        assert_eq!(document["reasons"], json!([reason("OK", ""), reason("FILE PATH MISSING", &missing)]));
+        assert_eq!((&document["detailed"], &document["now"]), (&json!(true), &json!("2023-11-14 22:13:20.000000")));
+        assert!(document["platform"].as_str().unwrap().starts_with("Linux-"), "{document}");
+        assert_eq!(accept("text/plain", 503).await.text(), "OK\nFILE PATH MISSING");
+
+        std::fs::write(&needed, "").unwrap();
+        assert_eq!(accept("text/plain", 200).await.text(), "OK\nOK");
+        let page = accept("text/html", 200).await.text();
+        for part in [
+            "<H2>Result of 2 checks:</H2>",
+            "<TR><TH>Kind</TH><TH>Reason</TH><TH>Details</TH></TR>",
+            "<TR><TD>HealthcheckResult</TD><TD>OK</TD><TD>Specified file paths are available</TD></TR>",
+            "<B>Current time:</B><PRE>2023-11-14 22:13:20.000000</PRE>",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        std::fs::write(&flag, "").unwrap();
+        accept("text/html", 503).await;
+
+        let service = Service::with(&database, |config| {
+            config.healthcheck.detailed = true;
+            config.healthcheck.backends = vec![HealthcheckBackend::DisableByFile];
+            config.healthcheck.disable_by_file_path = Some(flag.clone());
+        })
+        .await;
+        let page = ask(&service, "GET", "/healthcheck", &[("accept", "text/html")]).await.expect(503).text();
+        let path = flag_path.replace('<', "&lt;").replace('>', "&gt;");
+        assert!(page.contains(&format!("<TD>Path &#39;{path}&#39; was found</TD>")), "{page}");
     }
 
     async fn answers_name_their_request(database: Database) {

@@ -121,13 +121,10 @@ fn parameters_of_mysql() {
     );
     assert_eq!(url.socket, Some("/run/m.sock".into()));
     assert_eq!(
-        (url.connect_timeout, url.read_timeout, url.write_timeout),
-        (
-            Some(Duration::from_secs(10)),
-            Some(Duration::from_secs(30)),
-            Some(Duration::from_millis(2500))
-        )
+        (url.connect_timeout, url.read_timeout),
+        (Some(Duration::from_secs(10)), Some(Duration::from_secs(30)),)
     );
+    assert_eq!(url.ignored, ["write_timeout"]);
     assert_eq!(url.unknown, ["plugin", "sslmode"]);
 }
 

@@ -15,8 +15,6 @@ pub struct RuleDefault {
     pub scope_types: &'static [ScopeType],
     /// The requests that the rule guards.
     pub operations: &'static [Operation],
-    /// What the rule replaces.
-    pub deprecated: Option<DeprecatedRule>,
 }
 
 /// A scope that a token may have.
@@ -51,20 +49,6 @@ pub struct Operation {
     pub path: &'static str,
 }
 
-/// An older rule: an override of it in a policy file holds for its successor too, and while `enforce_new_defaults` is off
-/// the successor's default passes also when the older check does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeprecatedRule {
-    /// The older name, which may be the same.
-    pub name: &'static str,
-    /// The older check.
-    pub check: &'static str,
-    /// Why it was replaced.
-    pub reason: &'static str,
-    /// The release that replaced it.
-    pub since: &'static str,
-}
-
 /// A policy file in YAML that shows all rules with their defaults, each line a comment.
 #[must_use]
 pub fn sample(defaults: &[RuleDefault]) -> String {
@@ -92,12 +76,5 @@ fn write_entry(out: &mut String, default: &RuleDefault) -> std::fmt::Result {
         writeln!(out, "# Intended scope(s): {}", names.join(", "))?;
     }
     writeln!(out, "#\"{}\": \"{}\"", default.name, default.check)?;
-    if let Some(old) = default.deprecated {
-        writeln!(
-            out,
-            "# Replaces \"{}\": \"{}\" since {}. {}",
-            old.name, old.check, old.since, old.reason
-        )?;
-    }
     writeln!(out)
 }

@@ -15,7 +15,6 @@ use super::default::RuleDefault;
 use super::error::{Origin, PolicyError};
 use super::explanation::Explanation;
 use super::files::{self, FileRules, Files};
-use super::parser;
 use super::rules::{RuleSet, Source};
 use super::value::RuleValue;
 
@@ -34,8 +33,6 @@ pub struct Options {
     /// `enforce_scope`: whether a token of a scope that the rule does not take is refused. Otherwise a warning is logged,
     /// once for each rule. (oslo.policy 6 dropped the option and always refuses.)
     pub enforce_scope: bool,
-    /// `enforce_new_defaults`: whether deprecated defaults no longer count.
-    pub enforce_new_defaults: bool,
 }
 
 impl Default for Options {
@@ -46,7 +43,6 @@ impl Default for Options {
             policy_dirs: Vec::new(),
             default_rule: "default".to_owned(),
             enforce_scope: true,
-            enforce_new_defaults: true,
         }
     }
 }
@@ -256,7 +252,7 @@ fn load(
     for default in defaults {
         let (value, origin) = match files.get(default.name) {
             Some(written) => written.clone(),
-            None => without_override(default, options, &files),
+            None => (RuleValue::Text(default.check.to_owned()), Origin::Default),
         };
         sources.insert(
             default.name.to_owned(),
@@ -275,40 +271,4 @@ fn load(
         });
     }
     RuleSet::build(sources, &options.default_rule)
-}
-
-/// What a default rule amounts to where no file names it: an override of the rule it replaces, its own check joined with
-/// the one it replaces, or its own check.
-fn without_override(
-    default: &RuleDefault,
-    options: &Options,
-    files: &FileRules,
-) -> (RuleValue, Origin) {
-    let own = (RuleValue::Text(default.check.to_owned()), Origin::Default);
-    let Some(old) = default.deprecated else {
-        return own;
-    };
-    if old.name != default.name
-        && let Some((value, origin)) = files.get(old.name)
-    {
-        let is = |check: &str| matches!(value, RuleValue::Text(text) if text.trim() == check);
-        // A file made from the sample refers from the old name to the new one: that overrides nothing.
-        if !is(old.check) && !is(&format!("rule:{}", default.name)) {
-            tracing::warn!(
-                rule = default.name,
-                deprecated = old.name,
-                since = old.since,
-                reason = old.reason,
-                "policy file overrides a deprecated rule: write the new name"
-            );
-            return (value.clone(), origin.clone());
-        }
-    }
-    if options.enforce_new_defaults || old.check == default.check {
-        return own;
-    }
-    (
-        RuleValue::Text(parser::either(default.check, old.check)),
-        Origin::DeprecatedDefault,
-    )
 }

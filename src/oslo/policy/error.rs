@@ -9,8 +9,6 @@ use std::path::PathBuf;
 pub enum Origin {
     /// The defaults of the service.
     Default,
-    /// A deprecated default that still counts, because `enforce_new_defaults` is off or because a file overrides it.
-    DeprecatedDefault,
     /// A policy file.
     File {
         /// The file.
@@ -24,7 +22,6 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::DeprecatedDefault => f.write_str("deprecated default"),
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
         }
     }

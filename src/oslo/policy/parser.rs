@@ -4,8 +4,6 @@
 //! only at the ends of a token (so that `%(key)s` stays whole); `and`, `or`, `not` have no case; each token is reduced
 //! with those before it as soon as a pattern fits. A text that does not reduce to one check is logged and denies.
 
-use std::borrow::Cow;
-
 use super::check::Check;
 use super::python;
 use super::tree::{Node, NodeId, RuleId, Tree};
@@ -272,13 +270,4 @@ fn is_quoted(body: &str) -> bool {
         && ['\'', '"']
             .into_iter()
             .any(|quote| body.starts_with(quote) && body.ends_with(quote))
-}
-
-/// `left or right` of two texts, each a rule of its own.
-pub(super) fn either(left: &str, right: &str) -> String {
-    let whole = |text: &str| match text {
-        "" => Cow::Borrowed("@"),
-        text => Cow::Owned(format!("( {text} )")),
-    };
-    format!("{} or {}", whole(left), whole(right))
 }

@@ -1,4 +1,4 @@
-//! Scopes, deprecated defaults, files that change, and the sample.
+//! Scopes, files that change, and the sample.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,6 @@ const fn rule(
         description: "",
         scope_types,
         operations: &[],
-        deprecated: None,
     }
 }
 
@@ -85,49 +84,6 @@ fn a_token_of_another_scope_is_refused_unless_that_is_switched_off() {
             lax.explain("p", &Map::new(), &credentials).scope.is_some(),
             p == Decision::WrongScope,
             "{scope}"
-        );
-    }
-}
-
-#[test]
-fn deprecated_defaults_count_while_new_ones_are_not_enforced() {
-    const OLD: Option<DeprecatedRule> = Some(DeprecatedRule {
-        name: "old",
-        check: "role:member",
-        reason: "Too coarse.",
-        since: "2025.1",
-    });
-    const DEFAULTS: &[RuleDefault] = &[RuleDefault {
-        deprecated: OLD,
-        ..rule("new", "role:admin", &[])
-    }];
-    let answer = |file: Option<&str>, enforce_new_defaults| {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("policy.yaml");
-        if let Some(text) = file {
-            fs::write(&path, text).unwrap();
-        }
-        let options = Options {
-            policy_file: Some(path),
-            enforce_new_defaults,
-            ..options()
-        };
-        let enforcer = Enforcer::new(DEFAULTS, options).unwrap();
-        enforcer.authorize("new", &target(), &member()).is_allowed()
-    };
-    for (file, enforce_new_defaults, expected) in [
-        (None, true, false),
-        (None, false, true),
-        (Some("new: '!'"), false, false),
-        (Some("old: role:reader"), true, true),
-        (Some("old: role:member"), true, false),
-        (Some("old: rule:new"), true, false),
-        (Some("old: role:reader\nnew: '!'"), true, false),
-    ] {
-        assert_eq!(
-            answer(file, enforce_new_defaults),
-            expected,
-            "{file:?} {enforce_new_defaults}"
         );
     }
 }
@@ -263,12 +219,6 @@ fn the_sample_is_a_policy_file_without_rules_that_shows_all() {
             method: "POST",
             path: "/things",
         }],
-        deprecated: Some(DeprecatedRule {
-            name: "make",
-            check: "",
-            reason: "Renamed.",
-            since: "9.0.0",
-        }),
     }];
     let text = sample(DEFAULTS);
     insta::assert_snapshot!(text, @r##"
@@ -276,7 +226,6 @@ fn the_sample_is_a_policy_file_without_rules_that_shows_all() {
     # POST  /things
     # Intended scope(s): project, system
     #"things:create": "role:member"
-    # Replaces "make": "" since 9.0.0. Renamed.
     "##);
     assert!(
         Enforcer::from_text(&text, options())
