@@ -1,9 +1,18 @@
-//! Who may import whom, as ARCHITECTURE.md says it: read from the `use crate::` lines of the source.
+//! Which module may use which: the rules, read from the paths in the source. No two files of `src` use each other in a
+//! circle, and the table in ARCHITECTURE.md is what the source says.
 
+mod sources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room and what it may use; `clock` is open to all.
+use sources::{Sources, rust_files};
+
+const TABLE_BEGINS: &str = "<!-- written by tests/it/layers.rs -->\n";
+const TABLE_ENDS: &str = "<!-- end -->\n";
+
+/// Each module and what it may use beside itself; `clock` is open to all.
 const MAY_USE: &[(&str, &[&str])] = &[
     (
         "api",
@@ -15,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "keystone",
             "oslo::policy",
             "service",
-            "store::Page",
+            "store::rows",
             "telemetry",
         ],
     ),
@@ -34,14 +43,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("authz", &["authz", "domain", "oslo::policy"]),
+    ("authz", &["domain", "oslo::policy"]),
     (
         "cli",
         &[
             "api",
             "app",
             "authz",
-            "cli",
             "config",
             "oslo",
             "schema",
@@ -50,26 +58,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &[]),
-    ("config", &["config", "oslo"]),
-    ("domain", &["domain"]),
+    ("config", &["oslo"]),
+    ("domain", &[]),
     ("error", &["authz", "domain", "keystone", "store"]),
-    ("keystone", &["authz", "config", "oslo"]),
-    ("maintenance", &["schema", "store"]),
-    ("oslo", &["oslo"]),
-    ("schema", &["domain", "store"]),
+    ("keystone", &["authz", "config"]),
+    ("maintenance", &["oslo::database_url", "schema", "store"]),
+    ("oslo", &[]),
+    ("schema", &["domain", "oslo::database_url", "store"]),
     ("server", &["config"]),
     (
         "service",
         &["authz", "domain", "error", "keystone", "store"],
     ),
-    (
-        "store",
-        &["config", "domain", "oslo::database_url", "store"],
-    ),
+    ("store", &["config", "domain", "oslo::database_url"]),
     ("telemetry", &["config"]),
 ];
 
-/// Crates that a room must not name.
+/// Crates that a module must not name.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("authz", &["axum", "hyper", "reqwest", "sqlx"]),
     ("domain", &["axum", "hyper", "reqwest", "sqlx", "tokio"]),
@@ -81,94 +86,150 @@ const MUST_NOT_NAME: &[(&str, &[&str])] = &[
     ("store", &["axum", "hyper", "reqwest"]),
 ];
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn is_allowed(target: &str, allowed: &[&str]) -> bool {
+    allowed
+        .iter()
+        .any(|module| target == *module || target.starts_with(&format!("{module}::")))
+}
+
+/// What the files of each module use of other modules: `(file, target)`, both as `a::b`.
+fn dependencies(sources: &Sources) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut dependencies: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for module in sources.0.keys() {
+        let from = dependencies.entry(module[0].clone()).or_default();
+        for target in sources.uses(module) {
+            if target[0] != module[0] {
+                from.push((module.join("::"), target.join("::")));
+            }
         }
     }
-    files
-}
-
-/// The room of a file: the first part of its path below `src`.
-fn room(file: &Path) -> String {
-    let first = file
-        .components()
-        .next()
-        .unwrap()
-        .as_os_str()
-        .to_string_lossy()
-        .into_owned();
-    first.trim_end_matches(".rs").to_owned()
-}
-
-/// What a line imports from our own crate: `crate::a::b` gives `a::b`.
-fn imports(line: &str) -> impl Iterator<Item = &str> {
-    line.match_indices("crate::").map(|(start, word)| {
-        let rest = &line[start + word.len()..];
-        let end = rest
-            .find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
-            .unwrap_or(rest.len());
-        &rest[..end]
-    })
-}
-
-fn is_allowed(import: &str, allowed: &[&str]) -> bool {
-    import.starts_with("clock")
-        || allowed
-            .iter()
-            .any(|room| import == *room || import.starts_with(&format!("{room}::")))
+    dependencies
 }
 
 #[test]
-fn rooms_import_what_they_may() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+fn modules_use_what_they_may() {
+    let dependencies = dependencies(&Sources::read(&src()));
+    let number: usize = dependencies.values().map(Vec::len).sum();
+    assert!(number > 100, "the reader of imports is broken: {number}");
     let mut wrong = Vec::new();
-    let mut seen = 0;
-    for file in rust_files(&src) {
-        let place = file.strip_prefix(&src).unwrap();
-        let room = room(place);
-        if matches!(room.as_str(), "bin" | "lib") {
-            continue;
-        }
-        let (_, allowed) = MAY_USE
+    for (module, uses) in &dependencies {
+        let allowed = MAY_USE
             .iter()
-            .find(|(name, _)| *name == room)
-            .unwrap_or_else(|| panic!("{room} is no room of ARCHITECTURE.md"));
-        for (number, line) in (1..).zip(fs::read_to_string(&file).unwrap().lines()) {
-            if line.trim_start().starts_with("//") {
-                continue;
-            }
-            for import in imports(line) {
-                seen += 1;
-                if !is_allowed(import, allowed) && !import.starts_with(&room) {
-                    wrong.push(format!(
-                        "{}:{number}: {room} uses crate::{import}",
-                        place.display()
-                    ));
-                }
-            }
-            for (_, forbidden) in MUST_NOT_NAME.iter().filter(|(name, _)| *name == room) {
-                for name in forbidden
-                    .iter()
-                    .filter(|name| line.contains(&format!("{name}::")))
-                {
-                    wrong.push(format!("{}:{number}: {room} names {name}", place.display()));
-                }
-            }
-        }
+            .find(|(name, _)| name == module)
+            .map(|(_, allowed)| *allowed)
+            .unwrap_or_else(|| panic!("MAY_USE does not say what {module} may use"));
+        wrong.extend(
+            uses.iter()
+                .filter(|(_, target)| target != "clock" && !is_allowed(target, allowed))
+                .map(|(file, target)| format!("{file} uses {target}")),
+        );
+        let unused = allowed.iter().filter(|allowed| {
+            !uses
+                .iter()
+                .any(|(_, target)| is_allowed(target, &[allowed]))
+        });
+        wrong.extend(unused.map(|unused| format!("{module} may use {unused}, and does not")));
     }
-    assert!(seen > 100, "the reader of imports is broken: {seen}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
+fn modules_do_not_name_crates_of_other_layers() {
+    let sources = Sources::read(&src());
+    let mut wrong = Vec::new();
+    for (module, forbidden) in MUST_NOT_NAME {
+        let files = sources.0.iter().filter(|(path, _)| path[0] == *module);
+        for (_, source) in files {
+            wrong.extend(
+                forbidden
+                    .iter()
+                    .filter(|name| source.names_crate(name))
+                    .map(|name| format!("{} names {name}", source.path.display())),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Neither two modules nor two files of one; a part may use what the module defines that it belongs to.
+#[test]
+fn files_do_not_use_each_other_in_a_circle() {
+    let circles = Sources::read(&src()).circles();
+    let shown: Vec<String> = circles
+        .iter()
+        .map(|circle| {
+            let files: Vec<String> = circle.iter().map(|module| module.join("::")).collect();
+            files.join(" -> ")
+        })
+        .collect();
+    // The one that is left; its end makes this test fail.
+    let left = ["config::options -> config::reader -> config::options"];
+    assert_eq!(shown, left, "{}", shown.join("\n"));
+}
+
+#[test]
+fn the_reader_of_paths_finds_circles() {
+    let circles = |files: &[(&str, &str)]| Sources::of(files).circles();
+    let store = ("store", "pub use rows::Page;\nmod rows;\nstruct Tx;");
+    let rows = ("store::rows", "use super::Tx;\npub struct Page;");
+    assert!(circles(&[store, rows]).is_empty(), "a part and its module");
+
+    let api = ("api", "use crate::{clock, store::{self, Page as P}};");
+    let direct = (
+        "store::rows",
+        "pub struct Page;\nfn f() { crate::api::g(); }",
+    );
+    assert_eq!(
+        circles(&[store, direct, api]),
+        [["api", "store::rows", "api"]
+            .map(|module| { module.split("::").map(str::to_owned).collect::<Vec<_>>() })],
+        "the file that defines a name counts, not the one that passes it on"
+    );
+
+    let one = ("a::one", "use super::two;\nfn f() { two::g() }");
+    let two = ("a::two", "// super::one::f()\nfn g() { super::one::f() }");
+    assert_eq!(circles(&[("a", "mod one;\nmod two;"), one, two]).len(), 1);
+}
+
+/// The table in ARCHITECTURE.md. `UPDATE_GOLDEN=1` rewrites it.
+#[test]
+fn the_table_of_dependencies_is_up_to_date() {
+    let mut table = "| module | uses |\n|---|---|\n".to_owned();
+    for (module, uses) in dependencies(&Sources::read(&src())) {
+        let uses: BTreeSet<&str> = uses
+            .iter()
+            .filter_map(|(_, target)| target.split("::").next())
+            .filter(|target| *target != "clock")
+            .collect();
+        let uses: Vec<String> = uses.iter().map(|module| format!("`{module}`")).collect();
+        table += format!("| `{module}` | {}", uses.join(", ")).trim_end();
+        table += " |\n";
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(TABLE_BEGINS).unwrap();
+    let (old, after) = rest.split_once(TABLE_ENDS).unwrap();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(
+            &path,
+            format!("{before}{TABLE_BEGINS}{table}{TABLE_ENDS}{after}"),
+        )
+        .unwrap();
+        return;
+    }
+    assert_eq!(
+        old, table,
+        "UPDATE_GOLDEN=1 cargo test --test it layers rewrites the table in ARCHITECTURE.md"
+    );
+}
+
+#[test]
 fn handlers_do_not_know_the_engine() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+    let folder = src().join("api");
     for file in rust_files(&folder) {
         let text = fs::read_to_string(&file).unwrap();
         assert!(!text.contains("Engine"), "{}", file.display());
@@ -177,7 +238,7 @@ fn handlers_do_not_know_the_engine() {
 
 #[test]
 fn programs_are_short() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+    let folder = src().join("bin");
     for file in rust_files(&folder) {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
         assert!(lines <= 20, "{} has {lines} lines", file.display());
