@@ -8,5 +8,5 @@ mod credentials;
 pub mod rules;
 
 pub use authorized::{Authorized, Denied};
-pub use context::{RequestContext, ServiceIdentity, TokenScope};
+pub use context::{RequestContext, TokenScope};
 pub use credentials::policy_credentials;

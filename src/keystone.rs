@@ -13,5 +13,6 @@ mod trusts;
 mod validator;
 
 pub use client::SetupError;
+pub use token::context_of_token;
 pub use trusts::{Trust, TrustError, Trusts};
 pub use validator::{AuthError, Keystone};

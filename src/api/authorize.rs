@@ -93,7 +93,6 @@ fn developer(path: &str) -> RequestContext {
             .to_vec(),
         role_ids: Vec::new(),
         is_admin_project: true,
-        service: None,
         token: SecretString::from(""),
     }
 }

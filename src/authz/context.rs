@@ -27,21 +27,6 @@ impl TokenScope<'_> {
     }
 }
 
-/// The service that passed the request on, proven by a valid `X-Service-Token`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceIdentity {
-    /// The service user's id.
-    pub user_id: String,
-    /// The domain of the service user.
-    pub user_domain_id: Option<String>,
-    /// The project of the service token.
-    pub project_id: Option<String>,
-    /// The domain of that project.
-    pub project_domain_id: Option<String>,
-    /// Role names, trimmed.
-    pub roles: Vec<String>,
-}
-
 /// The caller of one request. Built from Keystone's answer alone: no header of the client gets in.
 ///
 /// Field meanings are those of oslo.context's `RequestContext`, filled as the reference's
@@ -71,8 +56,6 @@ pub struct RequestContext {
     pub role_ids: Vec<String>,
     /// Whether Keystone calls the project its admin project; true where Keystone does not say.
     pub is_admin_project: bool,
-    /// The service that passed the request on.
-    pub service: Option<ServiceIdentity>,
     /// The caller's token, with which trusts are made.
     pub token: SecretString,
 }
@@ -126,7 +109,6 @@ pub(super) mod tests {
             roles: vec!["member".into()],
             role_ids: vec!["r1".into()],
             is_admin_project: true,
-            service: None,
             token: "gAAAA-secret".into(),
         }
     }

@@ -4,27 +4,18 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use crate::authz::rules;
-use crate::oslo::policy::{Credentials, Enforcer, Explanation, InvalidToken, Origin};
+use crate::authz::{policy_credentials, rules};
+use crate::keystone;
+use crate::oslo::policy::{Enforcer, Explanation, Origin};
 
 /// A question that cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The token file is not JSON.
-    #[error("the token file is not JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The token file is JSON of another kind.
+    /// The token file does not hold a token.
     #[error(
-        "the token file holds {got}: wanted Keystone's answer to GET /v3/auth/tokens ({{\"token\": {{…}}}}) or an object of \
-         credentials such as {{\"user_id\": \"…\", \"project_id\": \"…\", \"roles\": [\"member\"]}}"
+        "the token file: wanted Keystone's answer to GET /v3/auth/tokens, {{\"token\": {{…}}}}: {0}"
     )]
-    NotCredentials {
-        /// What it holds.
-        got: &'static str,
-    },
-    /// The token lacks what credentials need.
-    #[error("token file: {0}")]
-    Token(#[from] InvalidToken),
+    Token(String),
     /// No rule has this name.
     #[error("there is no policy rule {0:?}: \"freezer-manage policy list\" shows all")]
     UnknownRule(String),
@@ -83,8 +74,8 @@ pub fn list(enforcer: &Enforcer) -> String {
     out
 }
 
-/// Asks `rule` about the credentials in `token_file` (its content) and a target of `key=value` attributes. Where the target
-/// does not name `project_id` or `user_id`, it has those of the token.
+/// Asks `rule` about the token in `token_file` (its content) and a target of `key=value` attributes, with the credentials
+/// that a request with this token has. As in a request, the target has a `project_id`: the token's, where it names none.
 ///
 /// # Errors
 /// When the file, the rule or an attribute is not what it should be.
@@ -94,15 +85,14 @@ pub fn check(
     rule: &str,
     target: &[String],
 ) -> Result<Verdict, CheckError> {
-    let credentials = read_credentials(token_file)?;
+    let caller = keystone::context_of_token(token_file.as_bytes()).map_err(CheckError::Token)?;
+    let credentials = policy_credentials(&caller);
     if !enforcer.defines(rule) {
         return Err(CheckError::UnknownRule(rule.to_owned()));
     }
     let mut attributes = Map::new();
-    for key in ["project_id", "user_id"] {
-        if let Some(own @ Value::String(_)) = credentials.values().get(key) {
-            attributes.insert(key.to_owned(), own.clone());
-        }
+    if let Some(project_id) = caller.project_id {
+        attributes.insert("project_id".to_owned(), project_id.into());
     }
     for pair in target {
         let (key, value) = pair
@@ -118,25 +108,6 @@ pub fn check(
     })
 }
 
-fn read_credentials(token_file: &str) -> Result<Credentials, CheckError> {
-    let got = match serde_json::from_str(token_file)? {
-        Value::Object(values) => {
-            return match values.get("token") {
-                Some(token @ Value::Object(_)) if !values.contains_key("roles") => {
-                    Ok(Credentials::from_token(token)?)
-                }
-                _ => Ok(Credentials::from_values(values)),
-            };
-        }
-        Value::Array(_) => "a list",
-        Value::String(_) => "a text",
-        Value::Number(_) => "a number",
-        Value::Bool(_) => "true or false",
-        Value::Null => "null",
-    };
-    Err(CheckError::NotCredentials { got })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +116,8 @@ mod tests {
     const TOKEN: &str = r#"{"token": {
         "user": {"id": "u1", "name": "ann", "domain": {"id": "default", "name": "Default"}},
         "project": {"id": "p1", "name": "demo", "domain": {"id": "default", "name": "Default"}},
-        "roles": [{"id": "r1", "name": "member"}, {"id": "r2", "name": "reader"}], "methods": ["password"]}}"#;
+        "roles": [{"id": "r1", "name": "member"}, {"id": "r2", "name": "reader"}], "methods": ["password"],
+        "expires_at": "2026-11-22T20:48:44.000000Z"}}"#;
 
     fn enforcer(policy: Option<&str>) -> (Enforcer, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
@@ -185,27 +157,29 @@ mod tests {
                 all of fails
                   role:member passes: role "member", the credentials have ["member", "reader"]
         >         project_id:%(project_id)s fails: project_id is "p1", compared with "p2"
-        target: project_id=p2 user_id=u1
+        target: project_id=p2
         "#);
     }
 
     #[test]
-    fn credentials_of_oslo_policy_are_taken_too() {
+    fn rules_are_asked_about_the_credentials_of_a_request() {
+        let (enforcer, _directory) = enforcer(Some(
+            "known: user_identity:%(identity)s\n\
+             identity: user:%(owner)s and read_only:False\n\
+             foreign: tenant:p1 or user_id:u1 or service_roles:service\n",
+        ));
+        let answer = |rule, target: &[String]| check(&enforcer, TOKEN, rule, target).unwrap();
+        assert!(answer("identity", &["owner=u1".to_owned()]).allowed);
+        assert!(!answer("foreign", &[]).allowed, "no key of FreezerContext");
+        let identity = ["identity=u1 p1 - default default".to_owned()];
+        assert!(answer("known", &identity).allowed);
+    }
+
+    #[test]
+    fn a_token_of_another_scope_is_refused() {
         let (enforcer, _directory) = enforcer(None);
-        let credentials =
-            r#"{"user_id": "u1", "project_id": "p1", "roles": ["Service"], "token": {"x": 1}}"#;
-        assert!(
-            check(
-                &enforcer,
-                credentials,
-                "backups:create",
-                &["project_id=p2".to_owned()]
-            )
-            .unwrap()
-            .allowed
-        );
-        let domain = r#"{"user_id": "u1", "domain_id": "d1", "roles": ["admin"]}"#;
-        let verdict = check(&enforcer, domain, "backups:create", &[]).unwrap();
+        let domain = TOKEN.replace("\"project\"", "\"domain\"");
+        let verdict = check(&enforcer, &domain, "backups:create", &[]).unwrap();
         assert!(!verdict.allowed);
         assert!(
             verdict
@@ -222,12 +196,19 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(error("{", "jobs:get", "a=b").starts_with("the token file is not JSON: EOF"));
-        assert!(
-            error("[]", "jobs:get", "a=b")
-                .starts_with("the token file holds a list: wanted Keystone's answer")
-        );
-        assert!(error(r#"{"token": {}}"#, "jobs:get", "a=b").contains("no user.id"));
+        for (token, reason) in [
+            ("{", "EOF while parsing an object"),
+            ("[]", "invalid length 0, expected struct Body"),
+            (r#"{"user_id": "u1"}"#, "missing field `token`"),
+            (r#"{"token": {}}"#, "missing field `expires_at`"),
+        ] {
+            let error = error(token, "jobs:get", "a=b");
+            assert!(
+                error.starts_with("the token file: wanted Keystone's answer"),
+                "{error}"
+            );
+            assert!(error.contains(reason), "{error}");
+        }
         assert!(
             error(TOKEN, "jobs:fly", "a=b").starts_with("there is no policy rule \"jobs:fly\"")
         );

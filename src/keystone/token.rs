@@ -4,7 +4,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::authz::{RequestContext, ServiceIdentity};
+use crate::authz::RequestContext;
 
 /// A token that Keystone vouched for. Holds no secret: this is also what the shared cache stores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl ValidToken {
     }
 
     /// The caller that the token stands for.
-    pub(crate) fn context(&self, token: &str, service: Option<&Self>) -> RequestContext {
+    pub(crate) fn context(&self, token: &str) -> RequestContext {
         RequestContext {
             user_id: self.user.id.clone(),
             user_name: self.user.name.clone(),
@@ -132,24 +132,18 @@ impl ValidToken {
                 .collect(),
             role_ids: self.roles.iter().map(|role| role.id.clone()).collect(),
             is_admin_project: self.is_admin_project,
-            service: service.map(Self::service_identity),
             token: token.into(),
         }
     }
+}
 
-    fn service_identity(&self) -> ServiceIdentity {
-        ServiceIdentity {
-            user_id: self.user.id.clone(),
-            user_domain_id: self.user.domain_id.clone(),
-            project_id: self.project.as_ref().map(|p| p.id.clone()),
-            project_domain_id: self.project.as_ref().and_then(|p| p.domain_id.clone()),
-            roles: self
-                .roles
-                .iter()
-                .map(|role| role.name.trim().to_owned())
-                .collect(),
-        }
-    }
+/// The caller whom Keystone's answer to `GET /v3/auth/tokens` describes, read as the service reads it for a request. The
+/// context has no token.
+///
+/// # Errors
+/// What is missing or of another type.
+pub fn context_of_token(answer: &[u8]) -> Result<RequestContext, String> {
+    Ok(ValidToken::from_body(answer)?.context(""))
 }
 
 /// Whether a path fits an access rule's pattern: `{tag}` and `*` stand for one path segment, `**` for anything
@@ -308,7 +302,7 @@ mod tests {
     fn project_scoped_token_becomes_a_context() {
         let token = ValidToken::from_body(&body(|_| ())).unwrap();
         assert_eq!(token.expires_at, 1_795_380_524);
-        let context = token.context("secret", None);
+        let context = token.context("secret");
         assert_eq!(context.user_id, "u1");
         assert_eq!(context.project_id.as_deref(), Some("p1"));
         assert_eq!(context.roles, ["reader", "member"]);
@@ -322,7 +316,7 @@ mod tests {
             t["roles"] = json!([{"id": "r", "name": "x,admin"}])
         }))
         .unwrap();
-        assert!(!token.context("t", None).has_role("admin"));
+        assert!(!token.context("t").has_role("admin"));
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Keystone {
                 "the access rules of the application credential do not allow the request",
             ));
         }
-        Ok(valid.context(text, service.as_deref()))
+        Ok(valid.context(text))
     }
 
     /// The session with our own credentials, for those who act beside the caller.

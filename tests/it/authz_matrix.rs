@@ -11,8 +11,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use freezer_api::authz::policy_credentials;
 use freezer_api::authz::rules::DEFAULTS;
-use freezer_api::oslo::policy::{Credentials, Enforcer, Options};
+use freezer_api::keystone::context_of_token;
+use freezer_api::oslo::policy::{Credentials, Enforcer, Options, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::policy_oracle::{ask, python};
@@ -45,6 +47,8 @@ fn token(scope: &str, roles: &[&str]) -> Value {
     let mut token = json!({
         "user": {"id": "3b9d1c", "name": "ann", "domain": {"id": "default", "name": "Default"}},
         "methods": ["password"],
+        "issued_at": "2026-11-25T20:00:00.000000Z",
+        "expires_at": "2026-11-25T21:00:00.000000Z",
         "roles": roles.iter().map(|name| json!({"id": format!("id-{name}"), "name": name})).collect::<Vec<_>>(),
     });
     match scope {
@@ -58,6 +62,12 @@ fn token(scope: &str, roles: &[&str]) -> Value {
     token
 }
 
+/// The credentials with which the service asks its rules for a caller with this token.
+fn credentials(token: &Value) -> Credentials {
+    let answer = json!({"token": token}).to_string();
+    policy_credentials(&context_of_token(answer.as_bytes()).unwrap())
+}
+
 /// All cells, in the order of the table.
 fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
@@ -66,7 +76,7 @@ fn cells() -> Vec<Cell> {
             for project in ["own", "other"] {
                 for (_, roles) in COLUMNS {
                     let target = Map::from_iter([("project_id".to_owned(), Value::from(project))]);
-                    let credentials = Credentials::from_token(&token(scope, roles)).unwrap();
+                    let credentials = credentials(&token(scope, roles));
                     cells.push(Cell {
                         rule: default.name,
                         target,
@@ -137,7 +147,14 @@ fn each_cell_is_what_oslo_policy_answers_with_the_rules_of_the_reference() {
         return;
     };
     let cells = cells();
-    let question = |cell: &Cell| json!({"service": true, "rule": cell.rule, "target": cell.target, "creds": cell.credentials.values()});
+    let question = |cell: &Cell| {
+        let mut credentials = cell.credentials.values().clone();
+        if cell.credentials.scope() == Scope::Domain {
+            // The reference's context keeps the domain from oslo.policy, which then takes the token for a project's.
+            credentials.insert("domain_id".to_owned(), "default".into());
+        }
+        json!({"service": true, "rule": cell.rule, "target": cell.target, "creds": credentials})
+    };
     let questions: Vec<Value> = cells.iter().map(question).collect();
     let theirs = ask(&python, &questions);
     let ours = our_answers();
@@ -150,6 +167,39 @@ fn each_cell_is_what_oslo_policy_answers_with_the_rules_of_the_reference() {
         ours.len(),
         ours.iter().filter(|allowed| **allowed).count()
     );
+}
+
+/// The credentials key by key against those that keystonemiddleware and the reference's context make of the same token.
+#[test]
+fn credentials_are_those_that_the_reference_gives_oslo_policy() {
+    let Some(python) = python() else {
+        return;
+    };
+    let tokens: Vec<Value> = TOKENS
+        .iter()
+        .flat_map(|scope| COLUMNS.map(|(_, roles)| token(scope, roles)))
+        .collect();
+    let questions: Vec<Value> = tokens.iter().map(|token| json!({"token": token})).collect();
+    for (token, answer) in tokens.iter().zip(ask(&python, &questions)) {
+        let mut theirs = answer["creds"].as_object().unwrap().clone();
+        // Secrets, and what differs in each request.
+        for key in ["auth_token", "request_id", "global_request_id"] {
+            assert!(theirs.remove(key).is_some(), "{key} is not in {answer}");
+        }
+        // Never filled by the reference.
+        let system = token.get("system").map(|_| "all");
+        assert_eq!(
+            theirs.insert("system_scope".to_owned(), system.into()),
+            Some(Value::Null)
+        );
+        theirs.extend(system.map(|all| ("system".to_owned(), all.into())));
+        // An empty header is a list of one empty name.
+        if theirs["roles"] == json!([""]) {
+            theirs.insert("roles".to_owned(), json!([]));
+        }
+        let ours = credentials(token).values().clone();
+        assert_eq!(Value::Object(ours), Value::Object(theirs), "{token}");
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "authz",
             "config",
+            "keystone",
             "oslo",
             "schema",
             "store",

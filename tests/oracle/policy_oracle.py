@@ -6,6 +6,8 @@ Reads one JSON object a line, writes one JSON object a line.
     -> {"result": bool} or {"error": "<exception class>"}: rules as a policy file holds them
 {"service": true, "rule": name, "target": {}, "creds": {}}
     -> the same, for the defaults of the installed freezer_api
+{"token": {}}
+    -> {"creds": {}}: what a request with this token of Keystone gives oslo.policy in the installed freezer_api
 {"defaults": true}
     -> {"defaults": [{"name", "check", "scope_types"}]} of the installed freezer_api
 """
@@ -38,6 +40,18 @@ def service_enforcer(conf):
     return enforcer
 
 
+def credentials(token):
+    import webob
+    from freezer_api.api.common import middleware
+    from keystoneauth1 import access
+    from keystonemiddleware.auth_token import _request
+
+    request = _request._AuthTokenRequest.blank('/', headers={'X-Auth-Token': 'secret'})
+    request.set_user_headers(access.create(body={'token': token}, auth_token='secret'))
+    request.user_token_valid = True
+    return middleware.ContextMiddleware(None).get_context(webob.Request(request.environ)).to_dict()
+
+
 def defaults():
     from freezer_api.common import policies
 
@@ -56,6 +70,8 @@ def main():
         question = json.loads(line)
         if question.get('defaults'):
             answer = {'defaults': defaults()}
+        elif 'token' in question:
+            answer = {'creds': credentials(question['token'])}
         else:
             try:
                 if question.get('service'):

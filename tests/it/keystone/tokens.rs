@@ -44,7 +44,6 @@ async fn a_good_token_tells_who_calls() {
     assert!(context.has_role("member") && context.has_role("reader") && !context.has_role("admin"));
     assert_eq!(context.scope().name(), Some("project"));
     assert_eq!(context.token.expose_secret(), token);
-    assert_eq!(context.service, None);
     assert_eq!(
         keystone.www_authenticate(),
         format!("Keystone uri=\"{}\"", lab.url)
@@ -225,9 +224,9 @@ async fn an_expired_token_needs_a_service_that_passes_it_on() {
 async fn service_tokens() {
     let Some(lab) = Lab::find() else { return };
     let strict = keystone(&lab.url, |_| ());
-    let (demo, (service, about)) = (
+    let (demo, service) = (
         lab.demo().await,
-        lab.token("freezer", For::Project("service")).await,
+        lab.token("freezer", For::Project("service")).await.0,
     );
     let context = strict
         .authenticate(Some(&demo), Some(&service), "GET", "/")
@@ -237,14 +236,6 @@ async fn service_tokens() {
     assert!(
         !context.has_role("service"),
         "the service's roles are not the caller's"
-    );
-    let by = context.service.clone().unwrap();
-    assert_eq!(by.user_id, about["user"]["id"].as_str().unwrap());
-    assert_eq!(by.project_id.as_deref(), about["project"]["id"].as_str());
-    assert!(by.roles.contains(&"service".to_owned()));
-    assert_eq!(
-        policy_credentials(&context).values()["service_user_id"],
-        about["user"]["id"]
     );
 
     let with = async |keystone: &Keystone, service: &str| {
@@ -257,16 +248,13 @@ async fn service_tokens() {
         "the service token is invalid"
     );
     assert!(refused(with(&strict, &demo).await).contains("service_token_roles"));
-    assert!(
-        with(&strict, " ").await.unwrap().service.is_none(),
-        "an empty header is none"
-    );
+    assert!(with(&strict, " ").await.is_ok(), "an empty header is none");
     refused(strict.authenticate(None, Some(&service), "GET", "/").await);
 
     let lenient = keystone(&lab.url, |config| {
         config.keystone_authtoken.service_token_roles_required = false
     });
-    assert!(with(&lenient, &demo).await.unwrap().service.is_some());
+    assert!(with(&lenient, &demo).await.is_ok());
     assert_eq!(
         refused(with(&lenient, "garbage").await),
         "the service token is invalid"
@@ -275,7 +263,7 @@ async fn service_tokens() {
     let delaying = keystone(&lab.url, |config| {
         config.keystone_authtoken.delay_auth_decision = true
     });
-    assert!(with(&delaying, "garbage").await.unwrap().service.is_none());
+    assert!(with(&delaying, "garbage").await.is_ok());
 }
 
 #[tokio::test]
