@@ -167,9 +167,7 @@ fn files_do_not_use_each_other_in_a_circle() {
             files.join(" -> ")
         })
         .collect();
-    // The one that is left; its end makes this test fail.
-    let left = ["config::options -> config::reader -> config::options"];
-    assert_eq!(shown, left, "{}", shown.join("\n"));
+    assert!(shown.is_empty(), "{}", shown.join("\n"));
 }
 
 #[test]
