@@ -25,7 +25,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Ids};
-use connection::{Connection, Lease, Manager, Session};
+use connection::{Connection, DbSession, Lease, Manager};
 
 pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
@@ -55,7 +55,7 @@ enum Pool {
 
 /// A unit of work on the database: every query goes through one.
 pub struct Tx {
-    pub(crate) session: Session,
+    pub(crate) session: DbSession,
     clock: Clock,
     ids: Ids,
 }
@@ -71,15 +71,13 @@ impl Tx {
 
     /// When the connection breaks now, nobody knows whether the work is done, so it is not to be tried again.
     async fn commit(&mut self) -> Result<(), StoreError> {
-        self.session
-            .commit()
-            .await
-            .map_err(|error| match error.is_unavailable() {
-                true => {
-                    StoreError::Unreachable(format!("the outcome of a commit is unknown: {error}"))
-                }
-                false => error,
-            })
+        self.session.commit().await.map_err(|error| {
+            if error.is_unavailable() {
+                StoreError::Unreachable(format!("the outcome of a commit is unknown: {error}"))
+            } else {
+                error
+            }
+        })
     }
 }
 
@@ -175,7 +173,7 @@ impl Store {
 
     pub(crate) async fn open(&self) -> Result<Tx, StoreError> {
         Ok(Tx {
-            session: Session::new(self.lease().await?, self.statement_limit),
+            session: DbSession::new(self.lease().await?, self.statement_limit),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
         })
@@ -185,8 +183,8 @@ impl Store {
     pub(crate) async fn dedicated_connection(
         &self,
         statement_limit: Duration,
-    ) -> Result<Session, StoreError> {
-        Ok(Session::private(self.lease().await?, statement_limit))
+    ) -> Result<DbSession, StoreError> {
+        Ok(DbSession::dedicated(self.lease().await?, statement_limit))
     }
 
     async fn lease(&self) -> Result<Connection, StoreError> {

@@ -198,6 +198,48 @@ SQL
   required+=(mysql)
 }
 
+# Three MariaDB servers as one Galera cluster, for what two API servers on two nodes do to each other.
+start_galera() {
+  local folder=$data/galera user=() ports=() group=() installs=() nodes= urls= node
+  [[ -f /usr/lib/galera/libgalera_smm.so ]] && have mariadbd && have rsync \
+    || { skip 1 "Galera: galera-4 or rsync is not installed"; return; }
+  ((EUID != 0)) || user=(--user=mysql)
+  for node in 1 2 3; do
+    ports[node]=$(free_port) group[node]=$(free_port)
+    owned_folder mysql "$folder/$node"
+    mariadb-install-db --no-defaults --datadir="$folder/$node/data" "${user[@]}" --auth-root-authentication-method=normal \
+      --skip-test-db >"$run/galera-install-$node.log" 2>&1 9>&- &
+    installs+=($!)
+  done
+  wait "${installs[@]}"
+  for node in 1 2 3; do
+    # The first one makes the cluster, the others copy its data when they join.
+    : >"$folder/$node/init.sql"
+    [[ $node != 1 ]] || cat >"$folder/1/init.sql" <<SQL
+CREATE USER test@'127.0.0.1' IDENTIFIED BY 'test';
+GRANT ALL ON *.* TO test@'127.0.0.1' WITH GRANT OPTION;
+SQL
+    spawn "galera-$node" mariadbd --no-defaults "${user[@]}" --datadir="$folder/$node/data" --init-file="$folder/$node/init.sql" \
+      --bind-address=127.0.0.1 --port="${ports[node]}" --socket="$folder/$node/socket" --pid-file="$folder/$node/pid" \
+      --skip-name-resolve --character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci --binlog-format=ROW \
+      --default-storage-engine=InnoDB --innodb-autoinc-lock-mode=2 --innodb-buffer-pool-size=32M --innodb-log-file-size=16M \
+      --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-doublewrite=0 --performance-schema=OFF \
+      --wsrep-on=ON --wsrep-provider=/usr/lib/galera/libgalera_smm.so --wsrep-cluster-name=freezer-test-$$ \
+      --wsrep-cluster-address="gcomm://$nodes" --wsrep-node-name="$node" --wsrep-node-address="127.0.0.1:${group[node]}" \
+      --wsrep-sst-method=rsync --wsrep-sst-receive-address="127.0.0.1:$(free_port)" --wsrep-provider-options="$(
+        printf '%s;' "gmcast.listen_addr=tcp://127.0.0.1:${group[node]}" "ist.recv_addr=127.0.0.1:$(free_port)" gcache.size=16M)"
+    until_ready 60 "galera-$node" galera_is_synced "${ports[node]}" || { skip 1 "Galera: node $node did not start"; return; }
+    nodes+=${nodes:+,}127.0.0.1:${group[node]}
+    urls+=${urls:+,}mysql+pymysql://test:test@127.0.0.1:${ports[node]}/
+  done
+  export FREEZER_TEST_GALERA_URLS=$urls
+  required+=(galera)
+}
+# The user comes with the data of the first node, so one who can ask has them.
+galera_is_synced() { # port
+  mariadb --no-defaults -h 127.0.0.1 -P "$1" -u test -ptest -NBe "SHOW STATUS LIKE 'wsrep_local_state_comment'" | grep -q Synced
+}
+
 start_postgres() {
   local port programs folder=$data/postgres
   programs=$(postgres_programs)

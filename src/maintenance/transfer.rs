@@ -13,7 +13,7 @@ use time::PrimitiveDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::store::connection::Session;
+use crate::store::connection::DbSession;
 use crate::store::statement::{Argument, Statement, placeholders, sql};
 use crate::store::{Engine, StoreError};
 
@@ -164,7 +164,7 @@ impl Table {
     /// The next rows behind `last`, along the primary key.
     async fn read(
         &self,
-        session: &mut Session,
+        session: &mut DbSession,
         last: Option<&TextRow>,
         selection: Selection<'_>,
     ) -> Result<Vec<TextRow>, StoreError> {
@@ -218,7 +218,7 @@ impl Table {
     }
 
     /// Writes rows; those whose key is there already stay as they are.
-    async fn insert(&self, session: &mut Session, rows: &[TextRow]) -> Result<(), StoreError> {
+    async fn insert(&self, session: &mut DbSession, rows: &[TextRow]) -> Result<(), StoreError> {
         let mut bytes = 0;
         let mut at_limit = |row: &TextRow| {
             bytes += row.bytes();
@@ -234,7 +234,11 @@ impl Table {
         Ok(())
     }
 
-    async fn insert_once(&self, session: &mut Session, rows: &[TextRow]) -> Result<(), StoreError> {
+    async fn insert_once(
+        &self,
+        session: &mut DbSession,
+        rows: &[TextRow],
+    ) -> Result<(), StoreError> {
         let engine = session.engine();
         let mut statement = sql(format!(
             "INSERT INTO {} ({}) VALUES ",
@@ -265,7 +269,7 @@ impl Table {
 
     async fn count(
         &self,
-        session: &mut Session,
+        session: &mut DbSession,
         selection: Selection<'_>,
     ) -> Result<u64, StoreError> {
         let query = sql(format!("SELECT COUNT(*) FROM {} t", self.name));

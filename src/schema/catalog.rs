@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::store::connection::Session;
+use crate::store::connection::DbSession;
 use crate::store::statement::sql;
 use crate::store::{Engine, StoreError};
 
@@ -23,7 +23,7 @@ struct Table {
 
 impl Catalog {
     /// Asks the database.
-    pub(crate) async fn read(session: &mut Session) -> Result<Catalog, StoreError> {
+    pub(crate) async fn read(session: &mut DbSession) -> Result<Catalog, StoreError> {
         let queries = queries(session.engine());
         let mut catalog = Catalog::default();
         let tables: Vec<(String, Option<String>)> = session.fetch_all(sql(queries.tables)).await?;

@@ -8,7 +8,7 @@ use super::script::{self, Action};
 use super::state::{self, Line, Position, Target};
 use super::{MigrateError, Migration, Planned, Progress, ProgressCallback, Report};
 use crate::clock::Ids;
-use crate::store::connection::Session;
+use crate::store::connection::DbSession;
 use crate::store::statement::sql;
 use crate::store::{Engine, StoreError, Transient};
 
@@ -66,7 +66,7 @@ const WIDENED: [Widened; 6] = [
 
 /// One migration at work.
 pub(super) struct Runner<'a> {
-    pub(super) session: Session,
+    pub(super) session: DbSession,
     pub(super) ids: Ids,
     migration: &'a Migration,
     progress: ProgressCallback<'a>,
@@ -77,7 +77,7 @@ pub(super) struct Runner<'a> {
 impl<'a> Runner<'a> {
     /// The session must not be used for anything else afterwards: its settings and its lock end with it.
     pub(super) fn new(
-        session: Session,
+        session: DbSession,
         ids: Ids,
         migration: &'a Migration,
         progress: ProgressCallback<'a>,
@@ -375,7 +375,7 @@ impl<'a> Runner<'a> {
 
 /// The statements that a migration would run.
 pub(super) async fn plan(
-    session: &mut Session,
+    session: &mut DbSession,
     target: Target,
 ) -> Result<Vec<Planned>, MigrateError> {
     let engine = session.engine();

@@ -6,7 +6,7 @@ use super::MigrateError;
 use super::catalog::Catalog;
 use super::revisions::{ALEMBIC, HEAD, OWN, Revision};
 use crate::store::StoreError;
-use crate::store::connection::Session;
+use crate::store::connection::DbSession;
 use crate::store::statement::sql;
 
 /// The layout of the tables, as seen by the revisions that this program knows. `Display` says what it means and what
@@ -146,7 +146,7 @@ fn position(line: &[Revision], id: &str) -> Option<usize> {
 }
 
 /// The layout of the database.
-pub(super) async fn read(session: &mut Session) -> Result<SchemaState, StoreError> {
+pub(super) async fn read(session: &mut DbSession) -> Result<SchemaState, StoreError> {
     let catalog = Catalog::read(session).await?;
     let position = match find(session, &catalog).await? {
         Ok(position) => position,
@@ -170,7 +170,7 @@ pub(super) async fn read(session: &mut Session) -> Result<SchemaState, StoreErro
 
 /// Where the database stands, or why nobody can tell.
 pub(super) async fn find(
-    session: &mut Session,
+    session: &mut DbSession,
     catalog: &Catalog,
 ) -> Result<Result<Position, SchemaState>, StoreError> {
     let alembic = match stamp(session, catalog, Line::Alembic, ALEMBIC).await? {
@@ -190,7 +190,7 @@ pub(super) async fn find(
 
 /// The stamps of both lines, as they are.
 pub(super) async fn stamps(
-    session: &mut Session,
+    session: &mut DbSession,
 ) -> Result<(Option<String>, Option<String>), StoreError> {
     let catalog = Catalog::read(session).await?;
     let alembic = stamped(session, &catalog, Line::Alembic).await?;
@@ -201,7 +201,7 @@ pub(super) async fn stamps(
 
 /// The revision ids in a line's table; one, unless somebody meddled.
 async fn stamped(
-    session: &mut Session,
+    session: &mut DbSession,
     catalog: &Catalog,
     line: Line,
 ) -> Result<Vec<String>, StoreError> {
@@ -216,7 +216,7 @@ async fn stamped(
 
 /// How many revisions of a line are done, by the stamp in its table.
 async fn stamp(
-    session: &mut Session,
+    session: &mut DbSession,
     catalog: &Catalog,
     line: Line,
     revisions: &[Revision],

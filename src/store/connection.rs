@@ -149,7 +149,7 @@ macro_rules! on_connection {
         let $connection = guarded.connection.as_mut().ok_or(StoreError::ConnectionGone)?;
         let answer = tokio::time::timeout($self.limit, $body).await;
         let answer = answer.map_err(|_| StoreError::QueryTimeout($self.limit))?;
-        guarded.busy = $self.in_transaction || $self.private || answer.as_ref().is_err_and(leaves_the_connection_unclear);
+        guarded.busy = $self.in_transaction || $self.dedicated || answer.as_ref().is_err_and(leaves_the_connection_unclear);
         answer.map_err(StoreError::from)
     }};
 }
@@ -187,29 +187,29 @@ fn leaves_the_connection_unclear(error: &sqlx::Error) -> bool {
 }
 
 /// A connection with the limits and the state of the work on it.
-pub(crate) struct Session {
+pub(crate) struct DbSession {
     lease: Connection,
     limit: Duration,
     in_transaction: bool,
     /// The connection is not to be used by others afterwards.
-    private: bool,
+    dedicated: bool,
 }
 
-impl Session {
-    pub(super) fn new(lease: Connection, limit: Duration) -> Session {
-        Session {
+impl DbSession {
+    pub(super) fn new(lease: Connection, limit: Duration) -> DbSession {
+        DbSession {
             lease,
             limit,
             in_transaction: false,
-            private: false,
+            dedicated: false,
         }
     }
 
     /// A session whose settings and locks end with it: the connection is closed, not given back.
-    pub(super) fn private(lease: Connection, limit: Duration) -> Session {
-        Session {
-            private: true,
-            ..Session::new(lease, limit)
+    pub(super) fn dedicated(lease: Connection, limit: Duration) -> DbSession {
+        DbSession {
+            dedicated: true,
+            ..DbSession::new(lease, limit)
         }
     }
 
@@ -273,13 +273,55 @@ impl Session {
         &mut self,
         statement: Statement,
     ) -> Result<Vec<R>, StoreError> {
+        self.fetch(statement).await?.decode()
+    }
+
+    /// All rows of a query, as the driver gives them: compiled once, where the decoding is compiled for each type.
+    async fn fetch(&mut self, statement: Statement) -> Result<Rows, StoreError> {
         let engine = self.engine();
         let text = AssertSqlSafe(statement.text_for(engine));
         on_connection!(self, |connection: DB| async {
-            let query = sqlx::query_as::<DB, R>(text);
+            let query = sqlx::query::<DB>(text);
             bind_arguments!(engine, query, statement.arguments)
                 .fetch_all(&mut *connection)
                 .await
+                .map(Rows::from)
         })
+    }
+}
+
+/// The rows of one answer.
+enum Rows {
+    MySql(Vec<MySqlRow>),
+    Postgres(Vec<PgRow>),
+    Sqlite(Vec<SqliteRow>),
+}
+
+impl Rows {
+    fn decode<R: Row>(&self) -> Result<Vec<R>, StoreError> {
+        let decoded: Result<Vec<R>, sqlx::Error> = match self {
+            Rows::MySql(rows) => rows.iter().map(R::from_row).collect(),
+            Rows::Postgres(rows) => rows.iter().map(R::from_row).collect(),
+            Rows::Sqlite(rows) => rows.iter().map(R::from_row).collect(),
+        };
+        decoded.map_err(StoreError::Database)
+    }
+}
+
+impl From<Vec<MySqlRow>> for Rows {
+    fn from(rows: Vec<MySqlRow>) -> Rows {
+        Rows::MySql(rows)
+    }
+}
+
+impl From<Vec<PgRow>> for Rows {
+    fn from(rows: Vec<PgRow>) -> Rows {
+        Rows::Postgres(rows)
+    }
+}
+
+impl From<Vec<SqliteRow>> for Rows {
+    fn from(rows: Vec<SqliteRow>) -> Rows {
+        Rows::Sqlite(rows)
     }
 }

@@ -89,9 +89,10 @@ impl StoreError {
 
     /// The failure of an insert whose id was free when the transaction looked: the next try finds the other's row.
     pub fn retry_if_duplicate(self) -> StoreError {
-        match self.is_duplicate_key() {
-            true => StoreError::Overtaken,
-            false => self,
+        if self.is_duplicate_key() {
+            StoreError::Overtaken
+        } else {
+            self
         }
     }
 
