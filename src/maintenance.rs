@@ -4,9 +4,14 @@
 //! `maintenance/import/`.
 
 mod check;
+mod copy;
+mod export;
+mod import;
 mod purge;
-mod transfer;
+mod rows;
 
 pub use check::{DuplicateClient, Finding, Findings};
+pub use copy::{Copied, CopyError};
+pub use export::ExportError;
+pub use import::{ImportError, Imported};
 pub use purge::PurgedRows;
-pub use transfer::{Copied, CopyError, ImportError, Imported};

@@ -9,6 +9,7 @@
 
 mod backup_columns;
 mod catalog;
+mod differences;
 mod job_actions;
 mod revisions;
 mod runner;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use crate::store::{Store, StoreError};
 pub(crate) use catalog::Catalog;
+pub use differences::ColumnDifference;
 use runner::Runner;
 pub use state::SchemaState;
 
@@ -78,7 +80,7 @@ pub type ProgressCallback<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 pub struct Report {
     /// The ids of the revisions that were applied, in order. Empty when there was nothing to do.
     pub applied: Vec<&'static str>,
-    /// How many data_warnings were reported.
+    /// How many values were reported that could not be taken over as they were.
     pub data_warnings: u64,
 }
 
@@ -150,7 +152,7 @@ pub enum MigrateError {
         /// The row.
         id: String,
         /// What the column holds, in words.
-        limit: &'static str,
+        limit: String,
     },
     /// After all revisions something is still missing.
     #[error("the database is stamped with the newest revision, but lacks {}", .0.join(", "))]

@@ -14,6 +14,7 @@ mod pool;
 pub(crate) mod rows;
 mod sessions;
 pub(crate) mod statement;
+pub(crate) mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;

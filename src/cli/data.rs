@@ -224,8 +224,8 @@ pub(super) async fn import(store: &Store, arguments: Import) -> anyhow::Result<(
         })
         .await?;
     match arguments.dry_run {
-        true => println!("{} lines can be read", imported.lines),
-        false => println!("{} lines, {} rows are new", imported.lines, imported.new),
+        true => println!("{} lines can be read", imported.rows),
+        false => println!("{} lines, {} rows are new", imported.rows, imported.new),
     }
     Ok(())
 }

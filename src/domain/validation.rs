@@ -276,7 +276,8 @@ fn action_properties(freezer_action: Value) -> Value {
     )
 }
 
-fn schedule() -> Value {
+/// The schema of a schedule, of jobs and of sessions.
+pub(crate) fn schedule() -> Value {
     // Digits are those of any script, as Python's `\d`.
     json!({
         "type": "object",

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::schema::Catalog;
+use crate::schema::{Catalog, ColumnDifference};
 use crate::store::statement::{placeholders, sql};
+use crate::store::tables::{Column, documents, shared_tables};
 use crate::store::{Engine, Store, StoreError};
 
 /// How many rows are read at once.
@@ -78,70 +79,51 @@ const ROW_CHECKS: [RowCheck; 5] = [
     },
 ];
 
-/// Columns that hold a JSON object.
-const DOCUMENTS: [(&str, &str); 5] = [
-    ("actions", "backup_metadata"),
-    ("backups", "backup_metadata"),
-    ("jobs", "schedule"),
-    ("sessions", "schedule"),
-    ("sessions", "job"),
-];
+/// What an integer column holds at most is 2147483647; from here on it is said.
+const NEARLY_FULL_COUNTER: &str = "2000000000";
+/// Bytes from which on a document is said to be large. Documents end at [`MAX_TEXT`](crate::store::MAX_TEXT).
+const LARGE_DOCUMENT: &str = "6000000";
 
-/// Values that will not fit for much longer: table, condition, and what it means. Documents end at [`crate::store::MAX_TEXT`].
-const LIMITS: [(&str, &str, &str); 7] = [
-    (
-        "sessions",
-        "session_tag > 2000000000",
-        "sessions have a session_tag close to 2147483647",
-    ),
-    (
-        "jobs",
-        "session_tag > 2000000000",
-        "jobs have a session_tag close to 2147483647",
-    ),
-    (
-        "backups",
-        "LENGTH(backup_metadata) > 6000000",
-        "backups have metadata close to 7 MiB",
-    ),
-    (
-        "actions",
-        "LENGTH(backup_metadata) > 6000000",
-        "actions have definitions close to 7 MiB",
-    ),
-    (
-        "jobs",
-        "LENGTH(schedule) > 6000000",
-        "jobs have schedules close to 7 MiB",
-    ),
-    (
-        "sessions",
-        "LENGTH(schedule) > 6000000",
-        "sessions have schedules close to 7 MiB",
-    ),
-    (
-        "sessions",
-        "LENGTH(job) > 6000000",
-        "sessions have lists of jobs close to 7 MiB",
-    ),
-];
+/// The condition on rows whose value will not fit for much longer, and what it means.
+fn near_limit(column: &Column) -> Option<(String, &'static str)> {
+    let name = column.name;
+    if column.counts {
+        Some((format!("{name} > {NEARLY_FULL_COUNTER}"), "2147483647"))
+    } else if column.is_document() {
+        Some((format!("LENGTH({name}) > {LARGE_DOCUMENT}"), "7 MiB"))
+    } else {
+        None
+    }
+}
 
 impl Store {
-    /// What comes close to the limits of its column, in words with how many rows.
+    /// What comes close to the limits of its column, in words with how many rows, and columns that are too narrow.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn near_limits(&self) -> Result<Vec<String>, StoreError> {
         let mut near = Vec::new();
-        for (table, condition, words) in LIMITS {
-            let query =
-                format!("SELECT COUNT(*) FROM {table} WHERE deleted = FALSE AND {condition}");
-            let mut tx = self.open().await?;
-            let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query)).await?;
-            if let Some((count @ 1..,)) = counted.first() {
-                near.push(format!("{count} {words}"));
+        for table in shared_tables() {
+            for column in table.columns {
+                let Some((condition, limit)) = near_limit(column) else {
+                    continue;
+                };
+                let (table, column) = (table.name, column.name);
+                let query =
+                    format!("SELECT COUNT(*) FROM {table} WHERE deleted = FALSE AND {condition}");
+                let mut tx = self.open().await?;
+                let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query)).await?;
+                if let Some((count @ 1..,)) = counted.first() {
+                    near.push(format!(
+                        "{count} rows of {table} have a {column} close to {limit}"
+                    ));
+                }
             }
         }
+        let narrow = self.column_differences().await?.into_iter();
+        let narrow =
+            narrow.filter(|difference| matches!(difference, ColumnDifference::Narrow { .. }));
+        near.extend(narrow.map(|difference| difference.to_string()));
         Ok(near)
     }
 
@@ -153,8 +135,9 @@ impl Store {
         for check in &ROW_CHECKS {
             self.check_rows(check, fix, findings).await?;
         }
-        for (table, column) in DOCUMENTS {
-            self.check_documents(table, column, findings).await?;
+        for (table, column) in documents() {
+            self.check_documents(table.name, column.name, findings)
+                .await?;
         }
         self.check_sessions(fix, findings).await?;
         for duplicate in self.duplicate_clients().await? {
@@ -346,12 +329,13 @@ impl Store {
     /// [`StoreError`].
     pub async fn duplicate_clients(&self) -> Result<Vec<DuplicateClient>, StoreError> {
         let session = &mut self.open().await?.session;
-        let apart = match Catalog::read(session)
+        let knows_central = Catalog::read(session)
             .await?
-            .has_column("clients", "is_central")
-        {
-            true => ", is_central, CASE WHEN is_central THEN hostname END",
-            false => "",
+            .has_column("clients", "is_central");
+        let apart = if knows_central {
+            ", is_central, CASE WHEN is_central THEN hostname END"
+        } else {
+            ""
         };
         let query = format!(
             "SELECT project_id, client_id FROM clients WHERE deleted = FALSE \

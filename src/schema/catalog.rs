@@ -60,6 +60,12 @@ impl Catalog {
         self.tables.keys().map(String::as_str)
     }
 
+    /// The names of a table's columns; none where it is not there.
+    pub(crate) fn columns(&self, table: &str) -> impl Iterator<Item = &str> {
+        let columns = self.tables.get(table).map(|table| table.columns.keys());
+        columns.into_iter().flatten().map(String::as_str)
+    }
+
     pub(crate) fn has_table(&self, table: &str) -> bool {
         self.tables.contains_key(table)
     }
@@ -127,7 +133,8 @@ fn queries(engine: Engine) -> Queries {
         Engine::Postgres => Queries {
             tables: "SELECT table_name::text, NULL::text FROM information_schema.tables \
                      WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'",
-            columns: "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns \
+            columns: "SELECT table_name::text, column_name::text, data_type || COALESCE('(' || character_maximum_length || ')', '') \
+                      FROM information_schema.columns \
                       WHERE table_schema = current_schema()",
             indexes: "SELECT tablename::text, indexname::text FROM pg_indexes WHERE schemaname = current_schema()",
             constraints: "SELECT table_name::text, constraint_name::text FROM information_schema.table_constraints \

@@ -106,46 +106,6 @@ pub(super) static OWN: &[Revision] = &[Revision {
 /// Takes our additions back, the last first.
 pub(super) static OWN_DOWN: &[Script] = &[script!("10_freezer_0001_down")];
 
-/// Tables and columns of the reference at its head.
-pub(super) static HEAD: &[(&str, &str)] = &[
-    (
-        "action_reports",
-        "id project_id user_id result time_elapsed report_date log deleted_at deleted created_at updated_at",
-    ),
-    (
-        "actions",
-        "id action project_id user_id actionmode path_to_backup backup_name container timeout priority \
-         max_retries_interval max_retries mandatory log_file backup_metadata deleted_at deleted created_at updated_at",
-    ),
-    (
-        "backups",
-        "id job_id project_id user_id backup_metadata status deleted_at deleted created_at updated_at",
-    ),
-    (
-        "clients",
-        "id project_id user_id client_id hostname description uuid supported_actions supported_modes \
-         supported_storages supported_engines is_central deleted_at deleted created_at updated_at",
-    ),
-    (
-        "job_actions",
-        "id job_id action_id position deleted_at deleted created_at updated_at",
-    ),
-    (
-        "jobs",
-        "id project_id user_id schedule client_id session_id session_tag description deleted_at deleted created_at \
-         updated_at",
-    ),
-    (
-        "sessions",
-        "id session_tag description hold_off schedule job project_id user_id time_start time_end time_started \
-         time_ended status result deleted_at deleted created_at updated_at",
-    ),
-    (
-        "user_credentials",
-        "id trust_id trustor_user_id job_id deleted_at deleted created_at updated_at",
-    ),
-];
-
 #[cfg(test)]
 mod tests {
     use super::super::script;

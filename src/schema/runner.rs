@@ -5,64 +5,18 @@ use std::time::{Duration, Instant};
 use super::catalog::Catalog;
 use super::revisions::{BOOKKEEPING, OWN_DOWN, Revision, Script};
 use super::script::{self, Action};
-use super::state::{self, Line, Position, Target};
+use super::state::{self, Position, RevisionLine, Target};
 use super::{MigrateError, Migration, Planned, Progress, ProgressCallback, Report};
 use crate::clock::Ids;
 use crate::store::connection::DbSession;
 use crate::store::statement::sql;
+use crate::store::tables::shared_tables;
 use crate::store::{Engine, StoreError, Transient};
 
 /// How long to wait between two tries to get the lock.
 const LOCK_RETRY: Duration = Duration::from_millis(200);
 /// The first half of PostgreSQL's advisory lock; the second is the schema.
 const POSTGRES_LOCK: i64 = 1_179_796_805;
-
-/// A column that holds more than the reference's.
-struct Widened {
-    table: &'static str,
-    column: &'static str,
-    /// Where it does; SQLite knows no widths.
-    engines: &'static [Engine],
-    /// What the reference's holds, in words, and the condition on a row that has more.
-    limit: &'static str,
-    exceeds: &'static str,
-}
-
-impl Widened {
-    /// MySQL's TEXT, which the reference has, holds 65,535 bytes.
-    const fn document(table: &'static str, column: &'static str, exceeds: &'static str) -> Widened {
-        Widened {
-            table,
-            column,
-            engines: &[Engine::MySql],
-            limit: "65535 bytes",
-            exceeds,
-        }
-    }
-}
-
-const WIDENED: [Widened; 6] = [
-    Widened::document(
-        "actions",
-        "backup_metadata",
-        "LENGTH(backup_metadata) > 65535",
-    ),
-    Widened::document(
-        "backups",
-        "backup_metadata",
-        "LENGTH(backup_metadata) > 65535",
-    ),
-    Widened::document("jobs", "schedule", "LENGTH(schedule) > 65535"),
-    Widened::document("sessions", "schedule", "LENGTH(schedule) > 65535"),
-    Widened::document("sessions", "job", "LENGTH(job) > 65535"),
-    Widened {
-        table: "clients",
-        column: "hostname",
-        engines: &[Engine::MySql, Engine::Postgres],
-        limit: "128 characters",
-        exceeds: "CHAR_LENGTH(hostname) > 128",
-    },
-];
 
 /// One migration at work.
 pub(super) struct Runner<'a> {
@@ -147,26 +101,21 @@ impl<'a> Runner<'a> {
     /// Refuses before anything changes: a database that is not strict would cut such values off.
     async fn refuse_large_values(&mut self) -> Result<(), MigrateError> {
         let engine = self.session.engine();
-        for widened in WIDENED
-            .iter()
-            .filter(|widened| widened.engines.contains(&engine))
-        {
-            let Widened {
-                table,
-                column,
-                limit,
-                exceeds,
-                ..
-            } = *widened;
-            let query = format!("SELECT id FROM {table} WHERE {exceeds} LIMIT 1");
-            let found: Vec<(String,)> = self.session.fetch_all(sql(query)).await?;
-            if let Some((id,)) = found.into_iter().next() {
-                return Err(MigrateError::LargeValue {
-                    table,
-                    column,
-                    id,
-                    limit,
-                });
+        for table in shared_tables() {
+            for column in table.columns {
+                let Some((limit, exceeds)) = column.beyond_shared(engine) else {
+                    continue;
+                };
+                let query = format!("SELECT id FROM {} WHERE {exceeds} LIMIT 1", table.name);
+                let found: Vec<(String,)> = self.session.fetch_all(sql(query)).await?;
+                if let Some((id,)) = found.into_iter().next() {
+                    return Err(MigrateError::LargeValue {
+                        table: table.name,
+                        column: column.name,
+                        id,
+                        limit,
+                    });
+                }
             }
         }
         Ok(())
@@ -309,13 +258,14 @@ impl<'a> Runner<'a> {
     }
 
     /// One row holds the revision of a line. An update, where there is one, so that a kill leaves the old or the new.
-    async fn stamp(&mut self, line: Line, revision: &Revision) -> Result<(), MigrateError> {
+    async fn stamp(&mut self, line: RevisionLine, revision: &Revision) -> Result<(), MigrateError> {
         let table = line.table();
         let update = sql(format!("UPDATE {table} SET version_num = ?")).bind(revision.id);
         let insert = sql(format!("INSERT INTO {table} (version_num) VALUES (?)"));
-        let statement = match self.has_stamp(table).await? {
-            true => update,
-            false => insert.bind(revision.id),
+        let statement = if self.has_stamp(table).await? {
+            update
+        } else {
+            insert.bind(revision.id)
         };
         self.session.execute(statement).await?;
         self.done();

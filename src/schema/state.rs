@@ -4,10 +4,11 @@ use std::fmt;
 
 use super::MigrateError;
 use super::catalog::Catalog;
-use super::revisions::{ALEMBIC, HEAD, OWN, Revision};
+use super::revisions::{ALEMBIC, OWN, Revision};
 use crate::store::StoreError;
 use crate::store::connection::DbSession;
 use crate::store::statement::sql;
+use crate::store::tables::{TABLES, shared_tables};
 
 /// The layout of the tables, as seen by the revisions that this program knows. `Display` says what it means and what
 /// to do.
@@ -73,17 +74,29 @@ impl fmt::Display for SchemaState {
 pub(super) enum Target {
     /// The end of both lines.
     Head,
-    /// A revision of the Alembic line, by its position.
-    Alembic(usize),
+    /// A revision of the Alembic line.
+    Alembic {
+        /// Its position in the line.
+        position: usize,
+        /// Its id.
+        id: &'static str,
+    },
 }
 
 impl Target {
     pub(super) fn parse(target: Option<&str>) -> Result<Target, MigrateError> {
         match target {
             None | Some("head") => Ok(Target::Head),
-            Some(id) => position(ALEMBIC, id)
-                .map(Target::Alembic)
-                .ok_or_else(|| MigrateError::UnknownTarget { got: id.to_owned() }),
+            Some(wanted) => (0..)
+                .zip(ALEMBIC)
+                .find(|(_, revision)| revision.id == wanted)
+                .map(|(position, revision)| Target::Alembic {
+                    position,
+                    id: revision.id,
+                })
+                .ok_or_else(|| MigrateError::UnknownTarget {
+                    got: wanted.to_owned(),
+                }),
         }
     }
 }
@@ -97,17 +110,17 @@ pub(super) struct Position {
 
 /// The line that a revision belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum RevisionLine {
     Alembic,
     Own,
 }
 
-impl Line {
+impl RevisionLine {
     /// The table that holds the line's revision.
     pub(super) fn table(self) -> &'static str {
         match self {
-            Line::Alembic => "alembic_version",
-            Line::Own => "freezer_api_version",
+            RevisionLine::Alembic => "alembic_version",
+            RevisionLine::Own => "freezer_api_version",
         }
     }
 }
@@ -117,22 +130,21 @@ impl Position {
     pub(super) fn remaining(
         self,
         target: Target,
-    ) -> Result<impl Iterator<Item = (Line, &'static Revision)>, MigrateError> {
+    ) -> Result<impl Iterator<Item = (RevisionLine, &'static Revision)>, MigrateError> {
         let (alembic, own) = match target {
             Target::Head => (ALEMBIC.len(), OWN.len()),
-            Target::Alembic(target) if target + 1 < self.alembic => {
-                let target = ALEMBIC.get(target).map_or("", |revision| revision.id);
-                return Err(MigrateError::BehindDatabase { target });
+            Target::Alembic { position, id } if position + 1 < self.alembic => {
+                return Err(MigrateError::BehindDatabase { target: id });
             }
-            Target::Alembic(target) => (target + 1, 0),
+            Target::Alembic { position, .. } => (position + 1, 0),
         };
         let line = |line, revisions: &'static [Revision], from, to: usize| {
             let revisions = revisions.iter().take(to).skip(from);
             revisions.map(move |revision| (line, revision))
         };
         Ok(
-            line(Line::Alembic, ALEMBIC, self.alembic, alembic).chain(line(
-                Line::Own,
+            line(RevisionLine::Alembic, ALEMBIC, self.alembic, alembic).chain(line(
+                RevisionLine::Own,
                 OWN,
                 self.own,
                 own,
@@ -173,11 +185,11 @@ pub(super) async fn find(
     session: &mut DbSession,
     catalog: &Catalog,
 ) -> Result<Result<Position, SchemaState>, StoreError> {
-    let alembic = match stamp(session, catalog, Line::Alembic, ALEMBIC).await? {
+    let alembic = match stamp(session, catalog, RevisionLine::Alembic, ALEMBIC).await? {
         Ok(done) => done,
         Err(unknown) => return Ok(Err(unknown)),
     };
-    let own = match stamp(session, catalog, Line::Own, OWN).await? {
+    let own = match stamp(session, catalog, RevisionLine::Own, OWN).await? {
         Ok(done) => done,
         Err(unknown) => return Ok(Err(unknown)),
     };
@@ -193,8 +205,8 @@ pub(super) async fn stamps(
     session: &mut DbSession,
 ) -> Result<(Option<String>, Option<String>), StoreError> {
     let catalog = Catalog::read(session).await?;
-    let alembic = stamped(session, &catalog, Line::Alembic).await?;
-    let own = stamped(session, &catalog, Line::Own).await?;
+    let alembic = stamped(session, &catalog, RevisionLine::Alembic).await?;
+    let own = stamped(session, &catalog, RevisionLine::Own).await?;
     let shown = |ids: Vec<String>| (!ids.is_empty()).then(|| ids.join(", "));
     Ok((shown(alembic), shown(own)))
 }
@@ -203,7 +215,7 @@ pub(super) async fn stamps(
 async fn stamped(
     session: &mut DbSession,
     catalog: &Catalog,
-    line: Line,
+    line: RevisionLine,
 ) -> Result<Vec<String>, StoreError> {
     let table = line.table();
     if !catalog.has_table(table) {
@@ -218,7 +230,7 @@ async fn stamped(
 async fn stamp(
     session: &mut DbSession,
     catalog: &Catalog,
-    line: Line,
+    line: RevisionLine,
     revisions: &[Revision],
 ) -> Result<Result<usize, SchemaState>, StoreError> {
     let found = stamped(session, catalog, line).await?;
@@ -249,31 +261,23 @@ fn has_spec_layout(catalog: &Catalog) -> bool {
 }
 
 fn our_tables(catalog: &Catalog) -> impl Iterator<Item = &str> {
-    let ours = |table: &&str| HEAD.iter().any(|(name, _)| name == table);
+    let ours = |table: &&str| shared_tables().any(|shared| shared.name == *table);
     catalog.tables().filter(ours)
 }
 
 /// All tables that are ours or the reference's, in an order in which they can be dropped.
 pub(super) fn removable(catalog: &Catalog) -> Vec<&'static str> {
-    let referring = ["job_actions"];
-    let others = HEAD.iter().map(|(table, _)| *table);
-    let others = others.filter(|table| !referring.contains(table));
-    let bookkeeping = [
-        "client_registrations",
-        "freezer_api_leftovers",
-        "freezer_api_version",
-        "alembic_version",
-        "migrate_version",
-    ];
-    let all = referring.into_iter().chain(others).chain(bookkeeping);
+    // Of those that stand in the catalogue, the later refer to the earlier.
+    let ours = TABLES.iter().rev().map(|table| table.name);
+    let all = ours.chain([RevisionLine::Alembic.table(), "migrate_version"]);
     all.filter(|table| catalog.has_table(table)).collect()
 }
 
 /// The tables and columns of the newest revision that are not there.
 pub(super) fn missing(catalog: &Catalog) -> Vec<String> {
-    let columns = HEAD.iter().flat_map(|(table, columns)| {
-        let columns = columns.split_whitespace();
-        columns.map(move |column| (*table, column))
+    let columns = TABLES.iter().flat_map(|table| {
+        let columns = table.columns.iter();
+        columns.map(move |column| (table.name, column.name))
     });
     columns
         .filter(|(table, column)| !catalog.has_column(table, column))

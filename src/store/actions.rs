@@ -2,16 +2,21 @@
 
 use serde_json::value::RawValue;
 
-use super::list::{ACTIONS, Listed, Searchable, raw};
-use super::rows::{Conditions, Page};
+use super::list::{Listed, Searchable, raw};
+use super::rows::{Conditions, Page, Record};
 use super::statement::{placeholders, sql};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
 use crate::domain::search::Search;
 
 impl Listed for Action {
-    const SEARCHABLE: Searchable = ACTIONS;
+    const SEARCHABLE: Searchable = Searchable {
+        table: &tables::ACTIONS,
+        alias: Action::ALIAS,
+        composed: &[],
+        joined: &[],
+    };
 
     fn document(&self) -> Box<RawValue> {
         raw(&self.list_item())

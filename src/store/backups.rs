@@ -2,16 +2,21 @@
 
 use serde_json::value::RawValue;
 
-use super::list::{BACKUPS, Listed, Searchable, raw};
-use super::rows::{Conditions, Page};
+use super::list::{Listed, Searchable, raw};
+use super::rows::{Conditions, Page, Record};
 use super::statement::sql;
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::backup::Backup;
 use crate::domain::search::Search;
 
 impl Listed for Backup {
-    const SEARCHABLE: Searchable = BACKUPS;
+    const SEARCHABLE: Searchable = Searchable {
+        table: &tables::BACKUPS,
+        alias: Backup::ALIAS,
+        composed: &[],
+        joined: &[],
+    };
 
     fn document(&self) -> Box<RawValue> {
         raw(&Backup::document(self))

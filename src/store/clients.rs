@@ -2,16 +2,21 @@
 
 use serde_json::value::RawValue;
 
-use super::list::{CLIENTS, Listed, Searchable, raw};
-use super::rows::{Conditions, Page};
+use super::list::{Listed, Searchable, raw};
+use super::rows::{Conditions, Page, Record};
 use super::statement::sql;
-use super::{Engine, StoreError, Tx};
+use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
 use crate::domain::search::Search;
 
 impl Listed for Client {
-    const SEARCHABLE: Searchable = CLIENTS;
+    const SEARCHABLE: Searchable = Searchable {
+        table: &tables::CLIENTS,
+        alias: Client::ALIAS,
+        composed: &["client"],
+        joined: &[],
+    };
 
     fn document(&self) -> Box<RawValue> {
         raw(&Client::document(self))

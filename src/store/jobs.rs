@@ -6,14 +6,61 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::list::{Batches, Collector, narrow_jobs, raw};
-use super::rows::{Conditions, Page, Record};
-use super::statement::{placeholders, sql};
-use super::{Engine, StoreError, Tx};
+use super::list::{Batches, Collector, Listed, Searchable, raw};
+use super::rows::{Conditions, Page, Record, of_credentials};
+use super::statement::{Argument, placeholders, sql};
+use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
 use crate::domain::job::{Job, PidViewer, UserCredentials};
-use crate::domain::search::Search;
+use crate::domain::search::{Pair, Search};
+
+/// Where the members of a job's document are, besides those of its actions.
+pub(super) const JOBS: Searchable = Searchable {
+    table: &tables::JOBS,
+    alias: Job::ALIAS,
+    composed: &["job_actions", "user_credentials"],
+    joined: &[
+        ("trust_id", of_credentials!(trust_id)),
+        ("trustor_user_id", of_credentials!(trustor_user_id)),
+    ],
+};
+
+/// The condition that one of a job's actions can have `key` = `value`, with its values; `None` where SQL cannot tell.
+fn action_condition(engine: Engine, pair: &Pair) -> Option<(String, Vec<Argument>)> {
+    let (sql, arguments) = Action::SEARCHABLE
+        .alternatives(engine, pair)?
+        .into_condition();
+    let exists = format!(
+        "EXISTS (SELECT 1 FROM job_actions ja JOIN actions a ON a.id = ja.action_id AND a.deleted = FALSE \
+         WHERE ja.job_id = j.id AND ja.deleted = FALSE AND {sql})"
+    );
+    Some((exists, arguments))
+}
+
+/// Adds what SQL can say of a search for jobs. Where `client_id_is_column`, no action in question has a member of
+/// that name, and the jobs of a client are found by their index.
+fn narrow_jobs(
+    engine: Engine,
+    mut conditions: Conditions,
+    search: &Search,
+    client_id_is_column: bool,
+) -> Conditions {
+    for pair in &search.matching {
+        let Some(mut alternatives) = JOBS.alternatives(engine, pair) else {
+            continue;
+        };
+        if !(client_id_is_column && pair.0 == "client_id") {
+            let Some((sql, arguments)) = action_condition(engine, pair) else {
+                continue;
+            };
+            alternatives.add(sql, arguments);
+        }
+        let (sql, arguments) = alternatives.into_condition();
+        conditions = conditions.and(&sql, arguments);
+    }
+    JOBS.narrow_not(engine, conditions, search)
+}
 
 /// An action as an entry of a job.
 struct Link {

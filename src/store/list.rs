@@ -7,8 +7,9 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::rows::{Conditions, Cursor, Page, Record, of_credentials};
+use super::rows::{Conditions, Cursor, Page, Record};
 use super::statement::Argument;
+use super::tables::{Column, ColumnKind, Json, Table};
 use super::{Engine, StoreError, Tx};
 use crate::domain::document;
 use crate::domain::search::{Pair, Search};
@@ -18,16 +19,16 @@ const FIRST_BATCH: u64 = 64;
 /// Rows that a batch reads at most.
 const LARGEST_BATCH: u64 = 1024;
 
-/// Where the members of a document are found in the tables.
+/// Where the members of a resource's documents are found in the tables.
 pub(super) struct Searchable {
-    /// Members that have a column of text: name and column.
-    text: &'static [(&'static str, &'static str)],
-    /// Members that have a column of another type, which SQL does not test.
-    other: &'static [&'static str],
-    /// Columns with JSON that can have any member.
-    json: &'static [&'static str],
-    /// A column with JSON that is flat and has only the members of a schedule.
-    schedule: Option<&'static str>,
+    /// The resource's table, whose columns show most members.
+    pub(super) table: &'static Table,
+    /// Its alias in queries.
+    pub(super) alias: &'static str,
+    /// Members that are put together from several columns or rows, which SQL does not test.
+    pub(super) composed: &'static [&'static str],
+    /// Members with text from other tables: name and expression.
+    pub(super) joined: &'static [(&'static str, &'static str)],
 }
 
 /// The members of a schedule; others are refused by us and by the reference.
@@ -53,107 +54,6 @@ const SCHEDULE: &[&str] = &[
     "schedule_second",
 ];
 
-pub(super) const CLIENTS: Searchable = Searchable {
-    text: &[
-        ("project_id", "c.project_id"),
-        ("user_id", "c.user_id"),
-        ("uuid", "c.uuid"),
-        ("hostname", "c.hostname"),
-        ("client_id", "c.client_id"),
-        ("description", "c.description"),
-    ],
-    other: &[
-        "client",
-        "is_central",
-        "supported_actions",
-        "supported_modes",
-        "supported_storages",
-        "supported_engines",
-    ],
-    json: &[],
-    schedule: None,
-};
-
-pub(super) const ACTIONS: Searchable = Searchable {
-    text: &[
-        ("project_id", "a.project_id"),
-        ("user_id", "a.user_id"),
-        ("action_id", "a.id"),
-        ("action", "a.action"),
-        ("mode", "a.actionmode"),
-        ("backup_name", "a.backup_name"),
-        ("container", "a.container"),
-        ("path_to_backup", "a.path_to_backup"),
-        ("log_file", "a.log_file"),
-    ],
-    other: &[
-        "freezer_action",
-        "timeout",
-        "priority",
-        "mandatory",
-        "max_retries",
-        "max_retries_interval",
-    ],
-    json: &["a.backup_metadata"],
-    schedule: None,
-};
-
-pub(super) const JOBS: Searchable = Searchable {
-    text: &[
-        ("project_id", "j.project_id"),
-        ("user_id", "j.user_id"),
-        ("job_id", "j.id"),
-        ("client_id", "j.client_id"),
-        ("session_id", "j.session_id"),
-        ("description", "j.description"),
-        ("trust_id", of_credentials!(trust_id)),
-        ("trustor_user_id", of_credentials!(trustor_user_id)),
-    ],
-    other: &[
-        "job_schedule",
-        "session_tag",
-        "job_actions",
-        "user_credentials",
-    ],
-    json: &[],
-    schedule: Some("j.schedule"),
-};
-
-pub(super) const SESSIONS: Searchable = Searchable {
-    text: &[
-        ("project_id", "s.project_id"),
-        ("user_id", "s.user_id"),
-        ("session_id", "s.id"),
-        ("description", "s.description"),
-        ("status", "s.status"),
-        ("result", "s.result"),
-    ],
-    other: &[
-        "session_tag",
-        "hold_off",
-        "time_start",
-        "time_end",
-        "time_started",
-        "time_ended",
-        "schedule",
-        "jobs",
-    ],
-    json: &["s.job"],
-    schedule: Some("s.schedule"),
-};
-
-pub(super) const BACKUPS: Searchable = Searchable {
-    text: &[
-        ("project_id", "b.project_id"),
-        ("user_id", "b.user_id"),
-        ("backup_id", "b.id"),
-        ("status", "b.status"),
-    ],
-    other: &["backup_metadata"],
-    json: &["b.backup_metadata"],
-    schedule: None,
-};
-
 /// Alternatives of which one must hold, with their values; none of them: nothing can pass.
 #[derive(Default)]
 pub(super) struct Alternatives {
@@ -162,16 +62,17 @@ pub(super) struct Alternatives {
 }
 
 impl Alternatives {
-    fn add(&mut self, sql: String, arguments: impl IntoIterator<Item = Argument>) {
+    pub(super) fn add(&mut self, sql: String, arguments: impl IntoIterator<Item = Argument>) {
         self.sql.push(sql);
         self.arguments.extend(arguments);
     }
 
-    fn into_condition(self) -> (String, Vec<Argument>) {
-        match self.sql.is_empty() {
-            true => ("1 = 0".to_owned(), Vec::new()),
-            false => (format!("({})", self.sql.join(" OR ")), self.arguments),
+    /// The condition that one of them holds, with its values.
+    pub(super) fn into_condition(self) -> (String, Vec<Argument>) {
+        if self.sql.is_empty() {
+            return ("1 = 0".to_owned(), Vec::new());
         }
+        (format!("({})", self.sql.join(" OR ")), self.arguments)
     }
 }
 
@@ -198,16 +99,25 @@ impl Searchable {
         let (true, Some(text)) = (is_plain(key), text) else {
             return None;
         };
-        if self.other.contains(&key.as_str()) {
+        if self.composed.contains(&key.as_str()) {
             return None;
         }
         let mut alternatives = Alternatives::default();
-        for (_, column) in self.text.iter().filter(|(name, _)| name == key) {
-            alternatives.add(format!("{column} = ?"), [text.into()]);
+        for (_, expression) in self.joined.iter().filter(|(name, _)| name == key) {
+            alternatives.add(format!("{expression} = ?"), [text.into()]);
         }
-        let schedule = self.schedule.filter(|_| SCHEDULE.contains(&key.as_str()));
-        for column in self.json.iter().copied().chain(schedule) {
-            alternatives.add(contains_either(engine, column), member_texts(key, text));
+        for column in self.table.columns {
+            let name = format!("{}.{}", self.alias, column.name);
+            match column.kind {
+                ColumnKind::Text if column.member == Some(key) => {
+                    alternatives.add(format!("{name} = ?"), [text.into()]);
+                }
+                _ if column.member == Some(key) => return None,
+                ColumnKind::Json(json) if may_have(json, key) => {
+                    alternatives.add(contains_either(engine, &name), member_texts(key, text));
+                }
+                _ => {}
+            }
         }
         Some(alternatives)
     }
@@ -235,9 +145,11 @@ impl Searchable {
         mut conditions: Conditions,
         search: &Search,
     ) -> Conditions {
-        let Some(column) = self.schedule else {
+        let is_schedule = |column: &&Column| column.kind == ColumnKind::Json(Json::Schedule);
+        let Some(column) = self.table.columns.iter().find(is_schedule) else {
             return conditions;
         };
+        let column = &format!("{}.{}", self.alias, column.name);
         for (key, value) in &search.not_matching {
             if let Some(text) = value.as_str().filter(|text| is_plain(text))
                 && SCHEDULE.contains(&key.as_str())
@@ -262,43 +174,13 @@ fn contains_either(engine: Engine, column: &str) -> String {
     format!("({function}({column}, ?) > 0 OR {function}({column}, ?) > 0)")
 }
 
-/// Ways in which one of a job's actions can have `key` = `value`.
-fn action_alternatives(engine: Engine, pair: &Pair) -> Option<Alternatives> {
-    let (sql, arguments) = ACTIONS.alternatives(engine, pair)?.into_condition();
-    let mut alternatives = Alternatives::default();
-    alternatives.add(
-        format!(
-            "EXISTS (SELECT 1 FROM job_actions ja JOIN actions a ON a.id = ja.action_id AND a.deleted = FALSE \
-             WHERE ja.job_id = j.id AND ja.deleted = FALSE AND {sql})"
-        ),
-        arguments,
-    );
-    Some(alternatives)
-}
-
-/// Adds what SQL can say of a search for jobs. Where `client_id_is_column`, no action in question has a member of
-/// that name, and the jobs of a client are found by their index.
-pub(super) fn narrow_jobs(
-    engine: Engine,
-    mut conditions: Conditions,
-    search: &Search,
-    client_id_is_column: bool,
-) -> Conditions {
-    for pair in &search.matching {
-        let Some(mut alternatives) = JOBS.alternatives(engine, pair) else {
-            continue;
-        };
-        if !(client_id_is_column && pair.0 == "client_id") {
-            let Some(actions) = action_alternatives(engine, pair) else {
-                continue;
-            };
-            alternatives.sql.extend(actions.sql);
-            alternatives.arguments.extend(actions.arguments);
-        }
-        let (sql, arguments) = alternatives.into_condition();
-        conditions = conditions.and(&sql, arguments);
+/// Whether a column's JSON can have a member of this name.
+fn may_have(json: Json, key: &str) -> bool {
+    match json {
+        Json::Object => true,
+        Json::Schedule => SCHEDULE.contains(&key),
+        Json::Strings => false,
     }
-    JOBS.narrow_not(engine, conditions, search)
 }
 
 /// Rows that a list shows.
@@ -309,9 +191,13 @@ pub(super) trait Listed: Record {
     fn document(&self) -> Box<RawValue>;
 }
 
-/// A document as JSON text. Documents of ours have string keys and no member that fails.
+/// A document as JSON text.
+#[expect(
+    clippy::expect_used,
+    reason = "documents have string keys, and no member of theirs fails to serialise"
+)]
 pub(super) fn raw(document: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(document).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    to_raw_value(document).expect("a document is JSON")
 }
 
 /// Collects the documents of a page from those that a search finds.
@@ -418,5 +304,144 @@ impl Tx {
                 .for_each(|document| collector.offer(document));
         }
         Ok(collector.into_documents())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::super::jobs::JOBS;
+    use super::super::tables;
+    use super::*;
+    use crate::domain::action::Action;
+    use crate::domain::backup::Backup;
+    use crate::domain::client::Client;
+    use crate::domain::job::Job;
+    use crate::domain::session::Session;
+    use crate::domain::validation;
+
+    fn keys(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    found.insert(key.clone());
+                    keys(value, found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+            _ => {}
+        }
+    }
+
+    /// Every member of a document must stand in the catalogue, or the search would not find it; and the other way round.
+    #[track_caller]
+    fn shows_what_the_catalogue_says(searchable: &Searchable, document: &RawValue) {
+        let columns = searchable.table.columns.iter();
+        let placed = columns
+            .filter_map(|column| column.member)
+            .chain(searchable.composed.iter().copied())
+            .chain(searchable.joined.iter().map(|(name, _)| *name));
+        let placed: BTreeSet<String> = placed.map(str::to_owned).collect();
+        let mut shown = BTreeSet::new();
+        keys(&document::parse_document(document.get()), &mut shown);
+        assert_eq!(shown, placed, "{}", searchable.table.name);
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn documents_have_the_members_of_the_catalogue() {
+        let client = Client {
+            uuid: "u".to_owned(),
+            project_id: None,
+            user_id: "u".to_owned(),
+            client_id: "c".to_owned(),
+            hostname: None,
+            description: None,
+            supported_actions: None,
+            supported_modes: None,
+            supported_storages: None,
+            supported_engines: None,
+            is_central: false,
+        };
+        shows_what_the_catalogue_says(&Client::SEARCHABLE, &Listed::document(&client));
+        let action = Action {
+            id: "a".to_owned(),
+            project_id: None,
+            user_id: "u".to_owned(),
+            action: "backup".to_owned(),
+            actionmode: None,
+            path_to_backup: None,
+            backup_name: None,
+            container: None,
+            timeout: None,
+            priority: None,
+            max_retries_interval: None,
+            max_retries: None,
+            mandatory: None,
+            log_file: None,
+            backup_metadata: some("{}"),
+        };
+        shows_what_the_catalogue_says(&Action::SEARCHABLE, &Listed::document(&action));
+        let backup = Backup {
+            id: "b".to_owned(),
+            job_id: None,
+            project_id: None,
+            user_id: "u".to_owned(),
+            status: "available".to_owned(),
+            backup_metadata: some("{}"),
+        };
+        shows_what_the_catalogue_says(&Backup::SEARCHABLE, &Listed::document(&backup));
+        let session = Session {
+            id: "s".to_owned(),
+            project_id: None,
+            user_id: "u".to_owned(),
+            description: None,
+            session_tag: None,
+            result: None,
+            hold_off: None,
+            status: None,
+            time_start: None,
+            time_end: None,
+            time_started: None,
+            time_ended: None,
+            schedule: some("{}"),
+            job: some("{}"),
+        };
+        shows_what_the_catalogue_says(&Session::SEARCHABLE, &Listed::document(&session));
+        let job = Job {
+            id: "j".to_owned(),
+            project_id: None,
+            user_id: "u".to_owned(),
+            schedule: some("{}"),
+            client_id: "c".to_owned(),
+            session_id: None,
+            session_tag: None,
+            description: None,
+            trust_id: some("t"),
+            trustor_user_id: some("u"),
+        };
+        shows_what_the_catalogue_says(&JOBS, &raw(&job.document(&[])));
+    }
+
+    /// The trust's columns stand in a table of their own.
+    #[test]
+    fn trusts_are_shown_in_jobs() {
+        let columns = tables::USER_CREDENTIALS.columns.iter();
+        let shown: Vec<&str> = columns.filter_map(|column| column.member).collect();
+        let joined: Vec<&str> = JOBS.joined.iter().map(|(name, _)| *name).collect();
+        assert_eq!(shown, joined);
+    }
+
+    #[test]
+    fn schedules_have_the_members_that_bodies_may_have() {
+        let schema = validation::schedule();
+        let members = schema["properties"].as_object().unwrap().keys();
+        assert!(members.eq(SCHEDULE));
     }
 }

@@ -38,6 +38,25 @@ macro_rules! of_credentials {
 }
 pub(super) use of_credentials;
 
+/// A row that is read column by column.
+struct Values<'r, R> {
+    row: &'r R,
+    next: usize,
+}
+
+impl<'r, R: sqlx::Row> Values<'r, R> {
+    /// The value of the next column.
+    fn take<T>(&mut self) -> Result<T, sqlx::Error>
+    where
+        usize: ColumnIndex<R>,
+        T: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let value = self.row.try_get(self.next);
+        self.next += 1;
+        value
+    }
+}
+
 /// Says once which columns make a row: those of its own table, and those that a macro makes an expression of.
 macro_rules! record {
     (
@@ -66,12 +85,11 @@ macro_rules! record {
             i32: Decode<'r, R::Database> + Type<R::Database>,
         {
             fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
-                let mut columns = 0..;
-                let mut next = || columns.next().unwrap_or_default();
+                let mut values = Values { row, next: 0 };
                 Ok($type {
-                    $first: row.try_get(next())?,
-                    $($field: row.try_get(next())?,)*
-                    $($($more: row.try_get(next())?,)+)*
+                    $first: values.take()?,
+                    $($field: values.take()?,)*
+                    $($($more: values.take()?,)+)*
                 })
             }
         }

@@ -2,16 +2,21 @@
 
 use serde_json::value::RawValue;
 
-use super::list::{Listed, SESSIONS, Searchable, raw};
-use super::rows::{Conditions, Page};
+use super::list::{Listed, Searchable, raw};
+use super::rows::{Conditions, Page, Record};
 use super::statement::sql;
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::search::Search;
 use crate::domain::session::Session;
 
 impl Listed for Session {
-    const SEARCHABLE: Searchable = SESSIONS;
+    const SEARCHABLE: Searchable = Searchable {
+        table: &tables::SESSIONS,
+        alias: Session::ALIAS,
+        composed: &[],
+        joined: &[],
+    };
 
     fn document(&self) -> Box<RawValue> {
         raw(&Session::document(self))

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use freezer_api::schema::ColumnDifference;
 use serde_json::{Value, json};
 
 use crate::migrations::schema::texts;
@@ -136,6 +137,64 @@ on_each_engine! {
 }
 
 on_each_engine! {
+    async fn the_catalogue_has_every_column_of_the_database(database: Database) {
+        let service = Service::start(&database).await;
+        let store = &service.api.catalogue.store;
+        assert_eq!(store.column_differences().await.unwrap(), []);
+        // A column that nobody placed is not left behind in silence.
+        let other = Database::create(Engine::Sqlite).await;
+        succeeds(&other, &["db", "sync"]);
+        database.run("ALTER TABLE jobs ADD COLUMN extra VARCHAR(10)".to_owned()).await;
+        let unknown = ColumnDifference::Unknown { table: "jobs", column: "extra".to_owned() };
+        assert_eq!(store.column_differences().await.unwrap(), [unknown]);
+        for (from, to) in [(&database, &other), (&other, &database)] {
+            let (refused, success) = run(&database, &["db", "copy", "--from", &from.url(), "--to", &to.url()]);
+            assert!(!success && refused.contains("jobs.extra is a column that this program does not know"), "{refused}");
+        }
+        database.run("ALTER TABLE jobs DROP COLUMN extra".to_owned()).await;
+        if database.engine() == Engine::Sqlite {
+            return;
+        }
+        let narrow = match database.engine() {
+            Engine::MySql => "ALTER TABLE clients MODIFY description VARCHAR(9), MODIFY hostname INT",
+            _ => "ALTER TABLE clients ALTER description TYPE VARCHAR(9), ALTER hostname TYPE INT USING 1",
+        };
+        database.run(narrow.to_owned()).await;
+        let differences = store.column_differences().await.unwrap();
+        let words: Vec<String> = differences.iter().map(ColumnDifference::to_string).collect();
+        assert_eq!(words.len(), 2, "{words:?}");
+        assert!(words[0].starts_with("clients.hostname has the unexpected type int"), "{words:?}");
+        assert_eq!(words[1], "clients.description holds 9 characters instead of 255");
+    }
+
+    async fn a_removed_database_has_no_table_left(database: Database) {
+        let service = Service::start(&database).await;
+        let store = &service.api.catalogue.store;
+        store.db_remove().await.unwrap();
+        assert_eq!(store.tables().await.unwrap(), [""; 0]);
+    }
+
+    async fn impossible_times_are_copied_as_null(database: Database) {
+        if database.engine() != Engine::MySql {
+            return;
+        }
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let wanted = lists(&service).await;
+        for time in ["0000-00-00 00:00:00", "2020-00-00 00:00:00", "2020-02-30 00:00:00"] {
+            let update = format!("UPDATE clients SET updated_at = '{time}' WHERE client_id = 'node1'");
+            database.run(format!("SET sql_mode = 'ALLOW_INVALID_DATES'; {update}")).await;
+            for engine in engines() {
+                let other = Database::create(engine).await;
+                let copied = succeeds(&database, &["db", "copy", "--from", &database.url(), "--to", &other.url()]);
+                assert!(copied.contains(&format!("updated_at is {time}.000000, which is no date")), "{copied}");
+                assert_eq!(lists(&Service::start(&other).await).await, wanted, "{engine:?}");
+            }
+        }
+    }
+}
+
+on_each_engine! {
     async fn purge_removes_what_is_deleted_for_long(database: Database) {
         let service = Service::start(&database).await;
         fill(&service).await;
@@ -221,6 +280,13 @@ on_each_engine! {
         }
         assert_eq!(manage(&database.configuration(), &["export", "--project", "p1"]).stdout, text.as_bytes());
         assert!(manage(&database.configuration(), &["export", "--project", "p2"]).stdout.is_empty());
+        for touched in [format!("\u{feff}{text}"), text.replace('\n', "\r\n\n"), text.trim_end().to_owned()] {
+            let other = Database::create(database.engine()).await;
+            succeeds(&other, &["db", "sync"]);
+            fs::write(&path, touched).unwrap();
+            succeeds(&other, &["import", file]);
+            assert_eq!(manage(&other.configuration(), &["export"]).stdout, text.as_bytes());
+        }
         fs::write(&path, "{\"table\": \"jobs\", \"row\": {\"id\": 7}}\n").unwrap();
         let (wrong, success) = run(&database, &["import", file]);
         assert!(!success && wrong.contains("line 1: id is 7, wanted a string or null"), "{wrong}");

@@ -1,9 +1,10 @@
-//! All rows, deleted ones too, from one database into another.
+//! `freezer-manage db copy`: all rows, deleted ones too, from one database into another.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Kind, Selection, TABLES, Table, TextRow};
-use crate::schema::{Progress, ProgressCallback, SchemaState};
+use super::rows::{Selection, TextRow};
+use crate::schema::{ColumnDifference, Progress, ProgressCallback, SchemaState};
+use crate::store::tables::{ColumnKind, Table, carried_tables};
 use crate::store::{Engine, Store, StoreError};
 
 /// What became of a table.
@@ -41,6 +42,14 @@ pub enum CopyError {
         /// What it is.
         state: SchemaState,
     },
+    /// A database has other columns than this program knows, so that values would be left behind.
+    #[error("the database to {verb}: {differences}")]
+    Columns {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// What differs, in words.
+        differences: String,
+    },
 }
 
 impl Store {
@@ -55,12 +64,9 @@ impl Store {
         progress: ProgressCallback<'_>,
     ) -> Result<Vec<Copied>, CopyError> {
         for (verb, store) in [("read", self), ("write", other)] {
-            match store.schema_state().await? {
-                SchemaState::Current => {}
-                state => return Err(CopyError::State { verb, state }),
-            }
+            store.require_known_columns(verb).await?;
         }
-        for table in TABLES {
+        for table in carried_tables() {
             self.copy_table(other, table, progress)
                 .await
                 .map_err(|source| CopyError::Table {
@@ -73,7 +79,7 @@ impl Store {
             .iter()
             .any(|store| store.engine() == Engine::MySql);
         let mut copied = Vec::new();
-        for table in TABLES {
+        for table in carried_tables() {
             let (rows, sum) = self.sum(table, whole_seconds, progress).await?;
             let (written, written_sum) = other.sum(table, whole_seconds, progress).await?;
             copied.push(Copied {
@@ -84,6 +90,26 @@ impl Store {
             });
         }
         Ok(copied)
+    }
+
+    async fn require_known_columns(&self, verb: &'static str) -> Result<(), CopyError> {
+        match self.schema_state().await? {
+            SchemaState::Current => {}
+            state => return Err(CopyError::State { verb, state }),
+        }
+        let differences = self.column_differences().await?;
+        let differences: Vec<String> = differences
+            .iter()
+            .filter(|difference| !matches!(difference, ColumnDifference::Narrow { .. }))
+            .map(ColumnDifference::to_string)
+            .collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(CopyError::Columns {
+            verb,
+            differences: differences.join("; "),
+        })
     }
 
     async fn copy_table(
@@ -101,8 +127,9 @@ impl Store {
         loop {
             let rows = {
                 let mut tx = self.open().await?;
+                let mut warn = |warning: &str| progress(Progress::DataWarning(warning));
                 table
-                    .read(&mut tx.session, last.as_ref(), Selection::All)
+                    .read(&mut tx.session, last.as_ref(), Selection::All, &mut warn)
                     .await?
             };
             if rows.is_empty() {
@@ -135,7 +162,7 @@ impl Store {
         loop {
             let mut tx = self.open().await?;
             let rows = table
-                .read(&mut tx.session, last.as_ref(), Selection::All)
+                .read(&mut tx.session, last.as_ref(), Selection::All, &mut |_| {})
                 .await?;
             if rows.is_empty() {
                 return Ok((count, sum));
@@ -156,11 +183,11 @@ impl Store {
 
 fn checksum(table: &Table, row: &TextRow, whole_seconds: bool) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for ((_, kind), value) in table.columns.iter().zip(&row.0) {
-        let value = value.as_deref();
-        match (kind, whole_seconds) {
-            (Kind::Time, true) => value.and_then(|time| time.get(..19)).hash(&mut hasher),
-            _ => value.hash(&mut hasher),
+    for (column, value) in table.values(row) {
+        if column.kind == ColumnKind::Time && whole_seconds {
+            value.and_then(|time| time.get(..19)).hash(&mut hasher);
+        } else {
+            value.hash(&mut hasher);
         }
     }
     hasher.finish()

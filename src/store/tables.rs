@@ -1,0 +1,434 @@
+//! The catalogue of tables: every table and column that the newest layout has, said once.
+//!
+//! What copies, exports, compares, searches or limits columns reads them here. A test compares the catalogue with the tables
+//! of each engine and with the documents of the API, so a new column that stands nowhere here fails.
+
+use super::Engine;
+
+/// Bytes that MySQL's TEXT holds, which the Python service's tables have for JSON.
+const MYSQL_TEXT: u32 = 65_535;
+
+/// A table of the newest layout.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+    /// Whether its rows have a `project_id`. Rows of others belong to the project of their job, or to none.
+    pub(crate) owned: bool,
+    pub(crate) columns: &'static [Column],
+    /// Columns that MySQL computes by itself.
+    pub(crate) computed: &'static [&'static str],
+}
+
+/// What a table is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The Python service has it too.
+    Shared,
+    /// Values of older layouts that have no other place. Copied, since they exist nowhere else.
+    Leftovers,
+    /// Ours, and of no worth to another database.
+    Bookkeeping,
+}
+
+/// A column and where its values are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: ColumnKind,
+    /// Whether it is part of the primary key.
+    pub(crate) is_key: bool,
+    /// Characters that it holds, where the engine enforces a width.
+    pub(crate) width: Option<u32>,
+    /// Characters that the Python service's own column holds, where they are fewer.
+    shared_width: Option<u32>,
+    /// The member of the resource's document that shows it.
+    pub(crate) member: Option<&'static str>,
+    /// Whether its values only ever grow.
+    pub(crate) counts: bool,
+}
+
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ColumnKind {
+    /// Text.
+    Text,
+    /// Text with JSON.
+    Json(Json),
+    /// 32 bits; 64 in `client_registrations`.
+    Integer,
+    /// True, false or null.
+    Boolean,
+    /// Date and time in UTC; whole seconds on MySQL.
+    Time,
+    /// Any bytes.
+    Bytes,
+}
+
+/// What a column's JSON is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Json {
+    /// An object with any members, at any depth.
+    Object,
+    /// A flat object with the members of a schedule alone.
+    Schedule,
+    /// A list of strings.
+    Strings,
+}
+
+impl Column {
+    const fn new(name: &'static str, kind: ColumnKind) -> Column {
+        Column {
+            name,
+            kind,
+            is_key: false,
+            width: None,
+            shared_width: None,
+            member: None,
+            counts: false,
+        }
+    }
+
+    const fn key(mut self) -> Column {
+        self.is_key = true;
+        self
+    }
+
+    /// Shown under this name.
+    const fn shown(mut self, member: &'static str) -> Column {
+        self.member = Some(member);
+        self
+    }
+
+    const fn width(mut self, width: u32) -> Column {
+        self.width = Some(width);
+        self
+    }
+
+    const fn wider_than(mut self, shared_width: u32) -> Column {
+        self.shared_width = Some(shared_width);
+        self
+    }
+
+    const fn counting(mut self) -> Column {
+        self.counts = true;
+        self
+    }
+
+    /// Whether it holds a whole document, limited by [`MAX_TEXT`](super::MAX_TEXT) alone.
+    pub(crate) fn is_document(&self) -> bool {
+        matches!(self.kind, ColumnKind::Json(_)) && self.width.is_none()
+    }
+
+    /// What the Python service's column holds where ours holds more: in words, and the condition on rows that have more.
+    pub(crate) fn beyond_shared(&self, engine: Engine) -> Option<(String, String)> {
+        let name = self.name;
+        match (engine, self.shared_width) {
+            (Engine::MySql, None) if self.is_document() => Some((
+                format!("{MYSQL_TEXT} bytes"),
+                format!("LENGTH({name}) > {MYSQL_TEXT}"),
+            )),
+            (Engine::MySql | Engine::Postgres, Some(width)) => Some((
+                format!("{width} characters"),
+                format!("CHAR_LENGTH({name}) > {width}"),
+            )),
+            // SQLite enforces no widths.
+            _ => None,
+        }
+    }
+}
+
+impl Table {
+    /// The columns of its primary key.
+    pub(crate) fn key(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| column.is_key)
+    }
+
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name)
+    }
+}
+
+const fn text(name: &'static str, width: u32) -> Column {
+    Column::new(name, ColumnKind::Text).width(width)
+}
+
+const fn json(name: &'static str, json: Json) -> Column {
+    Column::new(name, ColumnKind::Json(json))
+}
+
+const fn integer(name: &'static str) -> Column {
+    Column::new(name, ColumnKind::Integer)
+}
+
+const fn boolean(name: &'static str) -> Column {
+    Column::new(name, ColumnKind::Boolean)
+}
+
+const fn time(name: &'static str) -> Column {
+    Column::new(name, ColumnKind::Time)
+}
+
+const PROJECT_ID: Column = text("project_id", 36).shown("project_id");
+const USER_ID: Column = text("user_id", 64).shown("user_id");
+const DELETED: Column = boolean("deleted");
+const DELETED_AT: Column = time("deleted_at");
+const CREATED_AT: Column = time("created_at");
+const UPDATED_AT: Column = time("updated_at");
+
+const fn shared(name: &'static str, owned: bool, columns: &'static [Column]) -> Table {
+    Table {
+        name,
+        role: Role::Shared,
+        owned,
+        columns,
+        computed: &[],
+    }
+}
+
+/// Clients. `id` always equals `uuid`.
+pub(crate) static CLIENTS: Table = shared(
+    "clients",
+    true,
+    &[
+        text("id", 255).key(),
+        PROJECT_ID,
+        USER_ID,
+        text("client_id", 255).shown("client_id"),
+        text("hostname", 255).wider_than(128).shown("hostname"),
+        text("description", 255).shown("description"),
+        text("uuid", 36).shown("uuid"),
+        json("supported_actions", Json::Strings)
+            .width(255)
+            .shown("supported_actions"),
+        json("supported_modes", Json::Strings)
+            .width(255)
+            .shown("supported_modes"),
+        json("supported_storages", Json::Strings)
+            .width(255)
+            .shown("supported_storages"),
+        json("supported_engines", Json::Strings)
+            .width(255)
+            .shown("supported_engines"),
+        boolean("is_central").shown("is_central"),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+/// Sessions.
+pub(crate) static SESSIONS: Table = shared(
+    "sessions",
+    true,
+    &[
+        text("id", 36).key().shown("session_id"),
+        PROJECT_ID,
+        USER_ID,
+        text("description", 255).shown("description"),
+        json("schedule", Json::Schedule).shown("schedule"),
+        json("job", Json::Object).shown("jobs"),
+        text("status", 255).shown("status"),
+        text("result", 255).shown("result"),
+        integer("session_tag").counting().shown("session_tag"),
+        integer("hold_off").shown("hold_off"),
+        integer("time_start").shown("time_start"),
+        integer("time_end").shown("time_end"),
+        integer("time_started").shown("time_started"),
+        integer("time_ended").shown("time_ended"),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+/// Actions.
+pub(crate) static ACTIONS: Table = Table {
+    computed: &["names_client_id"],
+    ..shared(
+        "actions",
+        true,
+        &[
+            text("id", 36).key().shown("action_id"),
+            PROJECT_ID,
+            USER_ID,
+            text("action", 255).shown("action"),
+            text("actionmode", 255).shown("mode"),
+            text("path_to_backup", 255).shown("path_to_backup"),
+            text("backup_name", 255).shown("backup_name"),
+            text("container", 255).shown("container"),
+            text("log_file", 255).shown("log_file"),
+            json("backup_metadata", Json::Object).shown("freezer_action"),
+            integer("timeout").shown("timeout"),
+            integer("priority").shown("priority"),
+            integer("max_retries_interval").shown("max_retries_interval"),
+            integer("max_retries").shown("max_retries"),
+            boolean("mandatory").shown("mandatory"),
+            DELETED,
+            DELETED_AT,
+            CREATED_AT,
+            UPDATED_AT,
+        ],
+    )
+};
+
+/// Jobs.
+pub(crate) static JOBS: Table = shared(
+    "jobs",
+    true,
+    &[
+        text("id", 36).key().shown("job_id"),
+        PROJECT_ID,
+        USER_ID,
+        text("client_id", 255).shown("client_id"),
+        text("session_id", 36).shown("session_id"),
+        text("description", 255).shown("description"),
+        json("schedule", Json::Schedule).shown("job_schedule"),
+        integer("session_tag").counting().shown("session_tag"),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+/// Which actions a job has, in their order.
+pub(crate) static JOB_ACTIONS: Table = shared(
+    "job_actions",
+    false,
+    &[
+        text("id", 36).key(),
+        text("job_id", 36),
+        text("action_id", 36),
+        integer("position"),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+/// The trusts under which jobs run; shown in the job.
+pub(crate) static USER_CREDENTIALS: Table = shared(
+    "user_credentials",
+    false,
+    &[
+        text("id", 36).key(),
+        text("trust_id", 255).shown("trust_id"),
+        text("trustor_user_id", 64).shown("trustor_user_id"),
+        text("job_id", 36),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+/// Backups.
+pub(crate) static BACKUPS: Table = shared(
+    "backups",
+    true,
+    &[
+        text("id", 36).key().shown("backup_id"),
+        PROJECT_ID,
+        USER_ID,
+        // Shown as part of the metadata.
+        text("job_id", 36),
+        text("status", 64).shown("status"),
+        json("backup_metadata", Json::Object).shown("backup_metadata"),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+/// Which nobody reads or writes any more.
+static ACTION_REPORTS: Table = shared(
+    "action_reports",
+    true,
+    &[
+        text("id", 36).key(),
+        text("project_id", 36),
+        text("user_id", 64),
+        text("result", 255),
+        text("time_elapsed", 255),
+        Column::new("log", ColumnKind::Bytes),
+        time("report_date"),
+        DELETED,
+        DELETED_AT,
+        CREATED_AT,
+        UPDATED_AT,
+    ],
+);
+
+static LEFTOVERS: Table = Table {
+    name: "freezer_api_leftovers",
+    role: Role::Leftovers,
+    owned: false,
+    columns: &[
+        text("table_name", 32).key(),
+        text("row_id", 255).key(),
+        text("column_name", 32).key(),
+        integer("position").key(),
+        Column::new("value", ColumnKind::Text),
+        text("reason", 255),
+    ],
+    computed: &[],
+};
+
+/// It fills itself.
+static CLIENT_REGISTRATIONS: Table = Table {
+    name: "client_registrations",
+    role: Role::Bookkeeping,
+    owned: false,
+    columns: &[text("client_id", 255).key(), integer("registrations")],
+    computed: &[],
+};
+
+static FREEZER_API_VERSION: Table = Table {
+    name: "freezer_api_version",
+    role: Role::Bookkeeping,
+    owned: false,
+    columns: &[text("version_num", 32).key()],
+    computed: &[],
+};
+
+/// All tables but those of other tools (`alembic_version`, `migrate_version`). What refers to others comes after them.
+pub(crate) static TABLES: [&Table; 11] = [
+    &CLIENTS,
+    &SESSIONS,
+    &ACTIONS,
+    &JOBS,
+    &JOB_ACTIONS,
+    &USER_CREDENTIALS,
+    &BACKUPS,
+    &ACTION_REPORTS,
+    &LEFTOVERS,
+    &CLIENT_REGISTRATIONS,
+    &FREEZER_API_VERSION,
+];
+
+/// The tables that the Python service has too.
+pub(crate) fn shared_tables() -> impl Iterator<Item = &'static Table> {
+    TABLES
+        .into_iter()
+        .filter(|table| table.role == Role::Shared)
+}
+
+/// The tables whose rows are worth carrying to another database.
+pub(crate) fn carried_tables() -> impl Iterator<Item = &'static Table> {
+    TABLES
+        .into_iter()
+        .filter(|table| table.role != Role::Bookkeeping)
+}
+
+/// The columns with whole documents, with their tables.
+pub(crate) fn documents() -> impl Iterator<Item = (&'static Table, &'static Column)> {
+    shared_tables().flat_map(|table| {
+        let documents = table.columns.iter().filter(|column| column.is_document());
+        documents.map(move |column| (table, column))
+    })
+}
