@@ -9,7 +9,7 @@ use time::PrimitiveDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::store::connection::Session;
+use crate::store::connection::DbSession;
 use crate::store::statement::{Argument, Statement, placeholders, sql};
 use crate::store::tables::{Column, ColumnKind, Table};
 use crate::store::{Engine, StoreError};
@@ -78,7 +78,7 @@ impl Table {
     /// `warn` is told which.
     pub(super) async fn read(
         &self,
-        session: &mut Session,
+        session: &mut DbSession,
         last: Option<&TextRow>,
         selection: Selection<'_>,
         warn: &mut (dyn FnMut(&str) + Send),
@@ -159,7 +159,7 @@ impl Table {
     /// Writes rows; those whose key is there already stay as they are.
     pub(super) async fn insert(
         &self,
-        session: &mut Session,
+        session: &mut DbSession,
         rows: &[TextRow],
     ) -> Result<(), StoreError> {
         let mut bytes = 0;
@@ -177,7 +177,11 @@ impl Table {
         Ok(())
     }
 
-    async fn insert_once(&self, session: &mut Session, rows: &[TextRow]) -> Result<(), StoreError> {
+    async fn insert_once(
+        &self,
+        session: &mut DbSession,
+        rows: &[TextRow],
+    ) -> Result<(), StoreError> {
         let engine = session.engine();
         let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
         let mut statement = sql(format!(
@@ -212,7 +216,7 @@ impl Table {
 
     pub(super) async fn count(
         &self,
-        session: &mut Session,
+        session: &mut DbSession,
         selection: Selection<'_>,
     ) -> Result<u64, StoreError> {
         let query = sql(format!("SELECT COUNT(*) FROM {} t", self.name));
