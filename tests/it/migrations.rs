@@ -330,7 +330,7 @@ on_each_engine! {
         let backup = service.post("backups", document).await.expect(201).json();
         let refused: &[&str] = match database.engine() {
             Engine::Sqlite => &[],
-            Engine::MySql => &["backups", "clients"],
+            Engine::MySql => &["clients", "backups"],
             Engine::Postgres => &["clients"],
         };
         for table in refused {
