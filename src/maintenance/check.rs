@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::schema::{Catalog, ColumnDifference};
+use crate::store::rows::impl_from_row;
 use crate::store::statement::{placeholders, sql};
 use crate::store::tables::{Column, documents, shared_tables};
 use crate::store::{Engine, Store, StoreError};
@@ -314,12 +315,17 @@ impl Store {
 }
 
 /// A name under which a project has several clients.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns' names")]
 pub struct DuplicateClient {
     pub project_id: Option<String>,
     pub client_id: String,
 }
+
+impl_from_row!(DuplicateClient {
+    project_id,
+    client_id
+});
 
 impl Store {
     /// The names under which a project has several clients that are not deleted. Central clients, where the tables know

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::catalog::Catalog;
 use super::runner::Runner;
 use super::{MigrateError, Progress};
+use crate::store::rows::impl_from_row;
 use crate::store::statement::{placeholders, sql};
 use crate::store::{Engine, StoreError};
 
@@ -21,7 +22,6 @@ const TEXT_LIMIT: usize = 65_535;
 const LEAVING: [&str; 2] = ["client_id", "user_name"];
 
 /// A row of `backups`, as far as it matters here; a column that the table does not have is empty.
-#[derive(sqlx::FromRow)]
 struct Backup {
     id: String,
     job_id: Option<String>,
@@ -29,6 +29,14 @@ struct Backup {
     client_id: String,
     user_name: String,
 }
+
+impl_from_row!(Backup {
+    id,
+    job_id,
+    backup_metadata,
+    client_id,
+    user_name
+});
 
 impl Backup {
     /// The members that the metadata is to have.

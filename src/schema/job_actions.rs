@@ -14,7 +14,7 @@ use super::runner::Runner;
 use super::{MigrateError, Progress};
 use crate::domain::action::Action;
 use crate::domain::document::{self, Object};
-use crate::store::rows::Record;
+use crate::store::rows::{Record, impl_from_row};
 use crate::store::statement::{placeholders, sql};
 use crate::store::{Engine, StoreError};
 
@@ -30,7 +30,6 @@ const USER_WIDTH: usize = 64;
 const TEXT_WIDTH: usize = 255;
 
 /// A row of `jobs`, as far as it matters here.
-#[derive(sqlx::FromRow)]
 struct Job {
     id: String,
     project_id: Option<String>,
@@ -39,6 +38,15 @@ struct Job {
     updated_at: Option<PrimitiveDateTime>,
     job_actions: String,
 }
+
+impl_from_row!(Job {
+    id,
+    project_id,
+    user_id,
+    created_at,
+    updated_at,
+    job_actions
+});
 
 /// Registered actions by their ids, and whether they are deleted.
 type Registered = HashMap<String, (Action, bool)>;

@@ -13,6 +13,25 @@ use crate::domain::client::Client;
 use crate::domain::job::Job;
 use crate::domain::session::Session;
 
+/// Reads a row into a struct by the names of its fields. Written here since sqlx's own derive builds all of sqlx, with its
+/// drivers and TLS, a second time for the compiler.
+macro_rules! impl_from_row {
+    ($type:ident { $($field:ident),+ $(,)? }) => {
+        impl<'r, R> sqlx::FromRow<'r, R> for $type
+        where
+            R: sqlx::Row,
+            &'static str: sqlx::ColumnIndex<R>,
+            String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+            time::PrimitiveDateTime: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        {
+            fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+                Ok($type { $($field: row.try_get(stringify!($field))?,)+ })
+            }
+        }
+    };
+}
+pub(crate) use impl_from_row;
+
 /// A kind of row that is selected and listed.
 pub(crate) trait Record: Row {
     /// The columns in the order in which they are read.
