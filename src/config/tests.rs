@@ -487,13 +487,13 @@ fn a_file_that_cannot_be_read_is_told() {
 fn the_sample_file_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/freezer-api.conf.sample");
     let written = fs::read_to_string(&path).unwrap_or_default();
-    if std::env::var_os("UPDATE_SAMPLE").is_some() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, sample()).unwrap();
     } else {
         assert_eq!(
             written,
             sample(),
-            "run the test with UPDATE_SAMPLE=1 to write it anew"
+            "run the test with UPDATE_GOLDEN=1 to rewrite it"
         );
     }
 }

@@ -1,5 +1,4 @@
-//! Tokens and trusts with a real Keystone. `FREEZER_TEST_KEYSTONE_URL` says where it is; without it, these tests say that
-//! they are skipped.
+//! Tokens and trusts with a real Keystone, which `FREEZER_TEST_KEYSTONE_URL` names.
 
 mod lab;
 mod logs;

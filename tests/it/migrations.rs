@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::process::manage;
-use crate::support::{Database, Engine, Service, provided};
+use crate::support::{Database, Engine, Service, python};
 use schema::{columns, schema};
 
 /// The reference's revisions, from the first to its head.
@@ -79,32 +79,28 @@ async fn connect(database: &Database) -> Store {
         .unwrap()
 }
 
-/// Runs the oracle with the Python environment; `None`, said aloud, when there is none.
-fn oracle(arguments: &[&str]) -> Option<Output> {
-    let Some(python) = provided("python", "FREEZER_TEST_PYTHON") else {
-        eprintln!("skipped: there is no Python environment to compare with");
-        return None;
-    };
+/// Runs the oracle with the Python environment.
+fn oracle(arguments: &[&str]) -> Output {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/layouts.py");
-    let output = Command::new(python).arg(script).args(arguments).output();
-    Some(output.unwrap())
+    let output = Command::new(python()).arg(script).args(arguments).output();
+    output.unwrap()
 }
 
-/// Makes and fills the tables of `layout`; the file in the folder holds all rows. `None` without Python.
-fn make(database: &Database, layout: &str) -> Option<TempDir> {
+/// Makes and fills the tables of `layout`; the file in the folder holds all rows.
+fn make(database: &Database, layout: &str) -> TempDir {
     if database.engine() == Engine::Postgres && REVISIONS.contains(&layout) {
         db(database, &["sync", layout]);
     }
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state.json");
-    let output = oracle(&["make", &database.url(), layout, state.to_str().unwrap()])?;
+    let output = oracle(&["make", &database.url(), layout, state.to_str().unwrap()]);
     assert!(output.status.success(), "{layout}: {}", text(&output));
-    Some(folder)
+    folder
 }
 
 fn assert_nothing_is_lost(database: &Database, layout: &str, state: &TempDir) {
     let state = state.path().join("state.json");
-    let output = oracle(&["check", &database.url(), state.to_str().unwrap()]).unwrap();
+    let output = oracle(&["check", &database.url(), state.to_str().unwrap()]);
     assert!(output.status.success(), "{layout}:\n{}", text(&output));
 }
 
@@ -186,12 +182,14 @@ on_each_engine! {
 }
 
 on_each_engine! {
+    needs "needs Python with the reference: ./test installs it":
     async fn every_alembic_revision_is_upgraded(database: Database) {
         upgraded(&database, &REVISIONS).await;
     }
 }
 
 on_each_engine! {
+    needs "needs Python with the reference: ./test installs it":
     async fn every_layout_from_before_alembic_is_upgraded(database: Database) {
         match database.engine() {
             Engine::Postgres => upgraded(&database, &["spec"]).await,
@@ -206,9 +204,7 @@ async fn upgraded(fresh: &Database, layouts: &[&str]) {
     let wanted = schema(fresh).await;
     for layout in layouts {
         let old = Database::create(fresh.engine()).await;
-        let Some(state) = make(&old, layout) else {
-            return;
-        };
+        let state = make(&old, layout);
         db(&old, &["sync"]);
         assert_nothing_is_lost(&old, layout, &state);
         assert_eq!(schema(&old).await, wanted, "{layout}");
@@ -220,6 +216,7 @@ async fn upgraded(fresh: &Database, layouts: &[&str]) {
 }
 
 on_each_engine! {
+    needs "needs Python with the reference: ./test installs it":
     async fn a_sync_that_is_killed_after_each_statement_goes_on(database: Database) {
         db(&database, &["sync"]);
         let wanted = schema(&database).await;
@@ -229,7 +226,7 @@ on_each_engine! {
         };
         for layout in layouts {
             let old = Database::create(database.engine()).await;
-            let Some(state) = make(&old, layout) else { return };
+            let state = make(&old, layout);
             let kills = sync_with_kills(&old);
             assert!(kills > 15, "{layout}: only {kills} kills");
             assert_nothing_is_lost(&old, layout, &state);
@@ -239,10 +236,9 @@ on_each_engine! {
 }
 
 on_each_engine! {
+    needs "needs Python with the reference: ./test installs it":
     async fn old_documents_are_found_through_the_api(database: Database) {
-        if make(&database, "spec").is_none() {
-            return;
-        }
+        make(&database, "spec");
         db(&database, &["sync"]);
         let service = Service::start(&database).await;
         let client = service.get("clients/node1").await.expect(200).json();
@@ -356,80 +352,96 @@ on_each_engine! {
     }
 }
 
-/// Ours has all that the reference's has, and the additions that are listed here.
-#[tokio::test]
-async fn the_tables_are_those_of_the_reference() {
-    for engine in [Engine::Sqlite, Engine::MySql] {
-        crate::support::database::on(engine, |ours| async move {
-            let theirs = Database::create(engine).await;
-            if make(&theirs, "7a3b9c1d2e4f").is_none() {
-                return;
+/// Makes a test on SQLite and one on MariaDB: the reference does not work with PostgreSQL.
+macro_rules! on_engines_of_the_reference {
+    ($name:ident, $body:ident) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            #[ignore = "needs Python with the reference: ./test installs it"]
+            async fn sqlite() {
+                $body(Database::create(Engine::Sqlite).await).await;
             }
-            db(&ours, &["sync"]);
-            let (ours, theirs) = (columns(&ours).await, columns(&theirs).await);
-            let documents = [
-                ("actions", "backup_metadata"),
-                ("backups", "backup_metadata"),
-                ("jobs", "schedule"),
-                ("sessions", "job"),
-                ("sessions", "schedule"),
-            ];
-            for (place, theirs) in &theirs {
-                let (table, column) = (place.0.as_str(), place.1.as_str());
-                let wanted = match (engine, table, column) {
-                    (Engine::MySql, "clients", "hostname") => theirs.replace("128", "255"),
-                    (Engine::MySql, ..) if documents.contains(&(table, column)) => {
-                        theirs.replace("text", "mediumtext")
-                    }
-                    _ => theirs.clone(),
-                };
-                assert_eq!(ours.get(place), Some(&wanted), "{table}.{column}");
+
+            #[tokio::test]
+            #[ignore = "needs MariaDB, and Python with the reference: ./test starts them"]
+            async fn mariadb() {
+                $body(Database::create(Engine::MySql).await).await;
             }
-            let added: Vec<String> = ours
-                .keys()
-                .filter(|place| !theirs.contains_key(*place))
-                .map(|(table, column)| format!("{table}.{column}"))
-                .collect();
-            let mut wanted = vec![
-                "client_registrations.client_id",
-                "client_registrations.registrations",
-                "freezer_api_leftovers.column_name",
-                "freezer_api_leftovers.position",
-                "freezer_api_leftovers.reason",
-                "freezer_api_leftovers.row_id",
-                "freezer_api_leftovers.table_name",
-                "freezer_api_leftovers.value",
-                "freezer_api_version.version_num",
-            ];
-            if engine == Engine::MySql {
-                wanted.insert(0, "actions.names_client_id");
-            }
-            assert_eq!(added, wanted, "{engine:?}");
-        })
-        .await;
-    }
+        }
+    };
 }
+
+/// Ours has all that the reference's has, and the additions that are listed here.
+async fn tables_are_those_of_the_reference(ours: Database) {
+    let engine = ours.engine();
+    let theirs = Database::create(engine).await;
+    make(&theirs, "7a3b9c1d2e4f");
+    db(&ours, &["sync"]);
+    let (ours, theirs) = (columns(&ours).await, columns(&theirs).await);
+    let documents = [
+        ("actions", "backup_metadata"),
+        ("backups", "backup_metadata"),
+        ("jobs", "schedule"),
+        ("sessions", "job"),
+        ("sessions", "schedule"),
+    ];
+    for (place, theirs) in &theirs {
+        let (table, column) = (place.0.as_str(), place.1.as_str());
+        let wanted = match (engine, table, column) {
+            (Engine::MySql, "clients", "hostname") => theirs.replace("128", "255"),
+            (Engine::MySql, ..) if documents.contains(&(table, column)) => {
+                theirs.replace("text", "mediumtext")
+            }
+            _ => theirs.clone(),
+        };
+        assert_eq!(ours.get(place), Some(&wanted), "{table}.{column}");
+    }
+    let added: Vec<String> = ours
+        .keys()
+        .filter(|place| !theirs.contains_key(*place))
+        .map(|(table, column)| format!("{table}.{column}"))
+        .collect();
+    let mut wanted = vec![
+        "client_registrations.client_id",
+        "client_registrations.registrations",
+        "freezer_api_leftovers.column_name",
+        "freezer_api_leftovers.position",
+        "freezer_api_leftovers.reason",
+        "freezer_api_leftovers.row_id",
+        "freezer_api_leftovers.table_name",
+        "freezer_api_leftovers.value",
+        "freezer_api_version.version_num",
+    ];
+    if engine == Engine::MySql {
+        wanted.insert(0, "actions.names_client_id");
+    }
+    assert_eq!(added, wanted, "{engine:?}");
+}
+
+on_engines_of_the_reference!(
+    the_tables_are_those_of_the_reference,
+    tables_are_those_of_the_reference
+);
 
 /// What the reference's own database code writes on our tables, both read as the same documents. (It does not work with
 /// PostgreSQL: it writes its documents as bytes, which are no text there.)
-#[tokio::test]
-async fn the_reference_works_on_our_tables() {
-    for engine in [Engine::Sqlite, Engine::MySql] {
-        crate::support::database::on(engine, |database| async move {
-            db(&database, &["sync"]);
-            let Some(written) = oracle(&["orm", &database.url(), "write"]) else {
-                return;
-            };
-            assert!(written.status.success(), "{}", text(&written));
-            let read = oracle(&["orm", &database.url(), "read"]).unwrap();
-            assert!(read.status.success(), "{}", text(&read));
-            let theirs: Value = serde_json::from_slice(&read.stdout).unwrap();
-            let ours = documents(&database).await;
-            assert_eq!(ours, theirs, "{engine:?}");
-        })
-        .await;
-    }
+async fn reference_works_on_our_tables(database: Database) {
+    db(&database, &["sync"]);
+    let written = oracle(&["orm", &database.url(), "write"]);
+    assert!(written.status.success(), "{}", text(&written));
+    let read = oracle(&["orm", &database.url(), "read"]);
+    assert!(read.status.success(), "{}", text(&read));
+    let theirs: Value = serde_json::from_slice(&read.stdout).unwrap();
+    let ours = documents(&database).await;
+    assert_eq!(ours, theirs, "{:?}", database.engine());
 }
+
+on_engines_of_the_reference!(
+    the_reference_works_on_our_tables,
+    reference_works_on_our_tables
+);
 
 async fn documents(database: &Database) -> Value {
     let store = connect(database).await;

@@ -1,6 +1,5 @@
 //! What the tests stand on: the real database servers, Keystone and Python that `./test` started, and our own
-//! programs as processes. Nothing here imitates a server; what `./test` did not provide is skipped, or is a failure
-//! where `FREEZER_TEST_REQUIRE` (or `CI=true`) says that it has to be there.
+//! programs as processes. Nothing here imitates a server.
 
 pub(crate) mod api;
 pub(crate) mod cloud;
@@ -15,42 +14,43 @@ pub(crate) use database::{Database, Engine, engines};
 
 use std::env;
 
-/// The value of the environment variable `name` by which `./test` hands over the server `server` (`mysql`, `postgres`,
-/// `keystone`, `python`); `None` when it was not started.
+/// The environment variable by which `./test` hands over a server; `None` when it was not started.
+pub(crate) fn provided(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// As [`provided`], for a test that is nothing without it. Such a test is marked `#[ignore]`, so that plain `cargo test`
+/// counts it as ignored; `./test` runs those whose servers it has started.
 ///
 /// # Panics
-/// When it is missing although `FREEZER_TEST_REQUIRE` (a comma-separated list) names it, or `CI` is `true`.
-pub(crate) fn provided(server: &str, name: &str) -> Option<String> {
-    let value = env::var(name).ok().filter(|value| !value.is_empty());
-    if value.is_none() {
-        assert!(
-            !required(server),
-            "{name} is not set, but this run requires {server}: start the tests by ./test"
-        );
-    }
-    value
+/// When it is missing.
+pub(crate) fn needed(name: &str) -> String {
+    provided(name).unwrap_or_else(|| panic!("this test needs {name}: ./test sets it"))
 }
 
-fn required(server: &str) -> bool {
-    let listed = env::var("FREEZER_TEST_REQUIRE").unwrap_or_default();
-    listed.split(',').any(|name| name.trim() == server)
-        || env::var("CI").is_ok_and(|value| value == "true")
-}
-
-/// Keystone's URL (`http://127.0.0.1:PORT/v3`) with the accounts that `tests/clients/keystone` seeds, when it runs.
-pub(crate) fn keystone_url() -> Option<String> {
-    provided("keystone", "FREEZER_TEST_KEYSTONE_URL")
+/// Keystone's URL (`http://127.0.0.1:PORT/v3`) with the accounts that `tests/clients/keystone` seeds.
+pub(crate) fn keystone_url() -> String {
+    needed("FREEZER_TEST_KEYSTONE_URL")
 }
 
 /// The Python interpreter of the environment that `tests/requirements.txt` describes (with the reference and oslo.policy).
-pub(crate) fn python() -> Option<String> {
-    provided("python", "FREEZER_TEST_PYTHON")
+pub(crate) fn python() -> String {
+    needed("FREEZER_TEST_PYTHON")
 }
 
 /// Makes one test an engine of each `async fn name(database: Database) { … }`: `name::sqlite`, `name::mariadb`,
-/// `name::postgres`. Each gets a fresh, empty database, which is dropped afterwards.
+/// `name::postgres`. Each gets a fresh, empty database, which is dropped afterwards. Those that need a server are ignored
+/// unless they are asked for; with `needs "…":` in front, that is SQLite's too.
 macro_rules! on_each_engine {
-    ($($(#[$attribute:meta])* async fn $name:ident($database:ident: Database) $body:block)+) => {$(
+    (needs $needs:literal: $(async fn $name:ident($database:ident: Database) $body:block)+) => {$(
+        on_each_engine!(@tests $name $database $body [#[ignore = $needs]] [#[ignore = $needs]] [#[ignore = $needs]]);
+    )+};
+    ($(async fn $name:ident($database:ident: Database) $body:block)+) => {$(
+        on_each_engine!(@tests $name $database $body []
+            [#[ignore = "needs MariaDB: ./test starts it"]] [#[ignore = "needs PostgreSQL: ./test starts it"]]);
+    )+};
+    (@tests $name:ident $database:ident $body:block
+        [$($sqlite:tt)*] [$($mariadb:tt)*] [$($postgres:tt)*]) => {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
@@ -58,22 +58,22 @@ macro_rules! on_each_engine {
             async fn body($database: $crate::support::Database) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            $(#[$attribute])*
+            $($sqlite)*
             async fn sqlite() {
-                $crate::support::database::on($crate::support::Engine::Sqlite, body).await;
+                body($crate::support::Database::create($crate::support::Engine::Sqlite).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            $(#[$attribute])*
+            $($mariadb)*
             async fn mariadb() {
-                $crate::support::database::on($crate::support::Engine::MySql, body).await;
+                body($crate::support::Database::create($crate::support::Engine::MySql).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            $(#[$attribute])*
+            $($postgres)*
             async fn postgres() {
-                $crate::support::database::on($crate::support::Engine::Postgres, body).await;
+                body($crate::support::Database::create($crate::support::Engine::Postgres).await).await;
             }
         }
-    )+};
+    };
 }

@@ -10,6 +10,8 @@ use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::support::keystone_url;
+
 /// A Keystone 30 with the accounts admin, demo, viewer, other and freezer (password = name) in the domain `default`.
 pub(super) struct Lab {
     /// With `/v3`.
@@ -26,19 +28,14 @@ pub(super) enum For<'a> {
 }
 
 impl Lab {
-    /// The Keystone that `FREEZER_TEST_KEYSTONE_URL` names; says why there is none.
-    pub(super) fn find() -> Option<Self> {
-        let Ok(url) = std::env::var("FREEZER_TEST_KEYSTONE_URL") else {
-            eprintln!(
-                "skipped: FREEZER_TEST_KEYSTONE_URL names no Keystone, such as http://127.0.0.1:5000/v3"
-            );
-            return None;
-        };
+    /// The Keystone that `./test` started.
+    pub(super) fn find() -> Self {
+        let url = keystone_url();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Some(Self {
+        Self {
             url: url.trim_end_matches('/').to_owned(),
             http: plain_http(),
-        })
+        }
     }
 
     pub(super) async fn call(

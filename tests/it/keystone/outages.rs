@@ -31,8 +31,9 @@ fn unavailable(outcome: Result<(), AuthError>) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn cached_tokens_outlive_keystone_and_new_ones_wait_for_its_return() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let keystone = keystone(&proxy.url(), |_| ());
     let (old, new) = (lab.demo().await, lab.demo().await);
@@ -83,8 +84,9 @@ async fn cached_tokens_outlive_keystone_and_new_ones_wait_for_its_return() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn many_tokens_do_not_queue_for_a_dead_keystone() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     proxy.stop().await;
     // Not even our own token is there.
@@ -105,8 +107,9 @@ async fn many_tokens_do_not_queue_for_a_dead_keystone() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn a_silent_keystone_costs_the_configured_time() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v3", silent.local_addr().unwrap());
     let keystone = keystone(&url, |config| {
@@ -123,8 +126,9 @@ async fn a_silent_keystone_costs_the_configured_time() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn answers_that_are_not_keystones_are_outages() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let keystone = keystone(&proxy.url(), |_| ());
     let token = lab.demo().await;
@@ -161,8 +165,9 @@ async fn answers_that_are_not_keystones_are_outages() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn wrong_options_are_outages_and_not_the_callers_fault() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let token = lab.demo().await;
     let wrong: [fn(&mut freezer_api::config::Config); 4] = [
         |config| config.service_auth.password = Some("wrong".into()),
@@ -182,8 +187,9 @@ async fn wrong_options_are_outages_and_not_the_callers_fault() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn a_delayed_decision_makes_an_outage_a_refusal() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     proxy.stop().await;
     let keystone = keystone(&proxy.url(), |config| {

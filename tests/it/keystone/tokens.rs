@@ -28,8 +28,9 @@ fn refused<T: std::fmt::Debug>(outcome: Result<T, AuthError>) -> &'static str {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn a_good_token_tells_who_calls() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let (token, about) = lab.token("demo", For::Project("demo")).await;
     let keystone = keystone(&lab.url, |_| ());
     let context = ask(&keystone, &format!(" {token} ")).await.unwrap();
@@ -51,8 +52,9 @@ async fn a_good_token_tells_who_calls() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn the_scope_is_the_tokens() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let keystone = keystone(&lab.url, |_| ());
     let user = lab.user().await;
     lab.grant(&user, "admin", "domains/default").await;
@@ -81,8 +83,9 @@ async fn the_scope_is_the_tokens() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn no_token_and_nonsense_are_refused() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let keystone = keystone(&proxy.url(), |_| ());
     assert_eq!(
@@ -136,8 +139,9 @@ async fn no_token_and_nonsense_are_refused() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn a_revoked_token_is_refused_within_the_cache_time() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let cached = keystone(&lab.url, |config| {
         config.keystone_authtoken.token_cache_time = 2
     });
@@ -161,8 +165,9 @@ async fn a_revoked_token_is_refused_within_the_cache_time() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn without_a_cache_time_every_request_asks() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let keystone = keystone(&proxy.url(), |config| {
         config.keystone_authtoken.token_cache_time = -1
@@ -175,8 +180,9 @@ async fn without_a_cache_time_every_request_asks() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn a_token_that_expires_in_the_cache_is_refused() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let clock = Clock::fixed(Clock::System.timestamp());
     let keystone = Keystone::new(&config(&lab.url), clock.clone()).unwrap();
     let token = lab.new_token("demo", For::Project("demo")).await.0;
@@ -191,8 +197,9 @@ async fn a_token_that_expires_in_the_cache_is_refused() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn an_expired_token_needs_a_service_that_passes_it_on() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let end = Clock::System.now() + time::Duration::seconds(10);
     let end = end
         .format(time::macros::format_description!(
@@ -221,8 +228,9 @@ async fn an_expired_token_needs_a_service_that_passes_it_on() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn service_tokens() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let strict = keystone(&lab.url, |_| ());
     let (demo, service) = (
         lab.demo().await,
@@ -267,8 +275,9 @@ async fn service_tokens() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn access_rules_of_application_credentials() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let rules = json!([{"service": "backup", "method": "GET", "path": "/v2/*/jobs"},
                        {"service": "backup", "method": "GET", "path": "/v2/{project_id}/clients/**"}]);
     let limited = lab
@@ -324,8 +333,9 @@ async fn access_rules_of_application_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn a_thousand_requests_with_one_new_token_make_one_call() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let keystone = keystone(&proxy.url(), |_| ());
     for (token, good) in [(lab.demo().await, true), ("garbage".to_owned(), false)] {
@@ -343,8 +353,9 @@ async fn a_thousand_requests_with_one_new_token_make_one_call() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn our_own_token_is_renewed_when_keystone_refuses_it() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let keystone = keystone(&proxy.url(), |_| ());
     let (first, second) = (lab.demo().await, lab.demo().await);
@@ -360,8 +371,9 @@ async fn our_own_token_is_renewed_when_keystone_refuses_it() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn our_own_token_is_renewed_before_it_expires() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let clock = Clock::fixed(Clock::System.timestamp());
     let keystone = Keystone::new(&config(&proxy.url()), clock.clone()).unwrap();
@@ -382,8 +394,9 @@ async fn our_own_token_is_renewed_before_it_expires() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn keystone_is_found_without_its_version() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let proxy = Proxy::start(&lab.url).await;
     let unversioned = proxy.url().trim_end_matches("/v3").to_owned();
     for auth_url in [
@@ -405,8 +418,9 @@ async fn keystone_is_found_without_its_version() {
 }
 
 #[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn all_kinds_of_own_credentials_work() {
-    let Some(lab) = Lab::find() else { return };
+    let lab = Lab::find();
     let (token, about) = lab.token("freezer", For::Project("service")).await;
     let (user, project) = (
         about["user"]["id"].as_str().unwrap(),

@@ -22,16 +22,12 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// `None` where no Keystone runs.
-    pub(crate) async fn start(database: &Database) -> Option<Cloud> {
+    pub(crate) async fn start(database: &Database) -> Cloud {
         Cloud::with(database, |_| {}).await
     }
 
-    pub(crate) async fn with(
-        database: &Database,
-        change: impl FnOnce(&mut Config),
-    ) -> Option<Cloud> {
-        let tokens = keystone::tokens().await?;
+    pub(crate) async fn with(database: &Database, change: impl FnOnce(&mut Config)) -> Cloud {
+        let tokens = keystone::tokens().await;
         // Makes the tables.
         Service::start(database).await;
         let mut config = configuration(database);
@@ -41,10 +37,10 @@ impl Cloud {
         let api = app::build(config, Mode::Production, Clock::System, Ids::Random)
             .await
             .unwrap();
-        Some(Cloud {
+        Cloud {
             tokens,
             router: api::service(Arc::clone(&api)),
-        })
+        }
     }
 
     pub(crate) async fn send(
@@ -115,7 +111,7 @@ impl Cloud {
 pub(crate) fn configuration(database: &Database) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("freezer-api.conf");
-    let url = keystone_url().unwrap();
+    let url = keystone_url();
     let text = format!(
         "[database]\nconnection = {}\n\
          [keystone_authtoken]\nwww_authenticate_uri = {url}\nauth_url = {url}\nauth_type = password\nusername = freezer\n\

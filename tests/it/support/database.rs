@@ -1,7 +1,6 @@
 //! Fresh databases on the real servers: one for each test, so that tests run side by side.
 
 use std::{
-    future::Future,
     process,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -10,7 +9,7 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::provided;
+use super::{needed, provided};
 
 /// A database engine that the project serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +23,13 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// The SQLAlchemy URL of the engine's server without a database name (it ends in `/`); `None` when it is not there.
-    fn server(self) -> Option<String> {
+    /// The environment variable with the SQLAlchemy URL of the engine's server, without a database name (it ends in `/`);
+    /// SQLite has none.
+    fn variable(self) -> Option<&'static str> {
         match self {
-            Engine::Sqlite => Some("sqlite:///".to_owned()),
-            Engine::MySql => provided("mysql", "FREEZER_TEST_MYSQL_URL"),
-            Engine::Postgres => provided("postgres", "FREEZER_TEST_POSTGRES_URL"),
+            Engine::Sqlite => None,
+            Engine::MySql => Some("FREEZER_TEST_MYSQL_URL"),
+            Engine::Postgres => Some("FREEZER_TEST_POSTGRES_URL"),
         }
     }
 }
@@ -37,7 +37,11 @@ impl Engine {
 /// The engines that this run has, SQLite first.
 pub(crate) fn engines() -> Vec<Engine> {
     let mut engines = vec![Engine::Sqlite, Engine::MySql, Engine::Postgres];
-    engines.retain(|engine| engine.server().is_some());
+    engines.retain(|engine| {
+        engine
+            .variable()
+            .is_none_or(|name| provided(name).is_some())
+    });
     engines
 }
 
@@ -63,8 +67,8 @@ impl Database {
     /// When the engine is not there, or its server refuses.
     pub(crate) async fn create(engine: Engine) -> Database {
         let server = engine
-            .server()
-            .unwrap_or_else(|| panic!("{engine:?} does not run here"));
+            .variable()
+            .map_or_else(|| "sqlite:///".to_owned(), needed);
         if engine == Engine::Sqlite {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("{server}{}", folder.path().join("freezer.db").display());
@@ -192,15 +196,6 @@ impl Drop for Database {
             }
         });
         dropping.join().ok();
-    }
-}
-
-/// Runs `body` on a fresh database of `engine`, or says that it is skipped.
-pub(crate) async fn on<F: Future<Output = ()>>(engine: Engine, body: impl FnOnce(Database) -> F) {
-    if engine.server().is_some() {
-        body(Database::create(engine).await).await;
-    } else {
-        eprintln!("skipped: {engine:?} does not run here");
     }
 }
 

@@ -35,22 +35,23 @@ pub(crate) struct Tokens {
     pub(crate) unscoped: Token,
 }
 
-/// The tokens of this run; `None` where no Keystone runs.
-pub(crate) async fn tokens() -> Option<&'static Tokens> {
+/// The tokens of this run.
+pub(crate) async fn tokens() -> &'static Tokens {
     static TOKENS: OnceCell<Tokens> = OnceCell::const_new();
-    let url = keystone_url()?;
-    Some(TOKENS.get_or_init(|| Keystone::new(url).tokens()).await)
+    TOKENS
+        .get_or_init(|| Keystone::new(keystone_url()).tokens())
+        .await
 }
 
 /// A token of its own, for a test that spoils it.
 pub(crate) async fn member_token() -> Token {
-    let keystone = Keystone::new(keystone_url().unwrap());
+    let keystone = Keystone::new(keystone_url());
     keystone.password("demo", Some(project("demo"))).await
 }
 
 /// Makes a token invalid.
 pub(crate) async fn revoke(token: &Token) {
-    let keystone = Keystone::new(keystone_url().unwrap());
+    let keystone = Keystone::new(keystone_url());
     let request = keystone
         .client
         .delete(format!("{}/auth/tokens", keystone.url));
@@ -65,7 +66,7 @@ pub(crate) async fn revoke(token: &Token) {
 
 /// The ids of the trusts that a token's user has given in the token's project.
 pub(crate) async fn trusts(token: &Token) -> Vec<String> {
-    let keystone = Keystone::new(keystone_url().unwrap());
+    let keystone = Keystone::new(keystone_url());
     let path = format!("OS-TRUST/trusts?trustor_user_id={}", token.user);
     let list = keystone.call(token, Method::GET, &path, &json!(null)).await;
     let in_project = |trust: &&Value| trust["project_id"] == token.project;
