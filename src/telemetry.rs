@@ -19,7 +19,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use crate::clock::Clock;
 use crate::config::Config;
 use file::LogFile;
-use line::{Format, LogLayer};
+use line::Format;
 
 /// Libraries whose own messages are of interest only when they warn, as with oslo.log's `default_log_levels`.
 const QUIET: [&str; 9] = [
@@ -73,7 +73,7 @@ pub fn init(config: &Config, program: &str) -> Result<Guard, TelemetryError> {
     };
     tracing_subscriber::registry()
         .with(filter(config))
-        .with(LogLayer::new(format, Clock::System, writer))
+        .with(line::layer(format, Clock::System, writer))
         .try_init()?;
     Ok(Guard { _worker: worker })
 }

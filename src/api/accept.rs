@@ -1,4 +1,7 @@
 //! Whether the client takes JSON.
+//!
+//! Read here, since no crate fits: `headers-accept` orders what is offered where one type is asked for, `accept-header` and
+//! `mime` stand still at http 0.2, `http-content-negotiation` brings a middleware of its own.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};

@@ -18,7 +18,7 @@ use crate::store::Store;
 /// `db purge`.
 #[derive(Debug, Args)]
 pub(super) struct Purge {
-    /// How long rows must have been marked as deleted: a number and s, m, h, d or w, such as 30d.
+    /// How long rows must have been marked as deleted, such as 30d, 12h or "1w 2d".
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     older_than: Duration,
     /// How many rows one transaction removes.
@@ -75,23 +75,17 @@ pub(super) struct Import {
     dry_run: bool,
 }
 
-/// `30d` and the like.
+/// The age of rows; an age beyond a hundred years, which are older than any row, is a hundred years.
 fn parse_age(text: &str) -> Result<Duration, String> {
-    let wanted = || format!("got {text:?}, wanted a number and s, m, h, d or w, such as 30d");
-    let unit = text.chars().next_back().ok_or_else(wanted)?;
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        'w' => 604_800,
-        _ => return Err(wanted()),
-    };
-    let number: u32 = number.parse().map_err(|_| wanted())?;
-    let seconds = i64::from(number) * seconds;
-    // A hundred years are older than any row, and within what a date can hold.
-    Ok(Duration::seconds(seconds.min(36_525 * 86_400)))
+    const HUNDRED_YEARS: u64 = 36_525 * 86_400;
+    let age = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; wanted is for example 30d, 12h or \"1w 2d\""))?;
+    #[expect(
+        clippy::cast_possible_wrap,
+        reason = "a hundred years are far fewer seconds than an i64 holds"
+    )]
+    let seconds = age.as_secs().min(HUNDRED_YEARS) as i64;
+    Ok(Duration::seconds(seconds))
 }
 
 /// These commands need the newest tables.
@@ -236,10 +230,27 @@ mod tests {
 
     #[test]
     fn ages_have_a_unit() {
-        assert_eq!(parse_age("30d"), Ok(Duration::days(30)));
-        assert_eq!(parse_age("0s"), Ok(Duration::ZERO));
-        for wrong in ["", "d", "30", "-1d", "1.5h", "3 d", "3dd"] {
-            assert!(parse_age(wrong).is_err(), "{wrong}");
+        for (text, age) in [
+            ("30d", Duration::days(30)),
+            ("0s", Duration::ZERO),
+            ("2w", Duration::weeks(2)),
+            ("1w 2d", Duration::days(9)),
+            ("90m", Duration::minutes(90)),
+            ("9999999999w", Duration::days(36_525)),
+        ] {
+            assert_eq!(parse_age(text), Ok(age), "{text}");
+        }
+        for wrong in [
+            "",
+            "d",
+            "30",
+            "-1d",
+            "3dd",
+            "99999999999999999999d",
+            "30 fortnights",
+        ] {
+            let error = parse_age(wrong).unwrap_err();
+            assert!(error.contains("wanted is for example 30d"), "{error}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! How a long piece of work shows that it goes on: a line that is renewed on a terminal, plain lines elsewhere.
+//! How a long piece of work shows that it goes on: a bar on a terminal, plain lines elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::schema::Progress;
 
 /// How often a plain line about rows is written, at most.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-/// The width of the bar, in characters.
-const BAR: u64 = 30;
 
 /// How much of a statement is shown, in characters.
 const WIDTH: usize = 100;
@@ -16,8 +16,8 @@ const WIDTH: usize = 100;
 /// Writes to standard error, so that standard output has results alone.
 pub(super) struct Display {
     terminal: bool,
-    /// A bar stands in the current line.
-    open: bool,
+    /// The bar in the current line.
+    bar: Option<ProgressBar>,
     waiting: bool,
     last: Option<Instant>,
 }
@@ -26,7 +26,7 @@ impl Display {
     pub(super) fn new() -> Display {
         Display {
             terminal: std::io::stderr().is_terminal(),
-            open: false,
+            bar: None,
             waiting: false,
             last: None,
         }
@@ -59,17 +59,9 @@ impl Display {
     fn rows(&mut self, what: &str, done: u64, total: u64) {
         let last = total > 0 && done >= total;
         if self.terminal {
-            let filled = (done * BAR).checked_div(total).unwrap_or_default();
-            let bar: String = (0..BAR)
-                .map(|at| if at < filled { '#' } else { '.' })
-                .collect();
-            match total {
-                0 => eprint!("\r  {done} {what}"),
-                _ => eprint!("\r  [{bar}] {done}/{total} {what}"),
-            }
-            // A bar that does not appear at once is no harm.
-            let _ = std::io::stderr().flush();
-            self.open = true;
+            let bar = self.bar.get_or_insert_with(|| bar(total));
+            bar.set_message(what.to_owned());
+            bar.set_position(done);
             if last {
                 self.close();
             }
@@ -82,16 +74,43 @@ impl Display {
         }
     }
 
+    /// Leaves the bar as it is and goes to the next line.
     fn close(&mut self) {
-        if self.open {
-            eprintln!();
-            self.open = false;
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
         }
     }
+}
+
+fn bar(total: u64) -> ProgressBar {
+    let (bar, template) = match total {
+        0 => (ProgressBar::no_length(), "  {pos} {msg}"),
+        _ => (
+            ProgressBar::new(total),
+            "  [{bar:30}] {pos}/{len} {msg}, {eta} left",
+        ),
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "both templates stand above, and a test reads them"
+    )]
+    let style = ProgressStyle::with_template(template).expect("a template of indicatif");
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    bar.with_style(style.progress_chars("#>."))
 }
 
 impl Drop for Display {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_templates_are_read() {
+        for total in [0, 7] {
+            super::bar(total).abandon();
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use serde_json::json;
+use textwrap::{Options, WordSplitter};
 
 use super::{ConfigArguments, block_on, connect};
 use crate::config::Config;
@@ -214,19 +215,11 @@ fn cell(check: &Check) -> Vec<String> {
 
 /// Lines of at most 60 characters, all but the first indented by two.
 fn wrap(text: &str) -> String {
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
-        let Some(line) = lines.last_mut() else { break };
-        if line.trim().is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(format!("  {word}"));
-        }
-    }
-    lines.join("\n")
+    let options = Options::new(WIDTH)
+        .subsequent_indent("  ")
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(text, options)
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The sample file: every option of the table as a comment with its help, kind and default, in the layout of
 //! oslo-config-generator.
 
+use std::borrow::Cow;
+
+use textwrap::{Options, WordSplitter};
+
 use super::options::GROUPS;
 use super::table::OptionSpec;
 
@@ -28,7 +32,14 @@ pub fn sample() -> String {
 
 fn entry(section: &str, option: &OptionSpec) -> String {
     let help: Vec<&str> = option.help.iter().map(|line| line.trim()).collect();
-    let mut lines = wrap(&format!("{} ({})", help.join(" "), option.kind));
+    let text = format!("{} ({})", help.join(" "), option.kind);
+    let options = Options::new(WIDTH)
+        .initial_indent("# ")
+        .subsequent_indent("# ")
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    let lines = textwrap::wrap(&text, options).into_iter();
+    let mut lines: Vec<String> = lines.map(Cow::into_owned).collect();
     if let Some(limits) = &option.limits {
         lines.push(format!("# Minimum value: {}", limits.start()));
         lines.push(format!("# Maximum value: {}", limits.end()));
@@ -43,19 +54,4 @@ fn entry(section: &str, option: &OptionSpec) -> String {
             .map(|value| format!("#{} = {value}", option.name).trim_end().to_owned()),
     );
     lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-/// The text as comment lines. A word that is longer than a line stands alone.
-fn wrap(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::from("#");
-    for word in text.split_whitespace() {
-        if line.len() > 1 && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(std::mem::replace(&mut line, String::from("#")));
-        }
-        line.push(' ');
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines
 }

@@ -1,9 +1,7 @@
 //! One log line, as oslo.log writes it: text, or a JSON object.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
-use std::io::Write;
-use std::sync::Mutex;
+use std::fmt::{self, Write};
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -13,6 +11,11 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{
+    self as subscriber, FmtContext, FormatEvent, FormatFields, MakeWriter,
+};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -45,24 +48,42 @@ pub(super) enum Format {
 }
 
 /// Writes each event as a line.
-pub(super) struct LogLayer<W> {
+pub(super) fn layer<S, W>(format: Format, clock: Clock, writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    let line = LineFormat {
+        format,
+        clock,
+        hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .map(|name| name.trim().to_owned()),
+    };
+    let lines = subscriber::layer()
+        .fmt_fields(NoFields)
+        .event_format(line)
+        .with_writer(writer);
+    RequestLayer.and_then(lines)
+}
+
+/// Keeps what the span of a request tells, for the lines that are logged within it.
+struct RequestLayer;
+
+/// Fields of spans as text, of which no line makes use: they are kept by the [`RequestLayer`].
+struct NoFields;
+
+impl FormatFields<'_> for NoFields {
+    fn format_fields<R: RecordFields>(&self, _: Writer<'_>, _: R) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// How an event becomes a line.
+struct LineFormat {
     format: Format,
     clock: Clock,
     hostname: Option<String>,
-    writer: Mutex<W>,
-}
-
-impl<W: Write> LogLayer<W> {
-    pub(super) fn new(format: Format, clock: Clock, writer: W) -> Self {
-        Self {
-            format,
-            clock,
-            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
-                .ok()
-                .map(|name| name.trim().to_owned()),
-            writer: Mutex::new(writer),
-        }
-    }
 }
 
 /// What a span tells about its request.
@@ -144,10 +165,9 @@ impl Visit for Fields {
     }
 }
 
-impl<S, W> Layer<S> for LogLayer<W>
+impl<S> Layer<S> for RequestLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: Write + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut request = RequestContext::default();
@@ -167,11 +187,22 @@ where
             values.record(request);
         }
     }
+}
 
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+impl<S, N> FormatEvent<S, N> for LineFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut spans = context.event_scope(event).into_iter().flatten();
+        let mut spans = context.event_scope().into_iter().flatten();
         let span = spans.find(|span| span.extensions().get::<RequestContext>().is_some());
         let extensions = span.as_ref().map(|span| span.extensions());
         let request = extensions
@@ -191,13 +222,9 @@ where
             fields: &fields,
             request,
         };
-        let text = match self.format {
-            Format::Text => line.text(),
-            Format::Json => line.json(self.hostname.as_deref()),
-        };
-        if let Ok(mut writer) = self.writer.lock() {
-            // There is no place to tell that telling failed.
-            let _ = writer.write_all(text.as_bytes());
+        match self.format {
+            Format::Text => line.text(&mut writer),
+            Format::Json => line.json(&mut writer, self.hostname.as_deref()),
         }
     }
 }
@@ -216,40 +243,39 @@ struct Line<'a> {
 
 impl Line<'_> {
     /// `2026-11-22 19:00:00.123 4711 INFO freezer_api.api.jobs [- req-1 user project - - default default] message key=value`
-    fn text(&self) -> String {
-        let mut line = format!(
+    fn text(&self, out: &mut impl Write) -> fmt::Result {
+        write!(
+            out,
             "{}.{:03} {} {} {} [",
             self.seconds(),
             self.time.millisecond(),
             std::process::id(),
             level_name(self.level),
             self.name
-        );
+        )?;
         match self.request {
-            None => line.push('-'),
+            None => out.write_char('-')?,
             Some(request) => {
                 for (index, name) in CONTEXT.iter().enumerate() {
                     if index > 0 {
-                        line.push(' ');
+                        out.write_char(' ')?;
                     }
-                    push_escaped(&mut line, request.get(name).unwrap_or("-"));
+                    write_escaped(out, request.get(name).unwrap_or("-"))?;
                 }
             }
         }
-        line.push_str("] ");
-        push_escaped(&mut line, &self.fields.message);
+        out.write_str("] ")?;
+        write_escaped(out, &self.fields.message)?;
         for (name, value) in &self.fields.fields {
-            // Writing to a String cannot fail.
-            let _ = match value {
-                Value::String(text) if is_plain(text) => write!(line, " {name}={text}"),
-                value => write!(line, " {name}={value}"),
-            };
+            match value {
+                Value::String(text) if is_plain(text) => write!(out, " {name}={text}")?,
+                value => write!(out, " {name}={value}")?,
+            }
         }
-        line.push('\n');
-        line
+        out.write_char('\n')
     }
 
-    fn json(&self, hostname: Option<&str>) -> String {
+    fn json(&self, out: &mut impl Write, hostname: Option<&str>) -> fmt::Result {
         let request = self.request.map(|request| &request.0).into_iter().flatten();
         let context: Map<String, Value> = request
             .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
@@ -258,7 +284,7 @@ impl Line<'_> {
         let extra: Map<String, Value> = fields
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        let mut line = json!({
+        let line = json!({
             "message": self.fields.message,
             "asctime": self.seconds(),
             "name": self.name,
@@ -273,10 +299,8 @@ impl Line<'_> {
             "hostname": hostname,
             "context": context,
             "extra": extra,
-        })
-        .to_string();
-        line.push('\n');
-        line
+        });
+        writeln!(out, "{line}")
     }
 
     fn seconds(&self) -> String {
@@ -315,20 +339,21 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The text with its control characters escaped, so that nobody makes a second line out of one.
-fn push_escaped(line: &mut String, text: &str) {
+fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
     for character in text.chars() {
         if character.is_control() {
-            line.extend(character.escape_default());
+            write!(out, "{}", character.escape_default())?;
         } else {
-            line.push(character);
+            out.write_char(character)?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use tracing::subscriber::with_default;
     use tracing_subscriber::layer::SubscriberExt;
@@ -340,7 +365,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Memory {
+    impl io::Write for Memory {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -354,7 +379,8 @@ mod tests {
     /// What is logged at 2026-11-22 19:00:00.
     fn logged(format: Format, log: impl FnOnce()) -> String {
         let memory = Memory::default();
-        let layer = LogLayer::new(format, Clock::fixed(1_795_374_000), memory.clone());
+        let writer = memory.clone();
+        let layer = layer(format, Clock::fixed(1_795_374_000), move || writer.clone());
         with_default(registry().with(layer), log);
         let bytes = memory.0.lock().unwrap().clone();
         String::from_utf8(bytes)
