@@ -79,8 +79,14 @@ pub fn service(api: Arc<Api>) -> Router {
         .fallback_service(public)
         .layer(from_fn(path::normalize));
     middleware::cors(outer, &api.config.cors)
+        .layer(from_fn(middleware::refuse_repeated_headers))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(api, middleware::observe))
+}
+
+/// The same for one user on this machine: it answers no page of another site.
+pub fn local_service(api: Arc<Api>) -> Router {
+    service(api).layer(from_fn(middleware::refuse_foreign_pages))
 }
 
 /// The paths that need a token.
@@ -125,12 +131,13 @@ fn allowing(handlers: MethodRouter<Arc<Api>>, methods: &[Method]) -> MethodRoute
         .merge(options(async move || {
             (StatusCode::OK, [(header::ALLOW, allow)])
         }))
-        .fallback(
-            async move |method: Method| match METHODS.contains(&method.as_str()) {
-                true => ApiError::MethodNotAllowed(allow_with_options),
-                false => ApiError::InvalidMethod,
-            },
-        )
+        .fallback(async move |method: Method| {
+            if METHODS.contains(&method.as_str()) {
+                ApiError::MethodNotAllowed(allow_with_options)
+            } else {
+                ApiError::InvalidMethod
+            }
+        })
 }
 
 /// The methods of HTTP and WebDAV; others, also in lower case, are no methods at all.

@@ -148,6 +148,10 @@ pub async fn run(api: Arc<Api>, listener: TcpListener) -> io::Result<()> {
         }
     };
     let options = api.config.api.clone();
-    server::serve(listener, api::service(api), &options, stop).await;
+    let router = match api.authentication {
+        Authentication::Keystone(_) => api::service(api),
+        Authentication::None => api::local_service(api),
+    };
+    server::serve(listener, router, &options, stop).await;
     Ok(())
 }

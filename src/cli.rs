@@ -2,6 +2,7 @@
 
 mod data;
 pub mod manage;
+mod output;
 pub mod policy;
 mod progress;
 pub mod serve;
@@ -36,7 +37,16 @@ impl ConfigArguments {
     pub fn load(&self) -> anyhow::Result<Config> {
         let (config, warnings) = Config::load(&self.sources())?;
         for warning in warnings {
-            eprintln!("warning: {warning}");
+            output::note!("warning: {warning}");
+        }
+        Ok(config)
+    }
+
+    /// Reads one file alone, without the environment.
+    fn load_file(file: PathBuf) -> anyhow::Result<Config> {
+        let (config, warnings) = Config::load_file(file)?;
+        for warning in warnings {
+            output::note!("warning: {warning}");
         }
         Ok(config)
     }
@@ -74,9 +84,10 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::reader_is_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-            eprintln!("error: {}", causes.join("\n  because: "));
+            output::note!("error: {}", causes.join("\n  because: "));
             ExitCode::FAILURE
         }
     }

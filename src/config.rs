@@ -24,7 +24,7 @@ pub use reader::{Warning, WarningKind, WrongValue};
 pub use sample::sample;
 pub use sources::Sources;
 pub use types::{
-    AuthType, HealthcheckBackend, Interface, PortPath, Repeated, StorageBackend, UrlPath,
+    AuthType, HealthcheckBackend, Interface, PortPath, Repeated, StorageBackend, Token, UrlPath,
 };
 
 use crate::oslo::ini::normalize_section;
@@ -83,6 +83,16 @@ impl Config {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         Self::load_with(sources, variables.collect())
+    }
+
+    /// Reads one file alone: another one than the program's own, which the environment is about.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_file(file: PathBuf) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut settings = Settings::from_environment(Vec::new());
+        settings.read_file(&file)?;
+        Self::from_settings(&settings)
     }
 
     /// As [`Config::load`], with the environment as a parameter.

@@ -19,8 +19,8 @@ use crate::store::{MAX_TEXT, StoreError, Transient};
 const LINK: &str = "https://docs.openstack.org/freezer-api/latest/";
 const LINK_TEXT: &str = "Documentation related to this error";
 
-/// Seconds after which a client may try again when the database cannot be reached.
-const RETRY_AFTER_STORE: Duration = Duration::from_secs(5);
+/// When a client may try again that found the database unavailable or waited too long.
+const RETRY_AFTER_LOAD: Duration = Duration::from_secs(5);
 
 /// Why a request has no other answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,9 @@ pub enum ApiError {
     /// The connection broke while the body was read, or its framing is wrong.
     #[error("The request body cannot be read")]
     UnreadableBody,
+    /// A header stands more than once that has one value.
+    #[error("The header {0} must not be repeated")]
+    RepeatedHeader(HeaderName),
     /// There is no such path.
     #[error("There is no such path")]
     NoRoute,
@@ -97,9 +100,10 @@ pub enum ErrorForm {
 impl ApiError {
     /// An insert's failure, where the id may have been taken.
     pub fn id_unavailable(error: StoreError, kind: &str, id: &str) -> ApiError {
-        match error.is_duplicate_key() {
-            true => Refusal::already_registered(kind, id).into(),
-            false => error.into(),
+        if error.is_duplicate_key() {
+            Refusal::already_registered(kind, id).into()
+        } else {
+            error.into()
         }
     }
 
@@ -120,8 +124,9 @@ impl ApiError {
             }
             ApiError::MalformedJson(_) => (StatusCode::BAD_REQUEST, "Malformed JSON"),
             ApiError::InvalidParameter(_) => (StatusCode::BAD_REQUEST, "Invalid parameter"),
-            ApiError::InvalidMethod => (StatusCode::BAD_REQUEST, "Bad request"),
-            ApiError::UnreadableBody => (StatusCode::BAD_REQUEST, "Bad request"),
+            ApiError::InvalidMethod | ApiError::UnreadableBody | ApiError::RepeatedHeader(_) => {
+                (StatusCode::BAD_REQUEST, "Bad request")
+            }
             ApiError::BodyTooLarge(_) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
             }
@@ -169,6 +174,7 @@ impl ApiError {
             | ApiError::BodyTooLarge(_)
             | ApiError::BodyTimeout
             | ApiError::UnreadableBody
+            | ApiError::RepeatedHeader(_)
             | ApiError::NoRoute
             | ApiError::MethodNotAllowed(_)
             | ApiError::NotAcceptable(_)
@@ -179,6 +185,45 @@ impl ApiError {
         }
     }
 
+    /// The media type and the body.
+    fn body(&self, title: &str) -> (&'static str, String) {
+        let description = self.description();
+        match self {
+            ApiError::Unauthorized { .. } => (
+                "application/json",
+                // keystonemiddleware's answer, word for word: clients know it.
+                json!({"error": {
+                    "code": 401,
+                    "title": "Unauthorized",
+                    "message": "The request you have made requires authentication.",
+                }})
+                .to_string(),
+            ),
+            ApiError::NotAcceptable(ErrorForm::Xml(media_type)) => (
+                media_type,
+                format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?><error><title>{title}</title>\
+                     <description>{description}</description><link><text>{LINK_TEXT}</text>\
+                     <href>{LINK}</href><rel>help</rel></link></error>"
+                ),
+            ),
+            ApiError::NotAcceptable(ErrorForm::Json) => (
+                "application/json",
+                json!({
+                    "title": title,
+                    "description": description,
+                    "link": {"text": LINK_TEXT, "href": LINK, "rel": "help"},
+                })
+                .to_string(),
+            ),
+            ApiError::NotAcceptable(ErrorForm::Empty) => ("application/json", String::new()),
+            _ => (
+                "application/json",
+                json!({"title": title, "description": description}).to_string(),
+            ),
+        }
+    }
+
     fn header(&self) -> Option<(HeaderName, String)> {
         match self {
             ApiError::MethodNotAllowed(allow) => Some((ALLOW, allow.clone())),
@@ -186,8 +231,9 @@ impl ApiError {
             ApiError::IdentityUnavailable(after) => {
                 Some((RETRY_AFTER, after.as_secs().max(1).to_string()))
             }
+            ApiError::Timeout => Some((RETRY_AFTER, RETRY_AFTER_LOAD.as_secs().to_string())),
             ApiError::Store(error) if error.is_unavailable() => {
-                Some((RETRY_AFTER, RETRY_AFTER_STORE.as_secs().to_string()))
+                Some((RETRY_AFTER, RETRY_AFTER_LOAD.as_secs().to_string()))
             }
             _ => None,
         }
@@ -216,41 +262,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, title) = self.status_and_title();
         self.log(status);
-        let description = self.description();
-        let (content_type, body) = match &self {
-            ApiError::Unauthorized { .. } => (
-                "application/json",
-                // keystonemiddleware's answer, word for word: clients know it.
-                json!({"error": {
-                    "code": 401,
-                    "title": "Unauthorized",
-                    "message": "The request you have made requires authentication.",
-                }})
-                .to_string(),
-            ),
-            ApiError::NotAcceptable(ErrorForm::Xml(media_type)) => (
-                *media_type,
-                format!(
-                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?><error><title>{title}</title>\
-                     <description>{description}</description><link><text>{LINK_TEXT}</text>\
-                     <href>{LINK}</href><rel>help</rel></link></error>"
-                ),
-            ),
-            ApiError::NotAcceptable(ErrorForm::Json) => (
-                "application/json",
-                json!({
-                    "title": title,
-                    "description": description,
-                    "link": {"text": LINK_TEXT, "href": LINK, "rel": "help"},
-                })
-                .to_string(),
-            ),
-            ApiError::NotAcceptable(ErrorForm::Empty) => ("application/json", String::new()),
-            _ => (
-                "application/json",
-                json!({"title": title, "description": description}).to_string(),
-            ),
-        };
+        let (content_type, body) = self.body(title);
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

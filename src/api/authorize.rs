@@ -3,10 +3,11 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use regex::Regex;
 use secrecy::SecretString;
 
 use super::{Api, Authentication};
@@ -15,7 +16,7 @@ use crate::authz::{Authorized, RequestContext};
 use crate::domain::Refusal;
 use crate::domain::validation::ID_WIDTH;
 use crate::error::ApiError;
-use crate::keystone::AuthError;
+use crate::keystone::{AuthError, Keystone};
 use crate::telemetry;
 
 impl FromRequestParts<Arc<Api>> for Authorized {
@@ -38,22 +39,8 @@ pub(super) async fn authenticate(
 ) -> Result<Response, ApiError> {
     let context = match &api.authentication {
         Authentication::Keystone(keystone) => {
-            let headers = request.headers();
-            let token = header(headers, "x-auth-token").or(header(headers, "x-storage-token"));
-            let service_token = header(headers, "x-service-token");
-            let (method, path) = (request.method().as_str(), request.uri().path());
-            keystone
-                .authenticate(token, service_token, method, path)
-                .await
-                .map_err(|error| match error {
-                    AuthError::Unauthorized(_) => ApiError::Unauthorized {
-                        reason: error,
-                        challenge: keystone.www_authenticate(),
-                    },
-                    AuthError::Unavailable { retry_after } => {
-                        ApiError::IdentityUnavailable(retry_after)
-                    }
-                })?
+            let path = request.uri().path();
+            caller(keystone, request.headers(), request.method(), path).await?
         }
         Authentication::None => developer(request.uri().path()),
     };
@@ -72,8 +59,43 @@ pub(super) async fn authenticate(
     Ok(next.run(request).await)
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// The owner of the request's token.
+async fn caller(
+    keystone: &Keystone,
+    headers: &HeaderMap,
+    method: &Method,
+    path: &str,
+) -> Result<RequestContext, ApiError> {
+    let unauthorized = |reason| ApiError::Unauthorized {
+        reason,
+        challenge: keystone.www_authenticate(),
+    };
+    let header = |name| token(headers, name).map_err(unauthorized);
+    let (token, storage_token) = (header("x-auth-token")?, header("x-storage-token")?);
+    let service_token = header("x-service-token")?;
+    keystone
+        .authenticate(
+            token.or(storage_token),
+            service_token,
+            method.as_str(),
+            path,
+        )
+        .await
+        .map_err(|error| match error {
+            AuthError::Unauthorized(_) => unauthorized(error),
+            AuthError::Unavailable { retry_after } => ApiError::IdentityUnavailable(retry_after),
+        })
+}
+
+/// A token in a header. A repeated header is none, equal or not: the reference's web server joins the values, and a proxy in
+/// front may have looked at another one than we would.
+fn token<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(AuthError::Unauthorized("a token's header is repeated"));
+    }
+    Ok(first.and_then(|value| value.to_str().ok()))
 }
 
 /// The caller of a server without authentication: an administrator of the project of the path.
@@ -123,15 +145,18 @@ pub(super) async fn authorize(
 
 /// An administrator may name any project, but not any text.
 fn check_project(project_id: &str) -> Result<(), Refusal> {
-    static WORD: LazyLock<Option<regex::Regex>> =
-        LazyLock::new(|| regex::Regex::new(r"^[\w-]+$").ok());
-    let is_word = WORD.as_ref().is_some_and(|word| word.is_match(project_id));
-    match is_word && project_id.chars().count() <= ID_WIDTH {
-        true => Ok(()),
-        false => Err(Refusal::Invalid(format!(
-            "project_id: must be a word of at most {ID_WIDTH} letters, digits, '_' and '-'"
-        ))),
+    #[expect(
+        clippy::expect_used,
+        reason = "the pattern is a constant, and every request reads it"
+    )]
+    static WORD: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^[\w-]+$").expect("a regular expression"));
+    if WORD.is_match(project_id) && project_id.chars().count() <= ID_WIDTH {
+        return Ok(());
     }
+    Err(Refusal::Invalid(format!(
+        "project_id: must be a word of at most {ID_WIDTH} letters, digits, '_' and '-'"
+    )))
 }
 
 /// PostgreSQL does not take NUL in a text, so no document has such an identifier.

@@ -1,20 +1,23 @@
 //! What every request goes through, whoever sent it.
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use super::Api;
-use crate::config;
+use crate::config::{self, Token};
+use crate::domain::Refusal;
 use crate::error::ApiError;
 use crate::telemetry;
 
@@ -115,36 +118,109 @@ fn panicked_with(text: &str) -> ApiError {
     ApiError::Panic(format!("panic: {text}"))
 }
 
+/// Headers that have one value: with a second one, a proxy in front may have believed the other.
+const SINGLE: [HeaderName; 4] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::ORIGIN,
+    REQUEST_ID,
+];
+
+/// Refuses a request that repeats one of them. Tokens are looked at where they are read.
+pub(super) async fn refuse_repeated_headers(
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let is_repeated = |name: &&HeaderName| request.headers().get_all(*name).iter().count() > 1;
+    match SINGLE.iter().find(is_repeated) {
+        Some(name) => Err(ApiError::RepeatedHeader(name.clone())),
+        None => Ok(next.run(request).await),
+    }
+}
+
+/// Refuses what a browser sends for a page of another site. A server without authentication on loopback is reached by
+/// every page that its user looks at: by a form, or by a name of the page's own that leads to 127.0.0.1.
+pub(super) async fn refuse_foreign_pages(
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let headers = request.headers();
+    let host = |value: &HeaderValue| is_loopback(value.to_str().ok().and_then(|v| v.parse().ok()));
+    let origin = |value: &HeaderValue| {
+        let uri: Option<Uri> = value.to_str().ok().and_then(|value| value.parse().ok());
+        is_loopback(uri.and_then(|uri| uri.authority().cloned()))
+    };
+    let authority = request.uri().authority();
+    let foreign = if authority.is_some_and(|authority| !is_loopback(Some(authority.clone())))
+        || !headers.get_all(header::HOST).iter().all(host)
+    {
+        "Host"
+    } else if !headers.get_all(header::ORIGIN).iter().all(origin) {
+        "Origin"
+    } else {
+        return Ok(next.run(request).await);
+    };
+    Err(Refusal::Forbidden(format!(
+        "{foreign} is not localhost or a loopback address: a server without authentication answers nobody else"
+    ))
+    .into())
+}
+
+/// Whether a host is this machine for every browser.
+fn is_loopback(authority: Option<Authority>) -> bool {
+    authority.is_some_and(|authority| {
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    })
+}
+
 /// Lets web pages of the origins in `[cors]` call the service; without origins nothing changes.
+///
+/// For `*` any page may call, but no browser sends credentials along, whatever `allow_credentials` is: oslo.middleware
+/// answers with both headers, which browsers refuse. An origin that is named beside `*` has what the options say.
 pub(super) fn cors(router: Router, options: &config::Cors) -> Router {
     if options.allowed_origin.is_empty() {
         return router;
     }
-    let origins = options.allowed_origin.clone();
-    let allowed = move |origin: &HeaderValue, _: &_| {
-        origins
-            .iter()
-            .any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
-    };
-    let names = |names: &[String]| -> Vec<HeaderName> {
-        names
-            .iter()
-            .filter_map(|name| HeaderName::try_from(name).ok())
-            .collect()
-    };
-    let methods: Vec<Method> = options
-        .allow_methods
+    let (any, named): (Vec<String>, Vec<String>) = options
+        .allowed_origin
         .iter()
-        .filter_map(|name| Method::from_bytes(name.as_bytes()).ok())
-        .collect();
+        .cloned()
+        .partition(|origin| origin == "*");
+    let only_any = named.is_empty();
+    let is_named = move |origin: &HeaderValue, _: &Parts| {
+        named
+            .iter()
+            .any(|name| name.as_bytes() == origin.as_bytes())
+    };
+    let origins = if only_any {
+        AllowOrigin::any()
+    } else {
+        let is_named = is_named.clone();
+        AllowOrigin::predicate(move |origin, parts| !any.is_empty() || is_named(origin, parts))
+    };
     let mut layer = CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(allowed))
-        .allow_methods(methods)
-        .allow_headers(names(&options.allow_headers))
-        .expose_headers(names(&options.expose_headers))
+        .allow_origin(origins)
+        .allow_methods(methods(&options.allow_methods))
+        .allow_headers(header_names(&options.allow_headers))
+        .expose_headers(header_names(&options.expose_headers))
         .vary([header::ORIGIN]);
-    if options.allow_credentials {
-        layer = layer.allow_credentials(AllowCredentials::yes());
+    if options.allow_credentials && !only_any {
+        layer = layer.allow_credentials(AllowCredentials::predicate(is_named));
     }
     router.layer(layer.max_age(Duration::from_secs(options.max_age.into())))
+}
+
+#[expect(clippy::expect_used, reason = "a token of HTTP is a name of a header")]
+fn header_names(tokens: &[Token]) -> Vec<HeaderName> {
+    let name = |token: &Token| HeaderName::try_from(token.as_str()).expect("a name of a header");
+    tokens.iter().map(name).collect()
+}
+
+#[expect(clippy::expect_used, reason = "a token of HTTP is a method")]
+fn methods(tokens: &[Token]) -> Vec<Method> {
+    let method = |token: &Token| Method::from_bytes(token.as_str().as_bytes()).expect("a method");
+    tokens.iter().map(method).collect()
 }

@@ -1,4 +1,7 @@
 //! The list of versions and the home document of version 2.
+//!
+//! `Forwarded` is read here: of its grammar two parameters of the first entry count, as in oslo.middleware. What crates.io has
+//! (`forwarded-header-value`, `rfc7239`) had no release for years.
 
 use std::sync::Arc;
 
@@ -49,22 +52,22 @@ impl PublicUrl {
         if !behind_proxy {
             return public_url;
         }
-        let forwarded = text(headers, "forwarded");
-        let first = forwarded.as_deref().and_then(|text| text.split(',').next());
+        let forwarded = first(headers, "forwarded");
         let parameter = |name: &str| {
-            first?
+            forwarded
+                .as_deref()?
                 .split(';')
                 .filter_map(|pair| pair.split_once('='))
                 .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
                 .map(|(_, value)| value.trim().trim_matches('"').to_owned())
         };
-        if let Some(scheme) = parameter("proto").or_else(|| text(headers, "x-forwarded-proto")) {
+        if let Some(scheme) = parameter("proto").or_else(|| first(headers, "x-forwarded-proto")) {
             public_url.scheme = scheme;
         }
-        if let Some(host) = parameter("host").or_else(|| text(headers, "x-forwarded-host")) {
+        if let Some(host) = parameter("host").or_else(|| first(headers, "x-forwarded-host")) {
             public_url.host = host;
         }
-        if let Some(prefix) = text(headers, "x-forwarded-prefix") {
+        if let Some(prefix) = first(headers, "x-forwarded-prefix") {
             public_url.prefix = prefix.trim_end_matches('/').to_owned();
         }
         public_url
@@ -73,6 +76,13 @@ impl PublicUrl {
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.trim().to_owned())
+}
+
+/// The first of a list, to which each proxy adds: the one next to the client.
+fn first(headers: &HeaderMap, name: &str) -> Option<String> {
+    let list = text(headers, name)?;
+    let first = list.split(',').next()?.trim();
+    (!first.is_empty()).then(|| first.to_owned())
 }
 
 /// `GET /v2/`: where the documents are, as json-home (draft-nottingham-json-home). Every caller may see it.
@@ -142,6 +152,18 @@ mod tests {
                 public_url.prefix.as_str()
             ),
             ("https", "api.example.com", "/backup")
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https, http"));
+        headers.append("x-forwarded-proto", HeaderValue::from_static("http"));
+        headers.insert(
+            "x-forwarded-host",
+            HeaderValue::from_static("api.example.com:443,inner:8080"),
+        );
+        let public_url = PublicUrl::of(&headers, "h".to_owned(), true);
+        assert_eq!(
+            (public_url.scheme.as_str(), public_url.host.as_str()),
+            ("https", "api.example.com:443")
         );
     }
 }

@@ -1,16 +1,20 @@
 //! The commands of `freezer-manage` that work on what is in the tables: purge, check, copy, export, import.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
+use std::fs::{File, Permissions};
+use std::io::{self, BufRead, BufReader, BufWriter, stdin, stdout};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use time::Duration;
 
+use super::ConfigArguments;
+use super::output::{self, OutputError};
 use super::progress::Display;
 use crate::clock::{Clock, Ids};
-use crate::config;
+use crate::config::{self, Config};
+use crate::maintenance::ExportError;
 use crate::oslo::database_url::DatabaseUrl;
 use crate::schema::{Migration, SchemaState};
 use crate::store::Store;
@@ -24,7 +28,7 @@ pub(super) struct Purge {
     /// How many rows one transaction removes.
     #[arg(long, value_name = "ROWS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
-    /// Print how many rows would go, and change nothing.
+    /// Print how many rows would be removed, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -32,7 +36,7 @@ pub(super) struct Purge {
 /// `db check`.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Mend what can be mended without a decision.
+    /// Repair what can be repaired without a decision.
     #[arg(long)]
     fix: bool,
     /// Change nothing, as without --fix.
@@ -40,16 +44,30 @@ pub(super) struct Check {
     dry_run: bool,
 }
 
-/// `db copy`.
+/// `db copy`. A URL on the command line shows its password in the list of processes; files and the environment do not.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
-    /// The database to read.
-    #[arg(long, value_name = "URL")]
-    from: DatabaseUrl,
+    /// The database to read. Without it, that of [database] connection.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FREEZER_COPY_FROM",
+        hide_env_values = true
+    )]
+    from: Option<DatabaseUrl>,
     /// The database to write. Its tables are made when it has none.
-    #[arg(long, value_name = "URL")]
-    to: DatabaseUrl,
-    /// Only say whether both can be reached and what they are.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FREEZER_COPY_TO",
+        hide_env_values = true,
+        required_unless_present = "to_config_file"
+    )]
+    to: Option<DatabaseUrl>,
+    /// A configuration file whose [database] connection is the database to write.
+    #[arg(long, value_name = "PATH", conflicts_with = "to")]
+    to_config_file: Option<PathBuf>,
+    /// Only print whether both can be reached and the state of their tables.
     #[arg(long)]
     dry_run: bool,
 }
@@ -60,7 +78,7 @@ pub(super) struct Export {
     /// Only the documents of this project.
     #[arg(long, value_name = "ID")]
     project: Option<String>,
-    /// The file to write. Without it, standard output.
+    /// The file to write, which only its owner can read. Without it, standard output.
     #[arg(long, value_name = "PATH")]
     output: Option<PathBuf>,
 }
@@ -99,7 +117,8 @@ async fn require_current(store: &Store) -> anyhow::Result<()> {
 pub(super) async fn purge(store: &Store, arguments: Purge) -> anyhow::Result<()> {
     require_current(store).await?;
     let (rows, verb) = if arguments.dry_run {
-        (store.purgeable(arguments.older_than).await?, "would go")
+        let rows = store.purgeable(arguments.older_than).await?;
+        (rows, "would be removed")
     } else {
         let mut display = Display::new();
         let rows = store
@@ -107,10 +126,10 @@ pub(super) async fn purge(store: &Store, arguments: Purge) -> anyhow::Result<()>
                 display.show(progress)
             })
             .await?;
-        (rows, "are gone")
+        (rows, "removed")
     };
     for purged in rows {
-        println!("{}: {} rows {verb}", purged.table, purged.rows);
+        output::line!("{}: {} rows {verb}", purged.table, purged.rows)?;
     }
     Ok(())
 }
@@ -118,64 +137,86 @@ pub(super) async fn purge(store: &Store, arguments: Purge) -> anyhow::Result<()>
 /// Fails when something is left that does not fit.
 pub(super) async fn check(store: &Store, arguments: Check) -> anyhow::Result<()> {
     require_current(store).await?;
-    let (mut mended, mut left) = (0u64, 0u64);
+    let (mut repaired, mut left) = (0u64, 0u64);
+    let mut printed = Ok(());
     store
         .check(arguments.fix, &mut |finding| {
             let remedy = match (finding.remedy, arguments.fix) {
                 (None, _) => String::new(),
-                (Some(remedy), true) => format!("; mended: {remedy}"),
+                (Some(remedy), true) => format!("; repaired: {remedy}"),
                 (Some(remedy), false) => format!("; --fix: {remedy}"),
             };
             match (finding.remedy, arguments.fix) {
-                (Some(_), true) => mended += 1,
+                (Some(_), true) => repaired += 1,
                 _ => left += 1,
             }
-            println!(
-                "{} {}: {}{remedy}",
-                finding.table, finding.id, finding.problem
-            );
+            // Where nobody reads on, the work goes on all the same.
+            if printed.is_ok() {
+                let (table, id, problem) = (finding.table, &finding.id, &finding.problem);
+                printed = output::line!("{table} {id}: {problem}{remedy}");
+            }
         })
         .await?;
-    println!("{mended} mended, {left} left");
+    printed?;
+    output::line!("{repaired} repaired, {left} left")?;
     match left {
         0 => Ok(()),
         _ => bail!("the tables have {left} rows that do not fit together"),
     }
 }
 
-pub(super) async fn copy(arguments: Copy) -> anyhow::Result<()> {
-    let from = open(arguments.from).await.context("--from")?;
-    let to = open(arguments.to).await.context("--to")?;
+pub(super) async fn copy(config: &ConfigArguments, arguments: Copy) -> anyhow::Result<()> {
+    let from = match arguments.from {
+        Some(url) => url,
+        None => connection(config.load()?).context("the database to read")?,
+    };
+    let to = match (arguments.to, arguments.to_config_file) {
+        (Some(url), _) => url,
+        (None, Some(file)) => connection(ConfigArguments::load_file(file)?)?,
+        (None, None) => bail!("--to or --to-config-file names the database to write"),
+    };
+    if from.is_same_database(&to) {
+        bail!("{from} is the database to read and the database to write");
+    }
+    let from = open(from).await.context("the database to read")?;
+    let to = open(to).await.context("the database to write")?;
     if arguments.dry_run {
-        println!("from: {}", from.schema_state().await?);
-        println!("to: {}", to.schema_state().await?);
+        output::line!("from: {}", from.schema_state().await?)?;
+        output::line!("to: {}", to.schema_state().await?)?;
         return Ok(());
     }
+    copy_rows(&from, &to).await
+}
+
+async fn copy_rows(from: &Store, to: &Store) -> anyhow::Result<()> {
     let mut display = Display::new();
     if to.schema_state().await? == SchemaState::Empty {
         to.db_sync(None, &Migration::default(), &mut |_| {}).await?;
     }
     let copied = from
-        .copy_to(&to, &mut |progress| display.show(progress))
+        .copy_to(to, &mut |progress| display.show(progress))
         .await?;
-    let mut all_equal = true;
+    drop(display);
+    let all_equal = copied.iter().all(|table| table.equal);
     for table in copied {
-        let verdict = match table.equal {
-            true => "equal",
-            false => "NOT equal",
-        };
-        all_equal &= table.equal;
-        println!(
-            "{}: {} rows read, {} rows there, {verdict}",
-            table.table, table.rows, table.written
+        let verdict = if table.equal { "equal" } else { "NOT equal" };
+        let (name, read, written) = (table.table, table.rows, table.written);
+        output::line!("{name}: {read} rows read, {written} rows there, {verdict}")?;
+    }
+    if !all_equal {
+        bail!(
+            "the databases differ: the second had other rows, or the first was written to meanwhile"
         );
     }
-    match all_equal {
-        true => Ok(()),
-        false => bail!(
-            "the databases differ: the second had other rows, or the first was written to meanwhile"
-        ),
-    }
+    Ok(())
+}
+
+/// The URL that a configuration names.
+fn connection(config: Config) -> anyhow::Result<DatabaseUrl> {
+    config
+        .database
+        .connection
+        .context("the configuration has no [database] connection")
 }
 
 async fn open(url: DatabaseUrl) -> anyhow::Result<Store> {
@@ -189,27 +230,51 @@ async fn open(url: DatabaseUrl) -> anyhow::Result<Store> {
 
 pub(super) async fn export(store: &Store, arguments: Export) -> anyhow::Result<()> {
     require_current(store).await?;
-    let mut file: Box<dyn Write> = match &arguments.output {
-        None => Box::new(BufWriter::new(stdout().lock())),
-        Some(path) => Box::new(BufWriter::new(
-            File::create(path).with_context(|| format!("cannot write {}", path.display()))?,
-        )),
+    let (project, path) = (arguments.project.as_deref(), arguments.output.as_deref());
+    let exported = match path {
+        None => {
+            store
+                .export(project, &mut BufWriter::new(stdout().lock()))
+                .await
+        }
+        Some(path) => {
+            let file =
+                private_file(path).with_context(|| format!("cannot write {}", path.display()))?;
+            store.export(project, &mut BufWriter::new(file)).await
+        }
     };
-    let lines = store
-        .export(arguments.project.as_deref(), &mut file)
-        .await?;
-    eprintln!("{lines} rows");
+    let lines = exported.map_err(|error| match (error, path) {
+        (ExportError::File(error), None) => anyhow::Error::new(OutputError(error)),
+        (error, Some(path)) => {
+            anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
+        }
+        (error, None) => error.into(),
+    })?;
+    output::note!("{lines} rows");
     Ok(())
+}
+
+/// A file for documents of all projects, with credentials of trusts in them: nobody but its owner reads it, whatever it was
+/// before.
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options.write(true).create(true).mode(0o600).open(path)?;
+    // A pipe or a device keeps the mode that it has.
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 pub(super) async fn import(store: &Store, arguments: Import) -> anyhow::Result<()> {
     require_current(store).await?;
-    let mut file: Box<dyn BufRead> = match arguments.file == Path::new("-") {
-        true => Box::new(stdin().lock()),
-        false => Box::new(BufReader::new(
-            File::open(&arguments.file)
-                .with_context(|| format!("cannot read {}", arguments.file.display()))?,
-        )),
+    let mut file: Box<dyn BufRead> = if arguments.file == Path::new("-") {
+        Box::new(stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(&arguments.file).with_context(
+            || format!("cannot read {}", arguments.file.display()),
+        )?))
     };
     let mut display = Display::new();
     let imported = store
@@ -217,9 +282,11 @@ pub(super) async fn import(store: &Store, arguments: Import) -> anyhow::Result<(
             display.show(progress)
         })
         .await?;
-    match arguments.dry_run {
-        true => println!("{} lines can be read", imported.rows),
-        false => println!("{} lines, {} rows are new", imported.rows, imported.new),
+    drop(display);
+    if arguments.dry_run {
+        output::line!("{} lines can be read", imported.rows)?;
+    } else {
+        output::line!("{} lines, {} rows are new", imported.rows, imported.new)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 use super::progress::Display;
-use super::{ConfigArguments, block_on, connect, data, exit, policy};
+use super::{ConfigArguments, block_on, connect, data, exit, output, policy};
 use crate::app;
 use crate::authz::rules;
 use crate::config;
@@ -44,7 +44,17 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Db {
-    /// Makes the tables, or upgrades them from any older layout. Doing it twice, or two at once, is harmless.
+    #[command(flatten)]
+    Configured(ConfiguredDb),
+    /// Copies every row into another database, of another engine too, and compares both. A copy that was interrupted
+    /// continues when it is run again.
+    Copy(Box<data::Copy>),
+}
+
+/// What is done to the database that the configuration names.
+#[derive(Debug, Subcommand)]
+enum ConfiguredDb {
+    /// Makes the tables, or upgrades them from any older layout. Running it twice, or two at once, is harmless.
     #[command(visible_alias = "update")]
     Sync {
         /// The Alembic revision to stop at. Without it, the newest, with our additions.
@@ -56,15 +66,13 @@ enum Db {
         #[arg(long, hide = true, value_name = "STATEMENTS")]
         abort_after: Option<u64>,
     },
-    /// Takes back what this program adds to the tables of the Python service, which needs none of it.
+    /// Removes what this program adds to the tables of the Python service, which needs none of it.
     Downgrade,
-    /// Removes rows that have been marked as deleted for long, in small transactions.
+    /// Removes rows that were marked as deleted long ago, in small transactions.
     Purge(data::Purge),
-    /// Looks for rows that do not fit together: jobs without client or action, sessions with missing jobs, JSON that is none,
+    /// Looks for rows that do not fit together: jobs without client or action, sessions with missing jobs, invalid JSON,
     /// duplicate clients. Fails when any is left.
     Check(data::Check),
-    /// Copies every row into another database, of another engine too, and compares both. Doing it again goes on.
-    Copy(Box<data::Copy>),
     /// Prints the names of all tables as a JSON list.
     Show,
     /// Prints the revision of the tables and whether it is the newest.
@@ -111,11 +119,9 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Config(ConfigCommand::Sample) => {
-            print!("{}", config::sample());
-            Ok(())
+            Ok(output::write(format_args!("{}", config::sample()))?)
         }
         Command::Policy(command) => ask_policy(&enforcer(&arguments.config)?, command),
-        Command::Db(Db::Copy(arguments)) => block_on(data::copy(*arguments)),
         Command::Export(export) => {
             let config = arguments.config.load()?;
             block_on(async { data::export(&connect(&config).await?, export).await })
@@ -124,10 +130,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let config = arguments.config.load()?;
             block_on(async { data::import(&connect(&config).await?, import).await })
         }
-        Command::Db(command) => {
-            let config = arguments.config.load()?;
-            block_on(async { db(&connect(&config).await?, command).await })
-        }
+        Command::Db(command) => block_on(db(&arguments.config, command)),
     }
 }
 
@@ -138,8 +141,8 @@ fn enforcer(arguments: &ConfigArguments) -> anyhow::Result<Enforcer> {
 
 fn ask_policy(enforcer: &Enforcer, command: PolicyCommand) -> anyhow::Result<()> {
     match command {
-        PolicyCommand::Sample => print!("{}", policy::sample()),
-        PolicyCommand::List => print!("{}", policy::list(enforcer)),
+        PolicyCommand::Sample => output::write(format_args!("{}", policy::sample()))?,
+        PolicyCommand::List => output::write(format_args!("{}", policy::list(enforcer)))?,
         PolicyCommand::Check {
             token_file,
             rule,
@@ -147,20 +150,27 @@ fn ask_policy(enforcer: &Enforcer, command: PolicyCommand) -> anyhow::Result<()>
         } => {
             let token = std::fs::read_to_string(&token_file)
                 .with_context(|| format!("cannot read {}", token_file.display()))?;
-            print!("{}", policy::check(enforcer, &token, &rule, &target)?);
+            let verdict = policy::check(enforcer, &token, &rule, &target)?;
+            output::write(format_args!("{verdict}"))?;
         }
     }
     Ok(())
 }
 
-async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
+async fn db(config: &ConfigArguments, command: Db) -> anyhow::Result<()> {
+    // The database to read need not be the configuration's.
+    let command = match command {
+        Db::Copy(copy) => return data::copy(config, *copy).await,
+        Db::Configured(command) => command,
+    };
+    let store = &connect(&config.load()?).await?;
     match command {
-        Db::Sync {
+        ConfiguredDb::Sync {
             version,
             dry_run: true,
             ..
         } => plan(store, version.as_deref()).await,
-        Db::Sync {
+        ConfiguredDb::Sync {
             version,
             abort_after,
             ..
@@ -171,53 +181,54 @@ async fn db(store: &Store, command: Db) -> anyhow::Result<()> {
             };
             sync(store, version.as_deref(), &migration).await
         }
-        Db::Downgrade => {
-            let mut display = Display::new();
-            let report = store
-                .db_downgrade(&Migration::default(), &mut |progress| {
-                    display.show(progress)
-                })
-                .await?;
-            match report.applied.is_empty() {
-                true => println!("there was nothing of ours in the tables"),
-                false => println!("the tables are as the Python service makes them"),
-            }
+        ConfiguredDb::Downgrade => downgrade(store).await,
+        ConfiguredDb::Purge(arguments) => data::purge(store, arguments).await,
+        ConfiguredDb::Check(arguments) => data::check(store, arguments).await,
+        ConfiguredDb::Show => {
+            output::line!("{}", serde_json::to_string(&store.tables().await?)?)?;
             Ok(())
         }
-        Db::Purge(arguments) => data::purge(store, arguments).await,
-        Db::Check(arguments) => data::check(store, arguments).await,
-        Db::Copy(arguments) => data::copy(*arguments).await,
-        Db::Show => {
-            println!("{}", serde_json::to_string(&store.tables().await?)?);
-            Ok(())
-        }
-        Db::Version => version(store).await,
-        Db::Remove { yes: false } => {
+        ConfiguredDb::Version => version(store).await,
+        ConfiguredDb::Remove { yes: false } => {
             bail!(
                 "this drops all tables of the database, with everything in them; add --yes to do it"
             )
         }
-        Db::Remove { yes: true } => {
+        ConfiguredDb::Remove { yes: true } => {
             for table in store.db_remove().await? {
-                println!("dropped {table}");
+                output::line!("dropped {table}")?;
             }
             Ok(())
         }
     }
 }
 
+async fn downgrade(store: &Store) -> anyhow::Result<()> {
+    let mut display = Display::new();
+    let report = store
+        .db_downgrade(&Migration::default(), &mut |progress| {
+            display.show(progress)
+        })
+        .await?;
+    drop(display);
+    if report.applied.is_empty() {
+        output::line!("there was nothing of ours in the tables")?;
+    } else {
+        output::line!("the tables are as the Python service makes them")?;
+    }
+    Ok(())
+}
+
 async fn plan(store: &Store, target: Option<&str>) -> anyhow::Result<()> {
     let plan = store.db_plan(target).await?;
     if plan.is_empty() {
-        println!("-- nothing to do");
+        output::line!("-- nothing to do")?;
     }
     for revision in plan {
-        println!("-- revision {}: {}", revision.id, revision.title);
+        output::line!("-- revision {}: {}", revision.id, revision.title)?;
         for statement in revision.statements {
-            match statement.starts_with("--") {
-                true => println!("{statement}\n"),
-                false => println!("{statement};\n"),
-            }
+            let end = if statement.starts_with("--") { "" } else { ";" };
+            output::line!("{statement}{end}\n")?;
         }
     }
     Ok(())
@@ -232,21 +243,21 @@ async fn sync(store: &Store, target: Option<&str>, migration: &Migration) -> any
         .db_sync(target, migration, &mut |progress| display.show(progress))
         .await?;
     match applied.last() {
-        None => println!("nothing to do"),
-        Some(last) => println!("done: the tables are at {last}"),
+        None => output::line!("nothing to do")?,
+        Some(last) => output::line!("done: the tables are at {last}")?,
     }
     if data_warnings > 0 {
-        println!(
+        output::line!(
             "{data_warnings} values had no place in the new tables; they are in freezer_api_leftovers"
-        );
+        )?;
     }
     Ok(())
 }
 
 async fn version(store: &Store) -> anyhow::Result<()> {
     let (alembic, own) = store.revisions().await?;
-    println!("alembic_version: {}", alembic.as_deref().unwrap_or("none"));
-    println!("freezer_api_version: {}", own.as_deref().unwrap_or("none"));
-    println!("{}", store.schema_state().await?);
+    output::line!("alembic_version: {}", alembic.as_deref().unwrap_or("none"))?;
+    output::line!("freezer_api_version: {}", own.as_deref().unwrap_or("none"))?;
+    output::line!("{}", store.schema_state().await?)?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::output;
 use crate::schema::Progress;
 
 /// How often a plain line about rows is written, at most.
@@ -46,13 +47,13 @@ impl Display {
                 self.line(&format!("  {text}"));
             }
             Progress::Rows { what, done, total } => self.rows(what, done, total),
-            Progress::DataWarning(oddity) => self.line(&format!("  note: {oddity}")),
+            Progress::DataWarning(warning) => self.line(&format!("  note: {warning}")),
         }
     }
 
     fn line(&mut self, text: &str) {
         self.close();
-        eprintln!("{text}");
+        output::note!("{text}");
     }
 
     /// A `total` of 0 is one that nobody knows.
@@ -68,8 +69,8 @@ impl Display {
         } else if last || self.last.is_none_or(|last| last.elapsed() > PLAIN_INTERVAL) {
             self.last = Some(Instant::now());
             match total {
-                0 => eprintln!("  {done} {what}"),
-                _ => eprintln!("  {done} of {total} {what}"),
+                0 => output::note!("  {done} {what}"),
+                _ => output::note!("  {done} of {total} {what}"),
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::app::{self, Mode};
 use crate::cli::ConfigArguments;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
-use crate::oslo::database_url::Engine;
+use crate::oslo::database_url::{DatabaseUrl, Engine};
 use crate::telemetry;
 
 /// The project of the sample records.
@@ -101,9 +101,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
 
 fn configuration(arguments: &Arguments) -> anyhow::Result<(Config, Vec<crate::config::Warning>)> {
     // A development server must not pick up the configuration of an installed service by itself.
-    let (mut config, warnings) = match arguments.dev && !arguments.configuration.is_given() {
-        true => (Config::default(), Vec::new()),
-        false => Config::load(&arguments.configuration.sources())?,
+    let (mut config, warnings) = if arguments.dev && !arguments.configuration.is_given() {
+        (Config::default(), Vec::new())
+    } else {
+        Config::load(&arguments.configuration.sources())?
     };
     let options = &mut config.default;
     options.bind_host = arguments.bind_host.unwrap_or(options.bind_host);
@@ -133,8 +134,11 @@ fn develop(config: &mut Config, may_move: bool) -> anyhow::Result<()> {
         let folder = data_folder();
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let url = format!("sqlite:///{}", folder.join("freezer.sqlite").display());
-        config.database.connection = Some(url.parse().context("the path of the data folder")?);
+        let file = folder.join("freezer.sqlite");
+        let file = file
+            .to_str()
+            .with_context(|| format!("the data folder {} is not UTF-8", folder.display()))?;
+        config.database.connection = Some(DatabaseUrl::sqlite(file));
     }
     Ok(())
 }
@@ -229,8 +233,8 @@ async fn call(api: &Arc<Api>, method: Method, path: &str, body: &Value) -> anyho
             String::from_utf8_lossy(&text)
         );
     }
-    match text.is_empty() {
-        true => Ok(Value::Null),
-        false => Ok(serde_json::from_slice(&text)?),
+    if text.is_empty() {
+        return Ok(Value::Null);
     }
+    Ok(serde_json::from_slice(&text)?)
 }

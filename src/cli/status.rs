@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use serde_json::json;
 use textwrap::{Options, WordSplitter};
 
-use super::{ConfigArguments, block_on, connect};
+use super::{ConfigArguments, block_on, connect, output};
 use crate::config::Config;
 use crate::schema::SchemaState;
 use crate::store::Store;
@@ -74,15 +74,22 @@ pub fn main() -> ExitCode {
     let Command::Upgrade(Upgrade::Check { json }) = arguments.command;
     match checks(&arguments.config) {
         Ok(checks) => {
-            match json {
-                true => println!("{}", as_json(&checks)),
-                false => print!("{}", as_table(&checks)),
+            let text = if json {
+                as_json(&checks)
+            } else {
+                as_table(&checks)
+            };
+            // The exit code tells the worst, whether or not somebody reads the rest.
+            if let Err(error) = output::write(format_args!("{text}"))
+                && !output::reader_is_gone(&error.into())
+            {
+                return ExitCode::from(255);
             }
             let worst = checks.iter().map(|check| check.code).max();
             ExitCode::from(worst.unwrap_or(Code::Success) as u8)
         }
         Err(error) => {
-            eprintln!("Error:\n{error:#}");
+            output::note!("Error:\n{error:#}");
             ExitCode::from(255)
         }
     }
@@ -112,16 +119,16 @@ fn policy_format(config: &Config) -> Check {
         .find_file(&config.oslo_policy.policy_file)
         .and_then(|path| std::fs::read(path).ok())
         .is_some_and(|text| serde_json::from_slice::<serde_json::Value>(&text).is_ok());
-    match is_json {
-        false => Check::new(NAME, Code::Success, None),
-        true => Check::new(
-            NAME,
-            Code::Failure,
-            "Your policy file is in JSON, which is deprecated. oslopolicy-convert-json-to-yaml turns it into YAML that \
-             means the same."
-                .to_owned(),
-        ),
+    if !is_json {
+        return Check::new(NAME, Code::Success, None);
     }
+    Check::new(
+        NAME,
+        Code::Failure,
+        "Your policy file is in JSON, which is deprecated. oslopolicy-convert-json-to-yaml turns it into YAML that \
+         means the same."
+            .to_owned(),
+    )
 }
 
 fn revision(state: &SchemaState) -> Check {
@@ -171,9 +178,10 @@ async fn integrity(store: &Store) -> anyhow::Result<Check> {
 async fn limits(store: &Store) -> anyhow::Result<Check> {
     const NAME: &str = "Columns Near Their Limits";
     let near = store.near_limits().await?;
-    Ok(match near.is_empty() {
-        true => Check::new(NAME, Code::Success, None),
-        false => Check::new(NAME, Code::Warning, near.join("; ")),
+    Ok(if near.is_empty() {
+        Check::new(NAME, Code::Success, None)
+    } else {
+        Check::new(NAME, Code::Warning, near.join("; "))
     })
 }
 
@@ -182,7 +190,10 @@ fn as_json(checks: &[Check]) -> String {
         .iter()
         .map(|check| json!({"check": check.name, "result": check.code as u8, "details": check.details}))
         .collect();
-    json!({"name": "Upgrade Check Results", "checks": checks}).to_string()
+    format!(
+        "{}\n",
+        json!({"name": "Upgrade Check Results", "checks": checks})
+    )
 }
 
 fn as_table(checks: &[Check]) -> String {

@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
-    AuthType, HealthcheckBackend, Interface, OptionType, PortPath, Repeated, StorageBackend,
+    AuthType, HealthcheckBackend, Interface, OptionType, PortPath, Repeated, StorageBackend, Token,
     UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
@@ -116,18 +116,18 @@ options! {
 
     /// `[cors]`: which web pages of other origins may call the API from a browser.
     "cors" Cors {
-        /// Origins that may, such as https://horizon.example.com, or *. Empty: none.
+        /// Origins that may, such as https://horizon.example.com. * is any, without credentials. Empty: none.
         allowed_origin: Vec<String> = Vec::new();
         /// Whether a browser may send credentials along.
         allow_credentials: bool = true;
         /// Headers of an answer that a page may read, beyond the simple ones.
-        expose_headers: Vec<String> = Vec::new();
+        expose_headers: Vec<Token> = Vec::new();
         /// Seconds for which a browser may keep the answer of a preflight.
         max_age: u32 = 3600, 0..=2_147_483_647;
         /// Methods that a page may use.
-        allow_methods: Vec<String> = ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "PATCH"].map(str::to_owned).to_vec();
+        allow_methods: Vec<Token> = Token::list(["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "PATCH"]);
         /// Headers that a page may send, beyond the simple ones.
-        allow_headers: Vec<String> = Vec::new();
+        allow_headers: Vec<Token> = Vec::new();
     }
 
     /// `[oslo_policy]`: who may do what.

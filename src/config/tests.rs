@@ -558,6 +558,18 @@ fn option_names() -> Vec<(&'static str, &'static str)> {
     options::GROUPS.iter().flat_map(names).collect()
 }
 
+#[test]
+fn names_of_headers_and_methods_are_checked() {
+    let found = wrong(
+        "[cors]\nallow_headers = X-Auth-Token, X Y\nallow_methods = GET,P(ST\nexpose_headers = ä",
+    );
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    a.conf:2: [cors] allow_headers is "X-Auth-Token, X Y"; wanted is names without blanks, separated by commas
+    a.conf:3: [cors] allow_methods is "GET,P(ST"; wanted is names without blanks, separated by commas
+    a.conf:4: [cors] expose_headers is "ä"; wanted is names without blanks, separated by commas
+    "#);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -339,6 +339,37 @@ impl OptionType for UrlPath {
     }
 }
 
+/// A name of HTTP, such as that of a method or a header (RFC 9110, "token").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    pub(super) fn list<const N: usize>(names: [&str; N]) -> Vec<Self> {
+        names.map(|name| Self(name.to_owned())).to_vec()
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl OptionType for Token {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if text.is_empty() || !text.chars().all(is_plain) {
+            return Err("names without blanks, separated by commas".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.0.clone()]
+    }
+}
+
 /// A file for the service on one port, written `port:path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortPath {

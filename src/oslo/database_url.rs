@@ -190,6 +190,25 @@ impl FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// The URL of an SQLite file, whatever characters its path has.
+    pub fn sqlite(path: &str) -> Self {
+        Self {
+            engine: Engine::Sqlite,
+            scheme: "sqlite".to_owned(),
+            host: None,
+            port: None,
+            user: None,
+            password: None,
+            database: path.to_owned(),
+            socket: None,
+            tls: Tls::default(),
+            connect_timeout: None,
+            read_timeout: None,
+            ignored: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
     /// Takes further parameters, `name=value&name=value`, as if they stood at the end of the URL (oslo.db's
     /// `connection_parameters`).
     ///
@@ -232,6 +251,22 @@ impl DatabaseUrl {
             _ => self.unknown.push(name.to_owned()),
         }
         Ok(())
+    }
+
+    /// Whether both name the same database, as far as their texts tell.
+    pub fn is_same_database(&self, other: &Self) -> bool {
+        let place = |url: &Self| {
+            let DatabaseUrl {
+                engine,
+                host,
+                port,
+                database,
+                socket,
+                ..
+            } = url.clone();
+            (engine, host, port, database, socket)
+        };
+        place(self) == place(other)
     }
 
     fn check_database(&self) -> Result<(), DatabaseUrlError> {

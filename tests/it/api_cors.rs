@@ -43,6 +43,29 @@ on_each_engine! {
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
 
+    async fn any_page_may_call_but_without_credentials(database: Database) {
+        let service = Service::with(&database, |config| {
+            config.cors.allowed_origin = vec!["*".to_owned()];
+        })
+        .await;
+        let preflight = [("origin", HORIZON), ("access-control-request-method", "PATCH")];
+        for (method, headers) in [("OPTIONS", &preflight[..]), ("GET", &preflight[..1])] {
+            let answer = ask(&service, method, headers).await.expect(200);
+            assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{method}");
+            assert_eq!(answer.header("access-control-allow-credentials"), None, "{method}");
+        }
+        // An origin that is named beside it may have more.
+        let service = Service::with(&database, |config| {
+            config.cors.allowed_origin = vec!["*".to_owned(), HORIZON.to_owned()];
+        })
+        .await;
+        for (origin, credentials) in [(HORIZON, Some("true")), ("https://evil.example.com", None)] {
+            let answer = ask(&service, "GET", &[("origin", origin)]).await.expect(200);
+            assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
+            assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{origin}");
+        }
+    }
+
     async fn nobody_may_without_the_option(database: Database) {
         let service = Service::start(&database).await;
         let answer = ask(&service, "GET", &[("origin", HORIZON)]).await.expect(200);

@@ -402,6 +402,17 @@ on_each_engine! {
         }
     }
 
+    async fn what_may_stand_once_stands_once(database: Database) {
+        let service = Service::start(&database).await;
+        for name in ["host", "origin", "x-openstack-request-id", "content-length"] {
+            for path in ["/v2/p1/clients", "/v2", "/", "/healthcheck", "/nothing"] {
+                let answer = ask(&service, "GET", path, &[(name, "0"), (name, "0")]).await;
+                assert_eq!(answer.refused(400, "Bad request"), format!("The header {name} must not be repeated"));
+            }
+            ask(&service, "GET", "/v2/p1/clients", &[(name, "0")]).await.expect(200);
+        }
+    }
+
     async fn head_is_get_without_a_body(database: Database) {
         let service = Service::start(&database).await;
         service.client("h").await;

@@ -1,7 +1,9 @@
 //! `freezer-manage db purge`, `db check`, `db copy`, `export` and `import` on documents that the API made.
 
-use std::fs;
-use std::process::Command;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use freezer_api::schema::ColumnDifference;
 use serde_json::{Value, json};
@@ -16,6 +18,10 @@ fn run(database: &Database, arguments: &[&str]) -> (String, bool) {
     let parts = [&output.stdout, &output.stderr];
     let text = parts.map(|part| String::from_utf8_lossy(part)).concat();
     (text, output.status.success())
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[track_caller]
@@ -201,18 +207,18 @@ on_each_engine! {
         let wanted = lists(&service).await;
         // The service's clock stands in 2023.
         let nothing = succeeds(&database, &["db", "purge", "--older-than", "1000w"]);
-        assert!(nothing.contains("jobs: 0 rows are gone"), "{nothing}");
+        assert!(nothing.contains("jobs: 0 rows removed"), "{nothing}");
         let dry = succeeds(&database, &["db", "purge", "--older-than", "30d", "--dry-run"]);
-        assert!(dry.contains("jobs: 1 rows would go"), "{dry}");
+        assert!(dry.contains("jobs: 1 rows would be removed"), "{dry}");
         let purged = succeeds(&database, &["db", "purge", "--older-than", "30d", "--batch", "1"]);
         for table in ["jobs", "backups", "clients"] {
-            assert!(purged.contains(&format!("{table}: 1 rows are gone")), "{purged}");
+            assert!(purged.contains(&format!("{table}: 1 rows removed")), "{purged}");
             let left = texts(&database, &format!("SELECT id FROM {table} WHERE deleted = TRUE")).await;
             assert!(left.is_empty(), "{left:?}");
         }
         assert_eq!(lists(&service).await, wanted);
         let (wrong, success) = run(&database, &["db", "purge", "--older-than", "30"]);
-        assert!(!success && wrong.contains("wanted a number and s, m, h, d or w"), "{wrong}");
+        assert!(!success && wrong.contains("wanted is for example 30d, 12h"), "{wrong}");
     }
 }
 
@@ -239,14 +245,14 @@ on_each_engine! {
             "job_actions orphan: its job is gone; --fix: the row is removed".to_owned(),
             format!("sessions {session}: it names jobs that are gone: {job}"),
             "backup_metadata is no JSON".to_owned(),
-            "0 mended, 4 left".to_owned(),
+            "0 repaired, 4 left".to_owned(),
         ] {
             assert!(found.contains(&line), "{line}:\n{found}");
         }
         let (mended, _) = run(&database, &["db", "check", "--fix"]);
-        assert!(mended.contains("3 mended, 1 left"), "{mended}");
+        assert!(mended.contains("3 repaired, 1 left"), "{mended}");
         let (rest, success) = run(&database, &["db", "check", "--dry-run"]);
-        assert!(!success && rest.contains("0 mended, 1 left"), "{rest}");
+        assert!(!success && rest.contains("0 repaired, 1 left"), "{rest}");
         let document = service.get(&format!("sessions/{session}")).await.expect(200).json();
         assert!(document["jobs"].as_object().is_none_or(|jobs| jobs.is_empty()), "{document}");
         // A client that is gone, and one that is there twice.
@@ -266,6 +272,12 @@ on_each_engine! {
         let file = path.to_str().unwrap();
         succeeds(&database, &["export", "--output", file]);
         let text = fs::read_to_string(&path).unwrap();
+        // It has credentials of trusts in it.
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, format!("{text}{text}")).unwrap();
+        succeeds(&database, &["export", "--output", file]);
+        assert_eq!((mode(&path), fs::read_to_string(&path).unwrap()), (0o600, text.clone()));
         for engine in engines() {
             let other = Database::create(engine).await;
             succeeds(&other, &["db", "sync"]);
@@ -290,5 +302,55 @@ on_each_engine! {
         fs::write(&path, "{\"table\": \"jobs\", \"row\": {\"id\": 7}}\n").unwrap();
         let (wrong, success) = run(&database, &["import", file]);
         assert!(!success && wrong.contains("line 1: id is 7, wanted a string or null"), "{wrong}");
+    }
+}
+
+on_each_engine! {
+    async fn a_copy_needs_no_password_on_the_command_line(database: Database) {
+        let service = Service::start(&database).await;
+        fill(&service).await;
+        let other = Database::create(Engine::Sqlite).await;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target.conf");
+        fs::write(&target, other.configuration()).unwrap();
+        let target = target.to_str().unwrap();
+        let copied = succeeds(&database, &["db", "copy", "--to-config-file", target]);
+        assert!(copied.contains("jobs: 2 rows read, 2 rows there, equal"), "{copied}");
+        let third = Database::create(Engine::Sqlite).await;
+        let output = Command::new(env!("CARGO_BIN_EXE_freezer-manage"))
+            .args(["db", "copy"])
+            .env("FREEZER_COPY_FROM", database.url())
+            .env("FREEZER_COPY_TO", third.url())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(lists(&Service::start(&third).await).await, lists(&service).await);
+        // Without a place to write, and onto itself.
+        assert!(!run(&database, &["db", "copy"]).1);
+        let (refused, success) = run(&database, &["db", "copy", "--to", &database.url()]);
+        assert!(!success && refused.contains("is the database to read and the database to write"), "{refused}");
+    }
+
+    async fn a_reader_that_goes_away_ends_an_export_quietly(database: Database) {
+        let service = Service::start(&database).await;
+        for number in 0..40 {
+            let backup = json!({"backup_name": "b", "container": "c", "hostname": "h", "large": "x".repeat(10_000), "number": number});
+            service.created("backups", backup, "backup_id").await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("freezer-api.conf");
+        fs::write(&file, database.configuration()).unwrap();
+        let mut export = Command::new(env!("CARGO_BIN_EXE_freezer-manage"))
+            .arg("--config-file")
+            .arg(&file)
+            .arg("export")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // More than a pipe holds, so that it is still writing.
+        drop(export.stdout.take());
+        let ended = export.wait_with_output().unwrap();
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
     }
 }

@@ -52,6 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "authz",
             "config",
             "keystone",
+            "maintenance",
             "oslo",
             "schema",
             "store",

@@ -99,7 +99,7 @@ impl Connection {
 /// A request with its whole body.
 fn request(method: &str, path: &str, body: &str) -> String {
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -122,7 +122,7 @@ on_each_engine! {
         for number in 0..3 {
             connection.send(request("POST", "/v2/p/clients", &format!("{{\"client_id\": \"c{number}\"}}")));
             assert_eq!(connection.answer().unwrap().status, 201);
-            connection.send(format!("GET /v2/p/clients/c{number} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            connection.send(format!("GET /v2/p/clients/c{number} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
             let answer = connection.answer().unwrap();
             assert_eq!((answer.status, &json(&answer)["client"]["client_id"]), (200, &json!(format!("c{number}"))));
         }
@@ -131,7 +131,7 @@ on_each_engine! {
         assert_eq!(connection.answer().unwrap().status, 404);
         assert_eq!(connection.answer().unwrap().status, 400);
         // HEAD has the header of GET.
-        connection.send("HEAD /v2/p/clients HTTP/1.1\r\nHost: x\r\n\r\n");
+        connection.send("HEAD /v2/p/clients HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -142,34 +142,34 @@ on_each_engine! {
         let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
         assert!(head.starts_with("http/1.1 200") && length > 500, "{head}");
         // Chunks (deviation D19).
-        let chunks = "Host: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+        let chunks = "Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
                       9\r\n{\"client_\r\n10\r\nid\": \"in-pieces\"\r\n1\r\n}\r\n0\r\n\r\n";
         connection.send(format!("POST /v2/p/clients HTTP/1.1\r\n{chunks}"));
         let answer = connection.answer().unwrap();
         assert_eq!((answer.status, json(&answer)), (201, json!({"client_id": "in-pieces"})));
         // A client may ask before it sends the body.
-        connection.send("POST /v2/p/clients HTTP/1.1\r\nHost: x\r\nContent-Length: 25\r\nExpect: 100-continue\r\n\r\n");
+        connection.send("POST /v2/p/clients HTTP/1.1\r\nHost: localhost\r\nContent-Length: 25\r\nExpect: 100-continue\r\n\r\n");
         let mut go_on = [0; 25];
         connection.0.read_exact(&mut go_on).unwrap();
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         connection.send("{\"client_id\": \"expected\"}");
         assert_eq!(connection.answer().unwrap().status, 201);
-        connection.send("GET /v2/p/clients HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        connection.send("GET /v2/p/clients HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let list = json(&connection.answer().unwrap());
         assert_eq!(list["clients"].as_array().unwrap().len(), 5);
         assert!(connection.answer().is_none());
         // What HTTP/1.0 and odd targets bring.
         for (text, status) in [
             ("GET / HTTP/1.0\r\n\r\n", 300),
-            ("GET http://api.example.com/v2/p/clients/c1 HTTP/1.1\r\nHost: x\r\n\r\n", 200),
-            ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-            ("CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-            ("GET /v2/p/clients/%FF HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-            ("get /v2/p/clients HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-            ("GET /v2/p/clients HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+            ("GET http://127.0.0.1/v2/p/clients/c1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+            ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+            ("CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+            ("GET /v2/p/clients/%FF HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+            ("get /v2/p/clients HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+            ("GET /v2/p/clients HTTP/9.9\r\nHost: localhost\r\n\r\n", 400),
             ("nonsense\r\n\r\n", 400),
-            ("POST /v2/p/clients HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400),
-            ("POST /v2/p/clients HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n", 400),
+            ("POST /v2/p/clients HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400),
+            ("POST /v2/p/clients HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n", 400),
         ] {
             let mut connection = Connection::open(&server);
             connection.send(text);
@@ -259,10 +259,20 @@ on_each_engine! {
         assert_eq!(ask(&server, "GET", "/", "").status, 300);
         // Keystone does not answer: 503, and when to come back.
         let mut connection = Connection::open(&server);
-        connection.send("GET /v2/p/clients HTTP/1.1\r\nHost: x\r\nX-Auth-Token: t\r\n\r\n");
+        connection.send("GET /v2/p/clients HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: t\r\n\r\n");
         let answer = connection.answer().unwrap();
         assert_eq!(answer.status, 503);
         assert!(answer.head.contains("retry-after: "), "{}", answer.head);
+        // Two tokens are none, whichever a proxy in front looked at (D34).
+        for tokens in [
+            "X-Auth-Token: t\r\nX-Auth-Token: t",
+            "X-Auth-Token: t\r\nX-Storage-Token: u\r\nX-Storage-Token: u",
+            "X-Auth-Token: t\r\nX-Service-Token: s\r\nX-Service-Token: other",
+        ] {
+            let mut connection = Connection::open(&server);
+            connection.send(format!("GET /v2/p/clients HTTP/1.1\r\nHost: localhost\r\n{tokens}\r\n\r\n"));
+            assert_eq!(connection.answer().unwrap().status, 401, "{tokens}");
+        }
         let ended = server.stop();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
         assert!(!ended.output.contains("password = freezer"));
@@ -296,7 +306,7 @@ async fn a_body_beyond_the_limit_is_refused_unread() {
         }
         let mut connection = Connection::open(&server);
         connection.send(format!(
-            "POST /v2/p/backups HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+            "POST /v2/p/backups HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
         ));
         assert_eq!(
             connection.answer().unwrap().status,
@@ -305,7 +315,9 @@ async fn a_body_beyond_the_limit_is_refused_unread() {
         );
     }
     let mut connection = Connection::open(&server);
-    connection.send("POST /v2/p/backups HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection.send(
+        "POST /v2/p/backups HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
     for _ in 0..3 {
         connection.send(format!("1f4\r\n{}\r\n", " ".repeat(500)));
     }
@@ -322,7 +334,7 @@ async fn slow_clients_lose_their_place() {
     let starts = [
         "",
         "GET /v2/p/cli",
-        "GET /v2/p/clients HTTP/1.1\r\nHost: x\r\nX: ",
+        "GET /v2/p/clients HTTP/1.1\r\nHost: localhost\r\nX: ",
         "P",
         "PRI * HTTP/2.0\r\n\r\nSM\r",
     ];
@@ -341,7 +353,7 @@ async fn slow_clients_lose_their_place() {
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let mut connection = Connection::open(&server);
         connection.send(format!(
-            "POST /v2/p/clients HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"
+            "POST /v2/p/clients HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n"
         ));
         let answer = connection.answer().unwrap();
         assert_eq!(
@@ -355,7 +367,11 @@ async fn slow_clients_lose_their_place() {
     drop(silent);
     // One who sends bit by bit, in time, is served.
     let mut connection = Connection::open(&server);
-    for piece in ["GET /v2/p/clie", "nts HTTP/1.1\r\n", "Host: x\r\n\r\n"] {
+    for piece in [
+        "GET /v2/p/clie",
+        "nts HTTP/1.1\r\n",
+        "Host: localhost\r\n\r\n",
+    ] {
         connection.send(piece);
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -379,6 +395,49 @@ async fn development_is_for_loopback_alone() {
     }
     let ended = refusal(&configuration(&database, ""), &["--sample"]);
     assert!(ended.output.contains("--dev"), "{}", ended.output);
+}
+
+#[tokio::test]
+async fn development_answers_no_page_of_another_site() {
+    let database = Database::create(Engine::Sqlite).await;
+    let server = start(&database, "");
+    let ask = |headers: &str| {
+        let mut connection = Connection::open(&server);
+        // What a form of any page may send without asking first.
+        let body = r#"{"client_id": "c"}"#;
+        let length = body.len();
+        connection.send(format!(
+            "POST /v2/p/clients HTTP/1.1\r\n{headers}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        connection.answer().unwrap()
+    };
+    for foreign in [
+        "Host: localhost\r\nOrigin: https://evil.example.com",
+        "Host: localhost\r\nOrigin: null",
+        "Host: localhost\r\nOrigin: http://localhost.evil.example.com",
+        "Host: localhost\r\nOrigin: http://127.0.0.1@evil.example.com",
+        "Host: rebound.example.com:9090",
+        "Host: 127.0.0.1.example.com",
+        "Host: 192.0.2.1",
+        "Host: 0.0.0.0:9090",
+        "Host:",
+    ] {
+        let answer = ask(foreign);
+        assert_eq!(answer.status, 403, "{foreign}");
+        assert!(answer.body.contains("a loopback address"), "{answer:?}");
+    }
+    assert_eq!(
+        json(&self::ask(&server, "GET", "/v2/p/clients", ""))["clients"],
+        json!([])
+    );
+    let statuses = [
+        "Host: localhost:9090",
+        "Host: LOCALHOST\r\nOrigin: http://localhost:3000",
+        "Host: 127.0.0.1:9090\r\nOrigin: http://127.0.0.2",
+        "Host: [::1]:9090\r\nOrigin: https://[::1]",
+    ]
+    .map(|own| ask(own).status);
+    assert_eq!(statuses, [201; 4]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde_saphyr::granit_parser::Parser;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 use super::error::{Origin, PolicyError};
@@ -71,6 +72,7 @@ impl Files {
 /// Adds the rules of a YAML (and so JSON) text. Of a name written twice the last counts, as in oslo.policy, with a
 /// warning.
 pub(super) fn parse(path: &Path, content: &str, rules: &mut FileRules) -> Result<(), PolicyError> {
+    refuse_tags(path, content)?;
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
@@ -100,6 +102,24 @@ pub(super) fn parse(path: &Path, content: &str, rules: &mut FileRules) -> Result
                 "policy rule is written twice in one file: the last one counts");
         }
         rules.insert(name, (value.value, origin));
+    }
+    Ok(())
+}
+
+/// Refuses tags. A bare `!` is one, with an empty text behind it: that would let everyone in where its writer means no one.
+fn refuse_tags(path: &Path, content: &str) -> Result<(), PolicyError> {
+    // What is not YAML is told by the reader of the rules.
+    for (event, span) in Parser::new_from_str(content).map_while(Result::ok) {
+        if let Some(tag) = event.tag().filter(|tag| !tag.is_yaml_core_schema()) {
+            return Err(PolicyError::Malformed {
+                path: path.to_owned(),
+                message: format!(
+                    "line {}: YAML reads {} as a tag, not as text; write it in quotes: \"!\" is the check that nobody passes",
+                    span.start.line(),
+                    tag.original()
+                ),
+            });
+        }
     }
     Ok(())
 }

@@ -194,6 +194,38 @@ fn a_broken_or_removed_file_keeps_the_last_good_rules() {
 }
 
 #[test]
+fn an_exclamation_mark_without_quotes_is_refused() {
+    for (text, tag) in [
+        ("a: !", "!"),
+        ("a: role:x\n'b': !  # nobody", "!"),
+        ("a: ! role:admin", "!"),
+        ("a: !role:admin", "!role:admin"),
+        ("a: [!]", "!"),
+        ("a:\n- [role:x, ! ]", "!"),
+        ("a: ! [role:x]", "!"),
+        ("{\"a\": !}", "!"),
+    ] {
+        let error = Enforcer::from_text(text, options())
+            .unwrap_err()
+            .to_string();
+        let line = text.lines().count().min(2);
+        let expected = format!("line {line}: YAML reads {tag} as a tag, not as text");
+        assert!(error.contains(&expected), "{text}: {error}");
+    }
+    for text in [
+        "a: '!'",
+        "a: \"!\"",
+        "a: ['!']",
+        "a: not role:x",
+        "a: !!str '!'",
+    ] {
+        let enforcer = Enforcer::from_text(text, options()).unwrap();
+        let passes = enforcer.authorize("a", &target(), &member()).is_allowed();
+        assert_eq!(passes, text.contains("not"), "{text}");
+    }
+}
+
+#[test]
 fn a_change_is_noticed_by_requests_alone() {
     let site = Site::new();
     let enforcer = site.enforcer().unwrap();
