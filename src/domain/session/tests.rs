@@ -89,6 +89,17 @@ proptest! {
         }
     }
 
+    /// A start that is further away than the hold-off window, in the past or in the future, holds nobody off; a nearer one
+    /// does.
+    #[test]
+    fn only_near_starts_hold_off(hold_off in 0..600i32, away in -1_500_000_000..1_500_000_000i64, near in any::<bool>()) {
+        let away = if near { away % (2 * i64::from(hold_off) + 2) } else { away };
+        let mut session = session(0, hold_off, [("j".to_owned(), json!({}))]);
+        prop_assert_eq!(session.start("j", 0, NOW), Ok(ActionOutcome::Started));
+        let expected = if away.abs() <= i64::from(hold_off) { ActionOutcome::HoldOff } else { ActionOutcome::Started };
+        prop_assert_eq!(session.start("j", 1, NOW + away), Ok(expected));
+    }
+
     /// Once all jobs have ended the session has, with success where all had it, whatever the order.
     #[test]
     fn the_last_end_ends_the_session(
