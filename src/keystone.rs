@@ -6,6 +6,7 @@
 
 mod cache;
 mod client;
+mod locks;
 mod memcached;
 mod service_token;
 mod token;
@@ -13,6 +14,7 @@ mod trusts;
 mod validator;
 
 pub use client::SetupError;
+pub use locks::StripedLocks;
 pub use token::context_of_token;
 pub use trusts::{Trust, TrustError, Trusts};
 pub use validator::{AuthError, Keystone};

@@ -10,6 +10,7 @@ use axum::response::Response;
 use regex::Regex;
 use secrecy::SecretString;
 
+use super::middleware::Deadline;
 use super::{Api, Authentication};
 use crate::authz::rules::Rule;
 use crate::authz::{Authorized, RequestContext};
@@ -135,8 +136,12 @@ pub(super) async fn authorize(
         .get::<Arc<RequestContext>>()
         .cloned()
         .ok_or_else(|| ApiError::Panic("a request without a caller".to_owned()))?;
+    let Deadline(deadline) = *request
+        .extensions()
+        .get::<Deadline>()
+        .ok_or_else(|| ApiError::Panic("a request without a time limit".to_owned()))?;
     let policy = Arc::clone(&api.policy);
-    let authorized = Authorized::check(policy, context, project_id, rule)?;
+    let authorized = Authorized::check(policy, context, project_id, rule, deadline)?;
     check_project(authorized.project_id())?;
     check_identifiers(&parameters)?;
     request.extensions_mut().insert(authorized);

@@ -24,12 +24,22 @@ use crate::telemetry;
 /// The header of request ids, ours and those that callers send along.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
+/// When a request is answered with 503 if it is still worked on.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(pub(super) Instant);
+
 /// Names the request, limits its time, and writes its line in the access log (`docs/logging.md`).
-pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let request_id = format!("req-{}", api.ids.hyphenated());
     let sent_id = request.headers().get(REQUEST_ID).cloned();
     let span = telemetry::request_span(&request_id, sent_id.as_ref().and_then(global_request_id));
     let started = Instant::now();
+    let limit = api.config.api.request_timeout;
+    request.extensions_mut().insert(Deadline(started + limit));
     let remote = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
@@ -37,7 +47,7 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     async {
-        let mut response = tokio::time::timeout(api.config.api.request_timeout, next.run(request))
+        let mut response = tokio::time::timeout(limit, next.run(request))
             .await
             .unwrap_or_else(|_| ApiError::Timeout.into_response());
         if is_named(&api, &path, &response)

@@ -1,6 +1,7 @@
 //! The proof that a caller may do something in a project.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -25,10 +26,12 @@ pub struct Authorized {
     credentials: Arc<Credentials>,
     target: Arc<Map<String, Value>>,
     project_id: String,
+    deadline: Instant,
 }
 
 impl Authorized {
-    /// Asks the policy whether the caller may do what `rule` guards in the project.
+    /// Asks the policy whether the caller may do what `rule` guards in the project. The caller waits for the answer until
+    /// `deadline`.
     ///
     /// # Errors
     /// [`Denied`]; an unscoped token is always refused.
@@ -37,6 +40,7 @@ impl Authorized {
         context: Arc<RequestContext>,
         project_id: String,
         rule: Rule,
+        deadline: Instant,
     ) -> Result<Authorized, Denied> {
         if context.scope() == TokenScope::Unscoped {
             // Rules compare the project of the token with a text, and "None" is one.
@@ -49,6 +53,7 @@ impl Authorized {
             policy,
             context,
             project_id,
+            deadline,
         };
         authorized.require(rule)?;
         Ok(authorized)
@@ -57,6 +62,11 @@ impl Authorized {
     /// The project of the path.
     pub fn project_id(&self) -> &str {
         &self.project_id
+    }
+
+    /// When the caller is told that the request took too long. What is not committed by then must not be.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// The rows of that project.

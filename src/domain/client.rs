@@ -78,6 +78,23 @@ impl Client {
         self.project_id.as_deref() == Some(project_id)
     }
 
+    /// Refuses to delete another project's client, and a central one where the caller may not create one.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`].
+    pub fn check_deletion(
+        &self,
+        project_id: &str,
+        may_change_central: bool,
+    ) -> Result<(), Refusal> {
+        if !self.belongs_to(project_id) || self.is_central && !may_change_central {
+            return Err(Refusal::Forbidden(
+                "You are not permitted to delete this client".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// Refuses actions that need what the client does not have.
     ///
     /// For each action in turn its action, mode, storage and engine must be among the client's, where they are set.
@@ -158,8 +175,10 @@ impl Registration {
             }
             Ok(text)
         };
+        #[expect(clippy::expect_used, reason = "the schema of clients requires it")]
+        let client_id = owned_text(&body, "client_id").expect("a client has a client_id");
         Ok(Registration {
-            client_id: owned_text(&body, "client_id").unwrap_or_default(),
+            client_id,
             hostname: owned_text(&body, "hostname"),
             description: owned_text(&body, "description"),
             uuid: owned_text(&body, "uuid"),
@@ -169,6 +188,14 @@ impl Registration {
             supported_engines: capability("supported_engines", validation::ENGINES)?,
             is_central: body.get("is_central") == Some(&Value::Bool(true)),
         })
+    }
+
+    /// The refusal of a central client whose name a private one has, or jobs of one that is gone.
+    pub fn is_private_name(&self) -> Refusal {
+        Refusal::Conflict(format!(
+            "Client {} is already the name of a client that is not central, or jobs of one are left",
+            self.client_id
+        ))
     }
 
     /// What becomes of the registration, given the client that has its name already.

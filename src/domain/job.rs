@@ -224,7 +224,8 @@ const FIRST_TIMES: [&str; 3] = ["time_created", "time_started", "time_ended"];
 pub struct NewJob(JobBody);
 
 impl NewJob {
-    /// Checks a body. Its `project_id` is ignored: a job exported from one project can be created in another.
+    /// Checks a body. Its `project_id` is ignored: a job exported from one project can be created in another. So are its
+    /// `user_credentials`: nothing proves that the trust is the caller's.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field; [`Refusal::Unprocessable`] for an `action_id` that cannot be one.
@@ -243,22 +244,13 @@ impl NewJob {
 
     /// The client that runs the job.
     pub fn client_id(&self) -> &str {
-        // The schema requires it.
-        self.0.client_id().unwrap_or_default()
+        #[expect(clippy::expect_used, reason = "the schema of new jobs requires it")]
+        self.0.client_id().expect("a job has a client_id")
     }
 
     /// The job's actions.
     pub fn entries(&self) -> &[ActionEntry] {
         self.0.entries.as_deref().unwrap_or_default()
-    }
-
-    /// The trust that the caller sent along.
-    pub fn user_credentials(&self) -> Option<UserCredentials> {
-        let credentials = self.0.members.get("user_credentials")?.as_object()?;
-        Some(UserCredentials {
-            trust_id: owned_text(credentials, "trust_id")?,
-            trustor_user_id: owned_text(credentials, "trustor_user_id")?,
-        })
     }
 
     /// The new job; `now` in seconds since the epoch.

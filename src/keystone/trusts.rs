@@ -4,9 +4,7 @@
 //! of `[centralized_scheduler] auth_section`, in the job's project, without impersonation, redelegation and expiry. One that
 //! exists is reused; unlike there, only when it is of this kind and has the roles.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,9 +13,9 @@ use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::client::{AUTH_TOKEN, Answer, Call, IdentityError, Repeat, SetupError, secret_header};
+use super::locks::StripedLocks;
 use super::service_token::{ServiceSession, post_auth};
 use super::token::{Role, ValidToken};
 use super::validator::Keystone;
@@ -65,6 +63,9 @@ pub enum TrustError {
     /// Keystone does not want it.
     #[error("Keystone refused the trust (status {0})")]
     Refused(u16),
+    /// The trust leads into another project.
+    #[error("The trust is for another project")]
+    OtherProject,
     /// Keystone did not answer as it should.
     #[error("Keystone is unavailable, so no trust can be made")]
     Unavailable,
@@ -77,7 +78,7 @@ pub struct Trusts {
     /// Names of the roles to delegate; empty: all that the caller has in the project.
     delegated_roles: Vec<String>,
     /// Jobs that are made at once by one user in one project wait for each other here, so that they share a trust.
-    making: [Mutex<()>; 64],
+    making: StripedLocks,
 }
 
 /// The caller, in the project of the trust.
@@ -112,7 +113,7 @@ impl Trusts {
             keystone: Arc::clone(keystone.session()),
             trustee,
             delegated_roles: options.trusts_delegated_roles.clone(),
-            making: [const { Mutex::const_new(()) }; 64],
+            making: StripedLocks::default(),
         })
     }
 
@@ -135,7 +136,7 @@ impl Trusts {
                 }
             }
         })?;
-        let _turn = self.turn(&caller).await;
+        let _turn = self.making.lock(&(caller.user_id, project_id)).await;
         if let Some(trust) = self.find(&caller, &trustee.user_id).await? {
             return Ok(trust.into_trust(false));
         }
@@ -144,10 +145,24 @@ impl Trusts {
             .map(|trust| trust.into_trust(true))
     }
 
-    /// Deletes a trust of the caller. One that is gone already is as good.
+    /// Whether a trust of the caller exists.
     ///
     /// # Errors
-    /// [`TrustError`]: the trust still exists.
+    /// [`TrustError`]: nobody knows.
+    pub async fn exists(
+        &self,
+        context: &RequestContext,
+        trust_id: &str,
+        project_id: &str,
+    ) -> Result<bool, TrustError> {
+        let caller = self.caller(context, project_id).await?;
+        Ok(self.get(&caller, trust_id).await?.is_some())
+    }
+
+    /// Deletes a trust of the caller in the project. One that is gone already is as good.
+    ///
+    /// # Errors
+    /// [`TrustError`]: the trust still exists. [`TrustError::OtherProject`] where it is not the project's.
     pub async fn delete(
         &self,
         context: &RequestContext,
@@ -155,6 +170,13 @@ impl Trusts {
         project_id: &str,
     ) -> Result<(), TrustError> {
         let caller = self.caller(context, project_id).await?;
+        match self.get(&caller, trust_id).await? {
+            None => return Ok(()),
+            Some(trust) if trust.project_id.as_deref() != Some(project_id) => {
+                return Err(TrustError::OtherProject);
+            }
+            Some(_) => {}
+        }
         let path = format!("/{}", encoded(trust_id));
         let answer = self
             .call(
@@ -167,6 +189,21 @@ impl Trusts {
             .await?;
         match answer.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    async fn get(
+        &self,
+        caller: &Caller<'_>,
+        trust_id: &str,
+    ) -> Result<Option<WireTrust>, TrustError> {
+        let path = format!("/{}", encoded(trust_id));
+        let name = "GET /v3/OS-TRUST/trusts/{id}";
+        let answer = self.call(caller, name, Method::GET, &path, None).await?;
+        match answer.status {
+            StatusCode::OK => parse::<SingleTrust>(&answer).map(|single| Some(single.trust)),
+            StatusCode::NOT_FOUND => Ok(None),
             _ => Err(refused(&answer)),
         }
     }
@@ -218,13 +255,6 @@ impl Trusts {
         ))
     }
 
-    async fn turn(&self, caller: &Caller<'_>) -> Option<MutexGuard<'_, ()>> {
-        let mut hasher = DefaultHasher::new();
-        (caller.user_id, caller.project_id).hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % 64).ok()?;
-        Some(self.making.get(place)?.lock().await)
-    }
-
     /// The first trust of the wanted kind that has the wanted roles.
     async fn find(
         &self,
@@ -250,21 +280,9 @@ impl Trusts {
             .filter(|trust| trust.is_for(caller, trustee))
         {
             // The list has no roles.
-            let path = format!("/{}", encoded(&listed.id));
-            let answer = self
-                .call(
-                    caller,
-                    "GET /v3/OS-TRUST/trusts/{id}",
-                    Method::GET,
-                    &path,
-                    None,
-                )
-                .await?;
-            if answer.status == StatusCode::OK {
-                let SingleTrust { trust } = parse(&answer)?;
-                if self.has_roles(&trust, caller) {
-                    return Ok(Some(trust));
-                }
+            let trust = self.get(caller, &listed.id).await?;
+            if let Some(trust) = trust.filter(|trust| self.has_roles(trust, caller)) {
+                return Ok(Some(trust));
             }
         }
         Ok(None)

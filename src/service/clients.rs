@@ -32,8 +32,13 @@ impl Catalogue {
 
     /// Registers a client, or renews its registration; its `client_id`.
     ///
+    /// No name is that of a central client and of a private one at once, and none that jobs of a private one still have
+    /// becomes central: a central scheduler polls the jobs of all projects by its name, and would run those of the private
+    /// client, which were made without a trust and without a look at what the central one may do.
+    ///
     /// # Errors
-    /// [`ApiError`]; [`ApiError::Forbidden`] for a central client without the right to create one.
+    /// [`ApiError`]; [`ApiError::Forbidden`] for a central client without the right to create one, [`Refusal::Conflict`]
+    /// where the name is another project's.
     pub async fn register_client(
         &self,
         caller: &Authorized,
@@ -53,6 +58,12 @@ impl Catalogue {
                 tx.lock_registration(&registration.client_id).await?;
                 let existing = tx.find_registered(project_id, &registration).await?;
                 match registration.against(existing.as_ref(), project_id, may_change_central)? {
+                    Outcome::Create
+                        if registration.is_central
+                            && tx.is_private_name(&registration.client_id).await? =>
+                    {
+                        Err(registration.is_private_name().into())
+                    }
                     Outcome::Create => tx
                         .insert_client(project_id, user_id, &new_uuid, &registration)
                         .await
@@ -88,23 +99,26 @@ impl Catalogue {
     /// Deletes a client. One that the project does not see changes nothing.
     ///
     /// # Errors
-    /// [`ApiError`]; [`Refusal::Forbidden`] for a central client of another project.
+    /// [`ApiError`]; [`Refusal::Forbidden`] for a central client of another project, or without the right to create one.
     pub async fn delete_client(
         &self,
         caller: &Authorized,
         client_id: String,
     ) -> Result<(), ApiError> {
         let project_id = caller.project_id().to_owned();
+        let may_change_central = caller.may(rules::CLIENTS_CREATE_CENTRAL);
         self.store
             .write("deleting a client", async move |tx: &mut Tx| {
-                match tx.get_client(&project_id, &client_id).await? {
-                    Some(client) if !client.belongs_to(&project_id) => Err(Refusal::Forbidden(
-                        "You are not permitted to delete this client".to_owned(),
-                    )
-                    .into()),
-                    Some(client) => Ok(tx.delete_client(&client.uuid).await?),
-                    None => Ok(()),
+                // Only a name that is registered is worth a row of the lock's table.
+                if tx.get_client(&project_id, &client_id).await?.is_none() {
+                    return Ok(());
                 }
+                tx.lock_registration(&client_id).await?;
+                let Some(client) = tx.get_client(&project_id, &client_id).await? else {
+                    return Ok(());
+                };
+                client.check_deletion(&project_id, may_change_central)?;
+                Ok::<_, ApiError>(tx.delete_client(&client.uuid).await?)
             })
             .await
     }

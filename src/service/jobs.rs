@@ -1,13 +1,15 @@
 //! Jobs: which actions run on which client, and when.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 
 use super::Catalogue;
-use super::trusts::JobTrust;
+use super::trusts::{TrustChange, TrustRule};
 use crate::authz::{Authorized, Denied, rules};
 use crate::domain::action::Action;
+use crate::domain::client::Client;
 use crate::domain::document::Object;
 use crate::domain::job::{
     ActionEntry, BodyContext, Job, JobChange, JobEvent, JobPatch, JobReplacement, NewJob,
@@ -75,39 +77,51 @@ impl Catalogue {
     /// not fit. Nothing of a refused job stays.
     pub async fn create_job(&self, caller: &Authorized, body: Object) -> Result<String, ApiError> {
         let new = NewJob::parse(&self.body_context(caller), body)?;
-        let trust = self.trust_for_client(caller, new.client_id()).await?;
-        let credentials = trust
-            .as_ref()
-            .map(JobTrust::credentials)
-            .or(new.user_credentials());
         let job_id = new.job_id().map_or_else(|| self.ids.hex(), str::to_owned);
         let now = self.clock.timestamp();
         let job = new.job(job_id.clone(), caller.project_id(), caller.user_id(), now);
-        let created = self
-            .store
-            .write("creating a job", {
-                let caller = caller.clone();
-                async move |tx: &mut Tx| {
-                    if tx.job_exists(&job.id).await? {
-                        return Err(Refusal::already_registered("Job", &job.id).into());
-                    }
-                    let actions = resolve_actions(tx, &caller.scope(), new.entries()).await?;
-                    check_client(tx, &caller, &job, &actions).await?;
-                    insert_job(tx, &job, &actions)
-                        .await
-                        .map_err(|error| ApiError::id_unavailable(error, "Job", &job.id))?;
-                    Ok::<_, ApiError>(
-                        tx.set_user_credentials(&job.id, credentials.as_ref())
-                            .await?,
-                    )
-                }
-            })
-            .await;
-        if let (Err(_), Some(trust)) = (&created, trust) {
-            self.discard_new_trust(caller, trust).await;
+        if let Stored::NeedsTrust = self.store_new_job(caller, &new, &job, None).await? {
+            let trust = self.trust_for_job(caller).await?;
+            let credentials = Some(trust.credentials());
+            let stored = self.store_new_job(caller, &new, &job, credentials).await;
+            self.settle_trust(caller, trust).await;
+            stored?;
         }
-        created?;
         Ok(job_id)
+    }
+
+    async fn store_new_job(
+        &self,
+        caller: &Authorized,
+        new: &NewJob,
+        job: &Job,
+        credentials: Option<UserCredentials>,
+    ) -> Result<Stored, ApiError> {
+        let (caller, new, job) = (caller.clone(), new.clone(), job.clone());
+        let rule = self.trusts.rule();
+        self.store
+            .write("creating a job", async move |tx: &mut Tx| {
+                if tx.job_exists(&job.id).await? {
+                    return Err(Refusal::already_registered("Job", &job.id).into());
+                }
+                let actions = resolve_actions(tx, &caller.scope(), new.entries()).await?;
+                let client = tx.get_client(caller.project_id(), &job.client_id).await?;
+                check_client(client.as_ref(), &job, &actions)?;
+                let gives = rule.change(client.as_ref(), true, false) == TrustChange::Give;
+                if gives && credentials.is_none() {
+                    return Ok(Stored::NeedsTrust);
+                }
+                insert_job(tx, &job, &actions)
+                    .await
+                    .map_err(|error| ApiError::id_unavailable(error, "Job", &job.id))?;
+                if gives {
+                    tx.set_user_credentials(&job.id, credentials.as_ref())
+                        .await?;
+                }
+                in_time(&caller)?;
+                Ok(Stored::Done { released: None })
+            })
+            .await
     }
 
     /// Replaces a job, or creates it under this id.
@@ -187,7 +201,8 @@ impl Catalogue {
                     return Ok(event.already_requested());
                 };
                 let actions = stored_actions(tx, &job).await?;
-                check_client(tx, &caller, &job, &actions).await?;
+                let client = tx.get_client(caller.project_id(), &job.client_id).await?;
+                check_client(client.as_ref(), &job, &actions)?;
                 job.set_schedule(&schedule);
                 caller.user_id().clone_into(&mut job.user_id);
                 tx.update_job(&job).await?;
@@ -212,62 +227,73 @@ impl Catalogue {
         job_id: String,
         change: JobChange,
     ) -> Result<(), ApiError> {
-        let trust = match change.client_id() {
-            Some(client_id) => self.trust_for_client(caller, client_id).await?,
-            None => None,
-        };
-        let credentials = trust.as_ref().map(JobTrust::credentials);
-        let changed = self
-            .store
-            .write("changing a job", {
-                let caller = caller.clone();
-                async move |tx: &mut Tx| {
-                    let old = apply_change(tx, &caller, &job_id, &change).await?;
-                    move_trust(tx, &caller, &job_id, &change, old, credentials.as_ref()).await
-                }
-            })
-            .await;
-        // A trust that was made now is in no job when the change failed, or the job had one already.
-        if let Some(trust) = trust {
-            self.discard_new_trust(caller, trust).await;
+        let mut stored = self.store_change(caller, &job_id, &change, None).await?;
+        if let Stored::NeedsTrust = stored {
+            let trust = self.trust_for_job(caller).await?;
+            let credentials = Some(trust.credentials());
+            let second = self
+                .store_change(caller, &job_id, &change, credentials)
+                .await;
+            self.settle_trust(caller, trust).await;
+            stored = second?;
         }
-        if let Some(trust_id) = changed? {
+        if let Stored::Done {
+            released: Some(trust_id),
+        } = stored
+        {
             self.release_trust(caller, trust_id).await;
         }
         Ok(())
     }
-}
 
-/// Gives a changed job its trust, or takes it away; the id of the trust that the job has lost.
-async fn move_trust(
-    tx: &mut Tx,
-    caller: &Authorized,
-    job_id: &str,
-    change: &JobChange,
-    old: Option<Job>,
-    credentials: Option<&UserCredentials>,
-) -> Result<Option<String>, ApiError> {
-    let held = old.as_ref().and_then(|job| job.trust_id.clone());
-    let leaves_central = match &old {
-        Some(job) if change.client_id().is_some() && held.is_some() && credentials.is_none() => {
-            let client = tx.get_client(caller.project_id(), &job.client_id).await?;
-            client.is_some_and(|client| client.is_central)
-        }
-        _ => false,
-    };
-    if leaves_central || (held.is_none() && credentials.is_some()) {
-        tx.set_user_credentials(job_id, credentials).await?;
+    async fn store_change(
+        &self,
+        caller: &Authorized,
+        job_id: &str,
+        change: &JobChange,
+        credentials: Option<UserCredentials>,
+    ) -> Result<Stored, ApiError> {
+        let (caller, job_id, change) = (caller.clone(), job_id.to_owned(), change.clone());
+        let rule = self.trusts.rule();
+        self.store
+            .write("changing a job", async move |tx: &mut Tx| {
+                let credentials = credentials.as_ref();
+                let stored = apply_change(tx, &caller, rule, &job_id, &change, credentials).await?;
+                in_time(&caller)?;
+                Ok::<_, ApiError>(stored)
+            })
+            .await
     }
-    Ok(held.filter(|_| leaves_central))
 }
 
-/// Writes a replaced or patched job with its actions; the job as it was before.
+/// What a job's transaction came to.
+enum Stored {
+    /// Nothing yet: the job needs a trust, and Keystone is not asked inside a transaction.
+    NeedsTrust,
+    /// All of it.
+    Done {
+        /// The trust that the job has given up.
+        released: Option<String>,
+    },
+}
+
+/// Keeps a transaction from being committed once the caller was told that the request took too long.
+fn in_time(caller: &Authorized) -> Result<(), ApiError> {
+    if Instant::now() >= caller.deadline() {
+        return Err(ApiError::Timeout);
+    }
+    Ok(())
+}
+
+/// Writes a replaced or patched job with its actions and its trust.
 async fn apply_change(
     tx: &mut Tx,
     caller: &Authorized,
+    rule: TrustRule,
     job_id: &str,
     change: &JobChange,
-) -> Result<Option<Job>, ApiError> {
+    credentials: Option<&UserCredentials>,
+) -> Result<Stored, ApiError> {
     let scope = caller.scope();
     let old = tx.lock_job(&scope, job_id).await?;
     let named = match change.entries() {
@@ -275,31 +301,60 @@ async fn apply_change(
         None => None,
     };
     let job = change.apply(old.as_ref(), job_id, caller.project_id(), caller.user_id())?;
-    let Some(old) = old else {
-        let actions = named.unwrap_or_default();
-        check_client(tx, caller, &job, &actions).await?;
-        if tx.id_unavailable::<Job>(&scope, job_id).await? {
-            return Err(Refusal::already_registered("Job", job_id).into());
-        }
-        insert_job(tx, &job, &actions)
-            .await
-            .map_err(StoreError::retry_if_duplicate)?;
-        return Ok(None);
+    let arrives = old
+        .as_ref()
+        .is_none_or(|old| old.client_id != job.client_id);
+    let client = if named.is_some() || change.client_id().is_some() {
+        tx.get_client(caller.project_id(), &job.client_id).await?
+    } else {
+        None
     };
-    match &named {
-        Some(actions) => check_client(tx, caller, &job, actions).await?,
-        None if job.client_id != old.client_id => {
-            let actions = stored_actions(tx, &old).await?;
-            check_client(tx, caller, &job, &actions).await?;
+    match (&named, &old) {
+        (Some(actions), _) => check_client(client.as_ref(), &job, actions)?,
+        (None, Some(old)) if arrives => {
+            check_client(client.as_ref(), &job, &stored_actions(tx, old).await?)?;
         }
-        None => {}
+        (None, _) => {}
     }
-    tx.update_job(&job).await?;
+    let held = old.as_ref().and_then(|job| job.trust_id.clone());
+    let trust = rule.change(client.as_ref(), arrives, held.is_some());
+    if trust == TrustChange::Give && credentials.is_none() {
+        return Ok(Stored::NeedsTrust);
+    }
+    write_change(tx, &scope, &job, old.is_some(), named).await?;
+    let (new, released) = match trust {
+        TrustChange::Keep => return Ok(Stored::Done { released: None }),
+        TrustChange::Give => (
+            credentials,
+            held.filter(|held| credentials.is_none_or(|new| new.trust_id != *held)),
+        ),
+        TrustChange::Remove => (None, held),
+    };
+    tx.set_user_credentials(job_id, new).await?;
+    Ok(Stored::Done { released })
+}
+
+/// Writes the row of a changed job and, where they are named, its actions.
+async fn write_change(
+    tx: &mut Tx,
+    scope: &Scope,
+    job: &Job,
+    exists: bool,
+    named: Option<Vec<JobAction>>,
+) -> Result<(), ApiError> {
+    if !exists {
+        if tx.id_unavailable::<Job>(scope, &job.id).await? {
+            return Err(Refusal::already_registered("Job", &job.id).into());
+        }
+        let inserted = insert_job(tx, job, named.as_deref().unwrap_or(&[])).await;
+        return Ok(inserted.map_err(StoreError::retry_if_duplicate)?);
+    }
+    tx.update_job(job).await?;
     if let Some(actions) = named {
         insert_new_actions(tx, &actions).await?;
-        tx.replace_actions(job_id, &action_ids(&actions)).await?;
+        tx.replace_actions(&job.id, &action_ids(&actions)).await?;
     }
-    Ok(Some(old))
+    Ok(())
 }
 
 /// An action of a job.
@@ -367,23 +422,15 @@ async fn resolve_actions(
 }
 
 /// Refuses a job whose client the project does not see, or that cannot do what the actions need.
-async fn check_client(
-    tx: &mut Tx,
-    caller: &Authorized,
-    job: &Job,
-    actions: &[JobAction],
-) -> Result<(), ApiError> {
-    let client = tx
-        .get_client(caller.project_id(), &job.client_id)
-        .await?
-        .ok_or_else(|| {
-            Refusal::Unprocessable(format!("Client not found with ID {}", job.client_id))
-        })?;
+fn check_client(client: Option<&Client>, job: &Job, actions: &[JobAction]) -> Result<(), Refusal> {
+    let client = client.ok_or_else(|| {
+        Refusal::Unprocessable(format!("Client not found with ID {}", job.client_id))
+    })?;
     let wanted: Vec<Object> = actions
         .iter()
         .map(|action| action.action().freezer_action())
         .collect();
-    Ok(client.check_capabilities(&wanted)?)
+    client.check_capabilities(&wanted)
 }
 
 async fn insert_job(tx: &mut Tx, job: &Job, actions: &[JobAction]) -> Result<(), StoreError> {

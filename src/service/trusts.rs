@@ -2,59 +2,77 @@
 //!
 //! Keystone is asked before the job's transaction, never inside it. A trust that was made for a job that then is not
 //! stored is deleted again; one that no job uses any more is released. Both hold the project's lock, so that no request of
-//! this server deletes a trust between another's finding it and storing the job that uses it.
+//! this server deletes a trust between another's finding it and storing the job that uses it. Other servers do not know
+//! that lock: who has stored a job under a trust that existed before looks once more whether it still does, and who has
+//! deleted a trust looks once more whether a job uses it; either then gives those jobs a new trust.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
+use tokio::time::timeout_at;
 
 use super::Catalogue;
 use crate::authz::Authorized;
 use crate::domain::client::Client;
 use crate::domain::job::UserCredentials;
 use crate::error::ApiError;
-use crate::keystone::{Trust, Trusts};
+use crate::keystone::{StripedLocks, Trust, TrustError, Trusts};
 use crate::store::Tx;
 
-/// How many projects can hold their locks without waiting for each other.
-const LOCKS: usize = 64;
+/// Which jobs run under a trust.
+#[derive(Clone, Copy)]
+pub(super) struct TrustRule {
+    /// Whether trusts are made at all: `[centralized_scheduler] enabled`.
+    enabled: bool,
+    /// Whether jobs of every client get one: `[centralized_scheduler] enforce_trusts`.
+    for_all_clients: bool,
+}
 
-/// One lock for each share of the projects.
-struct ProjectLocks([Mutex<()>; LOCKS]);
+/// What a change of a job does to its trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TrustChange {
+    /// It stays as it is.
+    Keep,
+    /// The job gets a trust of the caller, in place of what it has.
+    Give,
+    /// The job gives up its trust.
+    Remove,
+}
 
-impl ProjectLocks {
-    async fn lock(&self, project_id: &str) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        project_id.hash(&mut hasher);
-        let share = hasher.finish() as usize % LOCKS;
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "a remainder of LOCKS is below LOCKS"
-        )]
-        self.0[share].lock().await
+impl TrustRule {
+    /// What becomes of the trust of a job on `client`. `arrives` says that the job is new to the client, `holds` that it has
+    /// a trust. One that was stored for another client is never kept: whose it is was not checked for this one.
+    pub(super) fn change(self, client: Option<&Client>, arrives: bool, holds: bool) -> TrustChange {
+        let needed = client.map(|client| self.for_all_clients || client.is_central);
+        match (self.enabled, needed) {
+            (true, Some(true)) if arrives || !holds => TrustChange::Give,
+            (true, Some(false)) if holds => TrustChange::Remove,
+            _ if arrives && holds => TrustChange::Remove,
+            _ => TrustChange::Keep,
+        }
     }
 }
 
 /// Which jobs run under a trust, and the way to Keystone that makes them.
 pub struct JobTrusts {
     keystone: Option<Box<Trusts>>,
-    /// Whether jobs of every client get one: `[centralized_scheduler] enforce_trusts`.
     for_all_clients: bool,
-    locks: ProjectLocks,
+    locks: StripedLocks,
 }
 
 impl JobTrusts {
-    /// Trusts made at Keystone, or with `None` no trusts at all.
+    /// Trusts made at Keystone, or with `None` no trusts at all; `for_all_clients`: not only for jobs of central ones.
     pub fn new(keystone: Option<Box<Trusts>>, for_all_clients: bool) -> JobTrusts {
         JobTrusts {
             keystone,
             for_all_clients,
-            locks: ProjectLocks([const { Mutex::const_new(()) }; LOCKS]),
+            locks: StripedLocks::default(),
         }
     }
 
-    fn needed_for(&self, client: Option<&Client>) -> bool {
-        self.for_all_clients || client.is_some_and(|client| client.is_central)
+    pub(super) fn rule(&self) -> TrustRule {
+        TrustRule {
+            enabled: self.keystone.is_some(),
+            for_all_clients: self.for_all_clients,
+        }
     }
 }
 
@@ -67,79 +85,184 @@ pub(super) struct JobTrust<'a> {
 impl JobTrust<'_> {
     /// What the job stores.
     pub(super) fn credentials(&self) -> UserCredentials {
-        UserCredentials {
-            trust_id: self.trust.id.clone(),
-            trustor_user_id: self.trust.trustor_user_id.clone(),
-        }
+        credentials(&self.trust)
+    }
+}
+
+fn credentials(trust: &Trust) -> UserCredentials {
+    UserCredentials {
+        trust_id: trust.id.clone(),
+        trustor_user_id: trust.trustor_user_id.clone(),
     }
 }
 
 impl Catalogue {
-    /// The trust for a job of this client, if it needs one.
-    pub(super) async fn trust_for_client(
+    /// The caller's trust for a job. Waits for other jobs of the project as long as the request has time.
+    pub(super) async fn trust_for_job(
         &self,
         caller: &Authorized,
-        client_id: &str,
-    ) -> Result<Option<JobTrust<'_>>, ApiError> {
-        let Some(keystone) = &self.trusts.keystone else {
-            return Ok(None);
-        };
+    ) -> Result<JobTrust<'_>, ApiError> {
+        let keystone = self.trusts.keystone.as_ref();
+        let keystone = keystone.ok_or(TrustError::NoTrustee)?;
         let project_id = caller.project_id();
-        let client = self
-            .store
-            .read("looking for a job's client", {
-                let (project_id, client_id) = (project_id.to_owned(), client_id.to_owned());
-                async move |tx: &mut Tx| {
-                    Ok::<_, ApiError>(tx.get_client(&project_id, &client_id).await?)
-                }
-            })
-            .await?;
-        if !self.trusts.needed_for(client.as_ref()) {
-            return Ok(None);
-        }
-        let lock = self.trusts.locks.lock(project_id).await;
+        let lock = timeout_at(caller.deadline().into(), self.trusts.locks.lock(project_id))
+            .await
+            .map_err(|_| ApiError::Timeout)?;
         let trust = keystone
             .create_or_reuse(caller.context(), project_id)
             .await?;
-        Ok(Some(JobTrust { trust, _lock: lock }))
+        Ok(JobTrust { trust, _lock: lock })
     }
 
-    /// Deletes the trust again if it was made for a job that is not stored, or has another.
-    pub(super) async fn discard_new_trust(&self, caller: &Authorized, trust: JobTrust<'_>) {
-        if trust.trust.created {
-            self.delete_unused_trust(caller, &trust.trust.id).await;
-        }
+    /// Once the transaction of the trust's job has ended, in whichever way: deletes a trust that was made for it and is in
+    /// no job, and sees to it that one that existed before still does.
+    pub(super) async fn settle_trust(&self, caller: &Authorized, trust: JobTrust<'_>) {
+        let trust_id = &trust.trust.id;
+        let outcome = if trust.trust.created {
+            self.delete_unused_trust(caller, trust_id).await
+        } else {
+            self.renew_deleted_trust(caller, trust_id).await
+        };
+        log_failure(outcome);
     }
 
     /// Releases the trust of a job that is gone, unless others use it.
     pub(super) async fn release_trust(&self, caller: &Authorized, trust_id: String) {
         let _lock = self.trusts.locks.lock(caller.project_id()).await;
-        self.delete_unused_trust(caller, &trust_id).await;
+        log_failure(self.delete_unused_trust(caller, &trust_id).await);
     }
 
-    /// Deletes a trust that no job uses. A failure is logged and otherwise without effect, as in the reference.
-    async fn delete_unused_trust(&self, caller: &Authorized, trust_id: &str) {
+    /// Deletes a trust that no job of the project uses.
+    async fn delete_unused_trust(
+        &self,
+        caller: &Authorized,
+        trust_id: &str,
+    ) -> Result<(), ApiError> {
         let Some(keystone) = &self.trusts.keystone else {
-            return;
+            return Ok(());
         };
-        let id = trust_id.to_owned();
-        let in_use = self
+        if self.trust_in_use(caller, trust_id).await? {
+            return Ok(());
+        }
+        keystone
+            .delete(caller.context(), trust_id, caller.project_id())
+            .await?;
+        if self.trust_in_use(caller, trust_id).await? {
+            self.renew_trust(caller, trust_id, keystone).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the jobs of a trust another one, if it does not exist any more.
+    async fn renew_deleted_trust(
+        &self,
+        caller: &Authorized,
+        trust_id: &str,
+    ) -> Result<(), ApiError> {
+        let Some(keystone) = &self.trusts.keystone else {
+            return Ok(());
+        };
+        let exists = keystone
+            .exists(caller.context(), trust_id, caller.project_id())
+            .await?;
+        if !exists && self.trust_in_use(caller, trust_id).await? {
+            self.renew_trust(caller, trust_id, keystone).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the jobs of a deleted trust another one. Two servers may do so at once: the one that finds them served already
+    /// deletes what it has made.
+    async fn renew_trust(
+        &self,
+        caller: &Authorized,
+        deleted: &str,
+        keystone: &Trusts,
+    ) -> Result<(), ApiError> {
+        let trust = keystone
+            .create_or_reuse(caller.context(), caller.project_id())
+            .await?;
+        let (scope, deleted, new) = (caller.scope(), deleted.to_owned(), credentials(&trust));
+        let renewed = self
             .store
-            .read("looking for a trust's jobs", async move |tx: &mut Tx| {
-                Ok::<_, ApiError>(tx.trust_in_use(&id).await?)
+            .write("renewing a deleted trust", async move |tx: &mut Tx| {
+                Ok::<_, ApiError>(tx.replace_trust(&scope, &deleted, &new).await?)
             })
             .await;
-        match in_use {
-            Ok(true) => {}
-            Ok(false) => {
-                let deleted = keystone
-                    .delete(caller.context(), trust_id, caller.project_id())
-                    .await;
-                if let Err(error) = deleted {
-                    tracing::warn!(%error, "a trust that no job uses cannot be deleted");
+        if trust.created {
+            // Boxed, because it may renew in turn.
+            Box::pin(self.delete_unused_trust(caller, &trust.id)).await?;
+        }
+        renewed
+    }
+
+    async fn trust_in_use(&self, caller: &Authorized, trust_id: &str) -> Result<bool, ApiError> {
+        let (scope, trust_id) = (caller.scope(), trust_id.to_owned());
+        self.store
+            .read("looking for a trust's jobs", async move |tx: &mut Tx| {
+                Ok(tx.trust_in_use(&scope, &trust_id).await?)
+            })
+            .await
+    }
+}
+
+/// The job's request has succeeded or failed by itself; as in the reference, what becomes of its trust does not change that.
+fn log_failure(outcome: Result<(), ApiError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "a trust that may be unused is kept, or a job's trust may be gone");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TrustChange::{Give, Keep, Remove};
+    use super::*;
+
+    fn client(is_central: bool) -> Client {
+        Client {
+            uuid: "u".to_owned(),
+            project_id: Some("p".to_owned()),
+            user_id: "u".to_owned(),
+            client_id: "c".to_owned(),
+            hostname: None,
+            description: None,
+            supported_actions: None,
+            supported_modes: None,
+            supported_storages: None,
+            supported_engines: None,
+            is_central,
+        }
+    }
+
+    #[test]
+    fn a_trust_is_never_taken_to_another_client() {
+        let (central, private) = (client(true), client(false));
+        for enabled in [true, false] {
+            for for_all_clients in [true, false] {
+                let rule = TrustRule {
+                    enabled,
+                    for_all_clients,
+                };
+                for client in [Some(&central), Some(&private), None] {
+                    assert_ne!(rule.change(client, true, true), Keep, "{client:?}");
+                    assert_ne!(rule.change(client, false, false), Remove, "{client:?}");
                 }
             }
-            Err(error) => tracing::warn!(%error, "a trust that may be unused is kept"),
+        }
+        let rule = TrustRule {
+            enabled: true,
+            for_all_clients: false,
+        };
+        for (client, arrives, holds, change) in [
+            (Some(&central), true, false, Give),
+            (Some(&central), true, true, Give),
+            (Some(&central), false, false, Give),
+            (Some(&central), false, true, Keep),
+            (Some(&private), false, true, Remove),
+            (Some(&private), true, false, Keep),
+            (None, false, true, Keep),
+        ] {
+            assert_eq!(rule.change(client, arrives, holds), change, "{client:?}");
         }
     }
 }

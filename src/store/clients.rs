@@ -8,6 +8,7 @@ use super::statement::sql;
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
+use crate::domain::job::Job;
 use crate::domain::search::Search;
 
 impl Listed for Client {
@@ -130,6 +131,28 @@ impl Tx {
         let clients: Vec<Client> = self.select(conditions).await?;
         let same = |client: &Client| client.hostname == registration.hostname;
         Ok(preferred(clients.into_iter().filter(same), project_id))
+    }
+
+    /// Whether a private client of any project has the name; or, where no central client has it now, live jobs do that may
+    /// have been made for a private one: those of a project that had one, and all where no central client ever had it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_private_name(&mut self, client_id: &str) -> Result<bool, StoreError> {
+        let private = Conditions::live::<Client>()
+            .and("c.client_id = ?", [client_id])
+            .and("c.is_central = FALSE", [""; 0]);
+        if self.exists::<Client>(private).await? {
+            return Ok(true);
+        }
+        let jobs = Conditions::live::<Job>().and("j.client_id = ?", [client_id]).and(
+            "(EXISTS (SELECT 1 FROM clients c WHERE c.client_id = j.client_id AND c.project_id = j.project_id \
+             AND c.is_central = FALSE) OR NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = j.client_id \
+             AND c.is_central = TRUE)) AND NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = j.client_id \
+             AND c.is_central = TRUE AND c.deleted = FALSE)",
+            [""; 0],
+        );
+        self.exists::<Job>(jobs).await
     }
 
     /// Adds a client.

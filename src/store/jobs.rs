@@ -151,12 +151,16 @@ impl Tx {
         Ok(self.find::<Job>(&Scope::All, id).await?.is_some())
     }
 
-    /// Whether a live job runs under the trust.
+    /// Whether a live job of the scope runs under the trust. Jobs of other projects do not count: a trust is for one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn trust_in_use(&mut self, trust_id: &str) -> Result<bool, StoreError> {
-        let conditions = Conditions::live::<Job>().and(
+    pub async fn trust_in_use(
+        &mut self,
+        scope: &Scope,
+        trust_id: &str,
+    ) -> Result<bool, StoreError> {
+        let conditions = Conditions::within::<Job>(scope).and(
             "j.id IN (SELECT u.job_id FROM user_credentials u WHERE u.trust_id = ? AND u.deleted = FALSE)",
             [trust_id],
         );
@@ -358,6 +362,36 @@ impl Tx {
         .bind(job_id)
         .bind(self.now());
         self.session.execute(statement).await?;
+        Ok(())
+    }
+
+    /// Gives the live jobs of the scope that run under a trust another one of the same user. Those of other users keep what
+    /// they have: nobody's job gets the rights of somebody else.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replace_trust(
+        &mut self,
+        scope: &Scope,
+        trust_id: &str,
+        new: &UserCredentials,
+    ) -> Result<(), StoreError> {
+        let conditions = Conditions::within::<Job>(scope).and(
+            "j.id IN (SELECT u.job_id FROM user_credentials u WHERE u.trust_id = ? AND u.deleted = FALSE)",
+            [trust_id],
+        );
+        let jobs: Vec<Job> = self.select(conditions).await?;
+        for job in jobs {
+            // Locked, since it may get another trust or be deleted meanwhile.
+            let job = self.lock_job(scope, &job.id).await?;
+            let same = |job: &Job| {
+                job.trust_id.as_deref() == Some(trust_id)
+                    && job.trustor_user_id.as_ref() == Some(&new.trustor_user_id)
+            };
+            if let Some(job) = job.filter(same) {
+                self.set_user_credentials(&job.id, Some(new)).await?;
+            }
+        }
         Ok(())
     }
 

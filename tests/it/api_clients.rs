@@ -321,10 +321,15 @@ on_each_engine! {
         assert_eq!((&client["is_central"], &client["description"]), (&json!(false), &json!("d")));
         // The pair belongs to project a, also as a private client.
         register(&service, "b", central).await.refused(409, "Document already existing");
-        // Another host makes a second client of the name; of the two the smaller uuid is shown.
-        let second = json!({"client_id": "c", "hostname": "h2", "is_central": true, "uuid": "u0"});
+        // Another host would make a central client beside it.
+        let second = json!({"client_id": "c", "hostname": "h2", "is_central": true, "uuid": "u2"});
+        register(&service, "a", second.clone()).await.refused(409, "Document already existing");
+        service.delete("/v2/a/clients/c").await.expect(204);
         register(&service, "a", second).await.expect(201);
-        assert_eq!(uuids(&service, "a").await, ["u0", "u1"]);
+        // Of several of the name the smallest uuid is shown.
+        let third = json!({"client_id": "c", "hostname": "h3", "is_central": true, "uuid": "u0"});
+        register(&service, "a", third).await.expect(201);
+        assert_eq!(uuids(&service, "a").await, ["u0", "u2"]);
         assert_eq!(seen(&service, "a", "c").await["client"]["uuid"], "u0");
         // Without a host only clients without a host are the same.
         register(&service, "a", json!({"client_id": "c", "is_central": true, "uuid": "u3"})).await.expect(201);
@@ -334,7 +339,51 @@ on_each_engine! {
             let client = json!({"client_id": "c", "hostname": host, "is_central": true, "uuid": uuid});
             register(&service, "a", client).await.expect(201);
         }
-        assert_eq!(uuids(&service, "a").await, ["u0", "u1", "u3", "u5", "u6"]);
+        assert_eq!(uuids(&service, "a").await, ["u0", "u2", "u3", "u5", "u6"]);
+    }
+
+    // A central scheduler polls the jobs of all projects by its name; those of private clients must not be among them.
+    async fn no_name_is_central_and_anothers_private_one(database: Database) {
+        let service = Service::start(&database).await;
+        register(&service, "b", json!({"client_id": "c", "hostname": "squatter"})).await.expect(201);
+        let job = service.created("/v2/b/jobs", json!({"client_id": "c", "job_actions": []}), "job_id").await;
+        let central = json!({"client_id": "c", "hostname": "h", "is_central": true});
+        let refused = async || {
+            for project in ["a", "b", "operators"] {
+                let description = register(&service, project, central.clone()).await.refused(409, "Document already existing");
+                assert_eq!(description, "Client c is already the name of a client that is not central, or jobs of one are left");
+            }
+        };
+        refused().await;
+        // Nor does a private client that goes leave its jobs to the central one.
+        service.delete("/v2/b/clients/c").await.expect(204);
+        refused().await;
+        service.delete(&format!("/v2/b/jobs/{job}")).await.expect(204);
+        register(&service, "a", central.clone()).await.expect(201);
+        register(&service, "a", json!({"client_id": "c", "hostname": "h2", "is_central": true})).await.expect(201);
+        service.delete("/v2/a/clients/c").await.expect(204);
+        // Jobs that were made for a central client wait for it to come back.
+        let job = service.created("/v2/d/jobs", json!({"client_id": "c", "job_actions": []}), "job_id").await;
+        service.delete("/v2/a/clients/c").await.expect(204);
+        register(&service, "a", central.clone()).await.expect(201);
+        // Not if their project had a private client of that name in the meantime.
+        service.delete("/v2/a/clients/c").await.expect(204);
+        register(&service, "d", json!({"client_id": "c"})).await.expect(201);
+        service.delete("/v2/d/clients/c").await.expect(204);
+        refused().await;
+        service.delete(&format!("/v2/d/jobs/{job}")).await.expect(204);
+        register(&service, "a", central.clone()).await.expect(201);
+        register(&service, "b", json!({"client_id": "c", "hostname": "squatter"})).await.refused(409, "Document already existing");
+        // Both at once: one wins.
+        for round in 0..10 {
+            let name = format!("r{round}");
+            let private = register(&service, "b", json!({"client_id": name}));
+            let central = register(&service, "a", json!({"client_id": name, "is_central": true}));
+            let (private, central) = tokio::join!(private, central);
+            let mut statuses = [private.status, central.status];
+            statuses.sort_unstable();
+            assert_eq!(statuses, [201, 409], "{name}");
+        }
     }
 
     // Deviation D14.
@@ -342,8 +391,10 @@ on_each_engine! {
         let service = Service::start(&database).await;
         let own = json!({"client_id": "q", "uuid": "z", "supported_modes": ["fs"], "description": "own"});
         register(&service, "b", own).await.expect(201);
-        let central = json!({"client_id": "q", "hostname": "h", "is_central": true, "uuid": "a"});
+        // The Python service lets both have the name.
+        let central = json!({"client_id": "p", "hostname": "h", "is_central": true, "uuid": "a"});
         register(&service, "a", central).await.expect(201);
+        database.run("UPDATE clients SET client_id = 'q' WHERE id = 'a'".to_owned()).await;
         assert_eq!(seen(&service, "b", "q").await["client"]["uuid"], "z");
         assert_eq!(seen(&service, "c", "q").await["client"]["uuid"], "a");
         // Jobs are checked against one's own client too.

@@ -54,7 +54,7 @@ on_each_engine! {
         let document = shown(&service, &id).await;
         assert_eq!(document, json!({
             "job_id": id, "project_id": PROJECT, "user_id": "dev", "client_id": "c", "job_schedule": {}, "job_actions": [],
-            "session_id": "", "session_tag": 0, "description": "", "user_credentials": before["user_credentials"],
+            "session_id": "", "session_tag": 0, "description": "",
         }));
         service.get("jobs/ignored").await.refused(404, "Not Found");
         // Its actions stay.

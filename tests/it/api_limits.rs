@@ -39,8 +39,7 @@ fn kinds() -> [(&'static str, &'static str, Value); 5] {
         (
             "jobs",
             "job_id",
-            json!({"client_id": "c", "job_actions": [], "job_schedule": {},
-            "user_credentials": {"trust_id": "t", "trustor_user_id": "u"}}),
+            json!({"client_id": "c", "job_actions": [], "job_schedule": {}}),
         ),
         (
             "sessions",
@@ -113,8 +112,6 @@ on_each_engine! {
             ("jobs", "description", 255, false),
             ("jobs", "job_id", 36, true),
             ("jobs", "session_id", 36, true),
-            ("jobs", "user_credentials.trust_id", 255, false),
-            ("jobs", "user_credentials.trustor_user_id", 64, true),
             ("sessions", "description", 255, false),
             ("sessions", "result", 255, false),
             ("backups", "job_id", 36, false),

@@ -221,6 +221,7 @@ on_each_engine! {
         let client = cloud.get(&tokens.other, &tokens.other.project, "clients/c").await.expect(200).json();
         assert_eq!((&client["client"]["description"], &client["client"]["is_central"]), (&json!(null), &json!(true)));
         cloud.ask(&tokens.other, "DELETE", &tokens.other.project, "clients/c", Value::Null).await.refused(403, "Access Forbidden");
+        cloud.ask(&tokens.member, "DELETE", own, "clients/c", Value::Null).await.refused(403, "Access Forbidden");
         cloud.post(&tokens.admin, own, "clients", renewed).await.expect(201);
         let client = cloud.get(&tokens.reader, own, "clients/c").await.expect(200).json();
         assert_eq!(client["client"]["description"], "by a member");

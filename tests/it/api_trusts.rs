@@ -47,6 +47,36 @@ async fn move_job(cloud: &Cloud, job_id: &str, client_id: &str) {
         .expect(200);
 }
 
+/// A central client of the administrator, and a private one of the member's project.
+async fn register_clients(cloud: &Cloud) {
+    let (admin, member) = (&cloud.tokens.admin, &cloud.tokens.member);
+    let central = json!({"client_id": "central", "hostname": "central", "is_central": true});
+    cloud
+        .post(admin, &admin.project, "clients", central)
+        .await
+        .expect(201);
+    let own = json!({"client_id": "own"});
+    cloud
+        .post(member, &member.project, "clients", own)
+        .await
+        .expect(201);
+}
+
+fn on(client_id: &str, job_id: &str) -> Value {
+    json!({"client_id": client_id, "job_id": job_id, "job_actions": []})
+}
+
+/// Stores a trust as the Python service stores one that stands in the body of a private client's job.
+async fn store_trust(database: &Database, job_id: &str, trust_id: &str) {
+    let values = format!("'{job_id}', '{trust_id}', 'somebody', '{job_id}', FALSE");
+    let columns = "id, trust_id, trustor_user_id, job_id, deleted";
+    database
+        .run(format!(
+            "INSERT INTO user_credentials ({columns}) VALUES ({values})"
+        ))
+        .await;
+}
+
 /// One engine after the other: the trusts of a user in a project are the same for all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Keystone: ./test starts it"]
@@ -58,24 +88,10 @@ async fn trusts_come_and_go_with_jobs() {
         })
         .await;
         let (admin, member) = (&cloud.tokens.admin, &cloud.tokens.member);
-        let central = json!({"client_id": "central", "hostname": "central", "is_central": true});
-        cloud
-            .post(admin, &admin.project, "clients", central)
-            .await
-            .expect(201);
-        cloud
-            .post(
-                member,
-                &member.project,
-                "clients",
-                json!({"client_id": "own"}),
-            )
-            .await
-            .expect(201);
+        register_clients(&cloud).await;
         let before = trusts(member).await;
 
         // One trust for all jobs of a user in a project; it goes with the last of them.
-        let on = |client_id: &str, job_id: &str| json!({"client_id": client_id, "job_id": job_id, "job_actions": []});
         create_job(&cloud, on("central", "j1"), 201).await;
         let trust = trust_of(&cloud, "j1")
             .await
@@ -130,5 +146,74 @@ async fn trusts_come_and_go_with_jobs() {
         futures_util::future::join_all(making).await;
         futures_util::future::join_all(names.iter().map(|name| delete_job(&cloud, name))).await;
         assert_eq!(trusts(member).await, before);
+
+        no_trust_is_stolen(&database, &cloud).await;
+        assert_eq!(trusts(member).await, before);
+        two_servers_share_trusts(&database, &cloud).await;
+        assert_eq!(trusts(member).await, before);
     }
+}
+
+/// A central scheduler runs a job with the trust of the job's own user alone, whatever a body says or an older service has
+/// stored; and a job of another project that has the trust does not keep it from being deleted.
+async fn no_trust_is_stolen(database: &Database, cloud: &Cloud) {
+    let member = &cloud.tokens.member;
+    let credentials = json!({"trust_id": "stolen", "trustor_user_id": "victim"});
+    for (job_id, way) in [("s1", "PATCH"), ("s2", "POST")] {
+        let mut job = on("own", job_id);
+        job["user_credentials"] = credentials.clone();
+        create_job(cloud, job.clone(), 201).await;
+        assert_eq!(trust_of(cloud, job_id).await, None, "a body gives no trust");
+        store_trust(database, job_id, "stolen").await;
+        job["client_id"] = json!("central");
+        if way == "PATCH" {
+            job = json!({"client_id": "central"});
+        }
+        let path = format!("jobs/{job_id}");
+        let answer = cloud.ask(member, way, &member.project, &path, job).await;
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+        let trust = trust_of(cloud, job_id).await.expect("a trust");
+        assert!(trusts(member).await.contains(&trust), "{way}: {trust}");
+    }
+    // A trust that was stored for the private client is not taken along to another private one either.
+    create_job(cloud, on("own", "s3"), 201).await;
+    store_trust(database, "s3", "stolen").await;
+    move_job(cloud, "s3", "own").await;
+    assert_eq!(trust_of(cloud, "s3").await, None);
+
+    let other = &cloud.tokens.other;
+    let clients = json!({"client_id": "others"});
+    cloud
+        .post(other, &other.project, "clients", clients)
+        .await
+        .expect(201);
+    cloud
+        .post(other, &other.project, "jobs", on("others", "thief"))
+        .await
+        .expect(201);
+    let trust = trust_of(cloud, "s1").await.expect("a trust");
+    store_trust(database, "thief", &trust).await;
+    for job_id in ["s1", "s2", "s3"] {
+        delete_job(cloud, job_id).await;
+    }
+}
+
+/// Two servers on one database: one deletes the last job of a trust while the other makes the next one.
+async fn two_servers_share_trusts(database: &Database, first: &Cloud) {
+    let enabled =
+        |config: &mut freezer_api::config::Config| config.centralized_scheduler.enabled = true;
+    let second = Cloud::with(database, enabled).await;
+    create_job(first, on("central", "t0"), 201).await;
+    for round in 0..8 {
+        let (last, next) = (format!("t{round}"), format!("t{}", round + 1));
+        let delete = delete_job(first, &last);
+        tokio::join!(delete, create_job(&second, on("central", &next), 201));
+        let trust = trust_of(first, &next).await.expect("a trust");
+        let all = trusts(&first.tokens.member).await;
+        assert!(
+            all.contains(&trust),
+            "round {round}: {trust} is not among {all:?}"
+        );
+    }
+    delete_job(first, "t8").await;
 }

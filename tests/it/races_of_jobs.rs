@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use freezer_api::domain::Scope;
+use freezer_api::store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::races::{PARALLEL, send_at_once};
-use crate::support::{Answer, Database, Service};
+use crate::support::{Answer, Database, PROJECT, Service};
 
 /// How often each race is run.
 const ROUNDS: usize = 10;
@@ -134,6 +137,34 @@ on_each_engine! {
             let jobs = service.get("jobs?limit=1000").await.expect(200).json();
             assert!(jobs["jobs"].as_array().unwrap().iter().all(|job| job["job_actions"] == json!([])), "{jobs}");
         }
+    }
+
+    async fn no_job_appears_after_its_503(database: Database) {
+        let service = Service::with(&database, |config| config.api.request_timeout = Duration::from_secs(1)).await;
+        service.client("c").await;
+        service.job("c").await;
+        let action = json!({"freezer_action": {"action": "exec"}, "action_id": "a"});
+        service.post("actions", action).await.expect(201);
+        // Another program keeps the action locked for longer than a request may take.
+        let other = Service::start(&database).await;
+        let (locked, is_locked) = tokio::sync::watch::channel(false);
+        let hold = other.api.catalogue.store.write("holding an action", async |tx: &mut Tx| {
+            tx.lock_action(&Scope::Project(PROJECT.to_owned()), "a").await?;
+            locked.send_replace(true);
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            Ok::<_, StoreError>(())
+        });
+        let job = |id: &str| json!({"client_id": "c", "job_id": id, "job_actions": [{"action_id": "a"}]});
+        let write = async {
+            is_locked.clone().wait_for(|is_locked| *is_locked).await.unwrap();
+            tokio::join!(service.post("jobs", job("j1")), service.post("jobs/j2", job("j2")))
+        };
+        let (held, (created, replaced)) = tokio::join!(hold, write);
+        held.unwrap();
+        created.refused(503, "Service Unavailable");
+        replaced.refused(503, "Service Unavailable");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(database.rows("jobs", "1 = 1").await, 1);
     }
 
     async fn a_refused_job_leaves_nothing(database: Database) {
