@@ -24,7 +24,8 @@ pub use reader::{Warning, WarningKind, WrongValue};
 pub use sample::sample;
 pub use sources::Sources;
 pub use types::{
-    AuthType, HealthcheckBackend, Interface, PortPath, Repeated, StorageBackend, Token, UrlPath,
+    AuthType, HealthcheckBackend, Interface, MemcacheStrategy, PortPath, Repeated, StorageBackend,
+    Token, UrlPath,
 };
 
 use crate::oslo::ini::normalize_section;
@@ -108,7 +109,7 @@ impl Config {
 
     fn from_settings(settings: &Settings) -> Result<(Self, Vec<Warning>), ConfigError> {
         let mut reader = Reader::new(settings, options::GROUPS);
-        let keystone_authtoken = KeystoneAuthtoken::read(&mut reader, KeystoneAuthtoken::SECTION);
+        let keystone_authtoken = read_keystone_authtoken(&mut reader);
         let centralized_scheduler =
             CentralizedScheduler::read(&mut reader, CentralizedScheduler::SECTION);
         let service_section = credentials_section(settings, KeystoneAuthtoken::SECTION);
@@ -226,6 +227,34 @@ fn read_healthcheck(reader: &mut Reader<'_>) -> Healthcheck {
         });
     }
     healthcheck
+}
+
+/// `[keystone_authtoken]`. As in keystonemiddleware, a strategy needs a key.
+fn read_keystone_authtoken(reader: &mut Reader<'_>) -> KeystoneAuthtoken {
+    const STRATEGY: &str = "memcache_security_strategy";
+    let options = KeystoneAuthtoken::read(reader, KeystoneAuthtoken::SECTION);
+    if options.memcache_security_strategy != MemcacheStrategy::None
+        && options.memcache_secret_key.is_none()
+        && let Some(found) = reader
+            .settings
+            .find(KeystoneAuthtoken::SECTION, &[STRATEGY])
+    {
+        reader.wrong.push(WrongValue {
+            section: KeystoneAuthtoken::SECTION.to_owned(),
+            key: found.name.to_owned(),
+            got: found.values.last().map(|value| (*value).to_owned()),
+            location: found.location,
+            wanted: "None, or a memcache_secret_key beside it".to_owned(),
+        });
+    }
+    options
+}
+
+impl KeystoneAuthtoken {
+    /// Whether everyone who writes to memcached can make tokens that are believed.
+    pub fn trusts_memcached(&self) -> bool {
+        !self.memcached_servers.is_empty() && self.memcache_secret_key.is_none()
+    }
 }
 
 /// A warning for each entry that sets no option.

@@ -1,17 +1,19 @@
 //! The log: where its lines go, which are written, and what of a request each line names. `docs/logging.md` describes
 //! both formats, which are an interface like any other.
 //!
-//! Lines are formatted where they arise and written by a thread of their own, so that a slow disk stalls no request.
+//! Lines are formatted where they arise and written by a thread of their own, so that a slow disk stalls no request. What
+//! strangers may make long, and what waits, is bounded.
 
 mod file;
 mod line;
+mod queue;
 
 use std::io;
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, field};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -20,6 +22,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use file::LogFile;
 use line::Format;
+pub use line::shortened;
+use queue::{Queue, queue};
 
 /// Libraries whose own messages are of interest only when they warn, as with oslo.log's `default_log_levels`.
 const QUIET: [&str; 9] = [
@@ -73,7 +77,7 @@ pub fn init(config: &Config, program: &str) -> Result<Guard, TelemetryError> {
     };
     tracing_subscriber::registry()
         .with(filter(config))
-        .with(line::layer(format, Clock::System, writer))
+        .with(line::layer(format, Clock::System, move || writer.clone()))
         .try_init()?;
     Ok(Guard { _worker: worker })
 }
@@ -88,12 +92,22 @@ fn path(config: &Config, program: &str) -> Option<PathBuf> {
     }
 }
 
-fn writer(config: &Config, program: &str) -> Result<(NonBlocking, WorkerGuard), TelemetryError> {
-    let builder = NonBlockingBuilder::default().thread_name("log");
+fn writer(config: &Config, program: &str) -> Result<(Queue, WorkerGuard), TelemetryError> {
+    let report = |lines| {
+        tracing::warn!(
+            lines,
+            "the log could not be written fast enough: lines were dropped"
+        )
+    };
     Ok(match path(config, program) {
-        Some(path) => builder
-            .finish(LogFile::open(&path).map_err(|source| TelemetryError::File { path, source })?),
-        None => builder.finish(io::stderr()),
+        Some(path) => {
+            let file = LogFile::open(&path);
+            queue(
+                file.map_err(|source| TelemetryError::File { path, source })?,
+                report,
+            )
+        }
+        None => queue(io::stderr(), report),
     })
 }
 

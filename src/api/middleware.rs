@@ -28,6 +28,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id")
 #[derive(Clone, Copy)]
 pub(super) struct Deadline(pub(super) Instant);
 
+/// Paths of ours are shorter; strangers can send 64 kB, which would push other lines out of the log.
+const MAX_LOGGED_PATH: usize = 512;
+
 /// Names the request, limits its time, and writes its line in the access log (`docs/logging.md`).
 pub(super) async fn observe(
     State(api): State<Arc<Api>>,
@@ -59,7 +62,7 @@ pub(super) async fn observe(
             target: "freezer_api::access",
             remote = remote.map(tracing::field::display),
             %method,
-            %path,
+            path = &*telemetry::shortened(&path, MAX_LOGGED_PATH),
             status = response.status().as_u16(),
             duration_ms = milliseconds(started.elapsed()),
             "request"

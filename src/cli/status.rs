@@ -34,7 +34,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Upgrade {
-    /// Looks at the policy file and the database. Ends with 0 when all is well, 1 with a warning, 2 with a failure.
+    /// Looks at the configuration, the policy file and the database. Ends with 0 when all is well, 1 with a warning, 2 with a failure.
     Check {
         /// Print the results as JSON.
         #[arg(long)]
@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
 
 fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
     let config = arguments.load()?;
-    let mut checks = vec![policy_format(&config)];
+    let mut checks = vec![policy_format(&config), memcached(&config)];
     block_on(async {
         let store = connect(&config).await?;
         let state = store.schema_state().await?;
@@ -127,6 +127,20 @@ fn policy_format(config: &Config) -> Check {
         Code::Failure,
         "Your policy file is in JSON, which is deprecated. oslopolicy-convert-json-to-yaml turns it into YAML that \
          means the same."
+            .to_owned(),
+    )
+}
+
+fn memcached(config: &Config) -> Check {
+    const NAME: &str = "Tokens in Memcached";
+    if !config.keystone_authtoken.trusts_memcached() {
+        return Check::new(NAME, Code::Success, None);
+    }
+    Check::new(
+        NAME,
+        Code::Warning,
+        "Whoever can write to memcached can make administrators. Set memcache_secret_key in [keystone_authtoken] to the \
+         same secret on all API services."
             .to_owned(),
     )
 }

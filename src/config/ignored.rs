@@ -109,7 +109,6 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "memcache_pool_socket_timeout",
             "memcache_pool_unused_timeout",
             "memcache_sasl_enabled",
-            "memcache_security_strategy",
             "memcache_tls_allowed_ciphers",
             "memcache_tls_cafile",
             "memcache_tls_certfile",

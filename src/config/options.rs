@@ -16,8 +16,8 @@ use secrecy::SecretString;
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
-    AuthType, HealthcheckBackend, Interface, OptionType, PortPath, Repeated, StorageBackend, Token,
-    UrlPath,
+    AuthType, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PortPath, Repeated,
+    StorageBackend, Token, UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
 
@@ -183,6 +183,8 @@ options! {
         /// Secret that all API services share. With it, an entry in memcached that none of them made is not believed.
         /// (Entries are encrypted in any case.)
         memcache_secret_key: Option<SecretString> = None;
+        /// MAC or ENCRYPT: do not start without memcache_secret_key. Nothing else depends on it.
+        memcache_security_strategy: MemcacheStrategy = MemcacheStrategy::None;
         /// Seconds for which a checked token is believed without asking again. -1 asks every time.
         token_cache_time: i64 = 300, -1..=2_147_483_647;
         /// Roles of which a service token must have one.

@@ -559,6 +559,29 @@ fn option_names() -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
+fn a_security_strategy_needs_a_key() {
+    for strategy in ["MAC", "encrypt"] {
+        let text = format!("[keystone_authtoken]\nmemcache_security_strategy = {strategy}");
+        let found = wrong(&text);
+        assert_eq!(
+            found,
+            [format!(
+                "a.conf:2: [keystone_authtoken] memcache_security_strategy is {strategy:?}; wanted is None, or a memcache_secret_key beside it"
+            )]
+        );
+        config(&format!("{text}\nmemcache_secret_key = k"));
+    }
+    wrong("[keystone_authtoken]\nmemcache_security_strategy = SHA1\nmemcache_secret_key = k");
+    for (more, trusts) in [("", true), ("memcache_secret_key = k", false)] {
+        let text = format!(
+            "[keystone_authtoken]\nmemcached_servers = a:11211\nmemcache_security_strategy = none\n{more}"
+        );
+        assert_eq!(config(&text).keystone_authtoken.trusts_memcached(), trusts);
+    }
+    assert!(!config("").keystone_authtoken.trusts_memcached());
+}
+
+#[test]
 fn names_of_headers_and_methods_are_checked() {
     let found = wrong(
         "[cors]\nallow_headers = X-Auth-Token, X Y\nallow_methods = GET,P(ST\nexpose_headers = ä",

@@ -339,6 +339,39 @@ impl OptionType for UrlPath {
     }
 }
 
+/// How keystonemiddleware protects its entries in memcached. Ours are always encrypted and, with a key, authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemcacheStrategy {
+    /// Not at all.
+    None,
+    /// Entries are authenticated.
+    Mac,
+    /// Entries are encrypted and authenticated.
+    Encrypt,
+}
+
+impl OptionType for MemcacheStrategy {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "none" => Ok(Self::None),
+            "mac" => Ok(Self::Mac),
+            "encrypt" => Ok(Self::Encrypt),
+            _ => Err("one of None, MAC, ENCRYPT".to_owned()),
+        }
+    }
+
+    fn format(&self) -> Vec<String> {
+        let name = match self {
+            Self::None => "None",
+            Self::Mac => "MAC",
+            Self::Encrypt => "ENCRYPT",
+        };
+        vec![name.to_owned()]
+    }
+}
+
 /// A name of HTTP, such as that of a method or a header (RFC 9110, "token").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token(String);

@@ -77,8 +77,8 @@ impl ValidToken {
 
     /// Whether an application credential's access rules, if any, allow the request.
     ///
-    /// `from_service` says that a valid service token came along: the request is then one of a chain, and the rules apply
-    /// to its first link only (keystonemiddleware `validate_allowed_request`).
+    /// `from_service` says that a token with a service role came along: the request is then one of a chain, and the rules
+    /// apply to its first link only (keystonemiddleware `validate_allowed_request`).
     pub(crate) fn allows(
         &self,
         service_type: Option<&str>,

@@ -77,6 +77,12 @@ impl Keystone {
                     .map_err(|e| SetupError(format!("[keystone_authtoken] {e}")))?,
             ),
         };
+        if options.trusts_memcached() {
+            tracing::warn!(
+                "[keystone_authtoken] memcached_servers without memcache_secret_key: whoever can write to memcached can make \
+                 administrators; set the same secret on all API services"
+            );
+        }
         if !options.service_token_roles_required {
             tracing::warn!(
                 "[keystone_authtoken] service_token_roles_required is off: any valid token passes for a service's token"
@@ -132,16 +138,11 @@ impl Keystone {
             },
         };
         let text = present(token).ok_or(AuthError::Unauthorized("no token"))?;
-        let allow_expired = service
-            .as_ref()
-            .is_some_and(|service| service.has_any_role(&self.service_token_roles));
-        let valid = self.check(text, allow_expired).await?;
-        if !valid.allows(
-            self.service_type.as_deref(),
-            method,
-            path,
-            service.is_some(),
-        ) {
+        // With service_token_roles_required off, any user's token stands for a service's, but has no more rights for it.
+        let from_service =
+            service.is_some_and(|token| token.has_any_role(&self.service_token_roles));
+        let valid = self.check(text, from_service).await?;
+        if !valid.allows(self.service_type.as_deref(), method, path, from_service) {
             return Err(AuthError::Unauthorized(
                 "the access rules of the application credential do not allow the request",
             ));

@@ -1,5 +1,6 @@
 //! One log line, as oslo.log writes it: text, or a JSON object.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Write};
 
@@ -121,8 +122,27 @@ struct Fields {
     log_target: Option<String>,
 }
 
+/// The longest text of a field, in bytes. Statements and errors may be as long as a request.
+const MAX_TEXT: usize = 4096;
+
+/// At most `max` bytes of a text, and how long it was where that is less than all.
+pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+    if text.len() <= max {
+        return Cow::Borrowed(text);
+    }
+    let start = text
+        .get(..text.floor_char_boundary(max))
+        .unwrap_or_default();
+    Cow::Owned(format!("{start}… ({} bytes)", text.len()))
+}
+
 impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
+    fn add(&mut self, field: &Field, mut value: Value) {
+        if let Value::String(text) = &mut value
+            && text.len() > MAX_TEXT
+        {
+            *text = shortened(text, MAX_TEXT).into_owned();
+        }
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
             ("log.target", Value::String(text)) => self.log_target = Some(text),
@@ -431,6 +451,18 @@ mod tests {
             tracing::error!(error = &error as &dyn Error, "failed")
         });
         insta::assert_snapshot!(text, @r#"2026-11-22 19:00:00.000 PID ERROR freezer_api.telemetry.line.tests [-] failed error="outer: in\nner""#);
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(shortened("aé", 3), "aé");
+        assert_eq!(shortened("aéb", 2), "a… (4 bytes)");
+        let long = "é".repeat(1 << 20);
+        for format in [Format::Text, Format::Json] {
+            let text = logged(format, || tracing::warn!(statement = long, "{long}"));
+            assert!(text.len() < 9000, "{}", text.len());
+            assert_eq!(text.matches("… (2097152 bytes)").count(), 2);
+        }
     }
 
     #[test]

@@ -33,9 +33,13 @@ fn succeeds(database: &Database, arguments: &[&str]) -> String {
 
 /// `freezer-manager-status upgrade check --json`: its exit code, and the result of each check by its name.
 fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
+    status_with(&database.configuration())
+}
+
+fn status_with(configuration: &str) -> (i32, Vec<(String, i64)>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("freezer-api.conf");
-    fs::write(&file, database.configuration()).unwrap();
+    fs::write(&file, configuration).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_freezer-manager-status"))
         .arg("--config-file")
         .arg(&file)
@@ -60,7 +64,12 @@ on_each_engine! {
         fill(&service).await;
         let (code, checks) = status(&database);
         assert_eq!(code, 0, "{checks:?}");
-        assert_eq!(checks.len(), 5);
+        assert_eq!(checks.len(), 6);
+        let memcached = format!("{}\n[keystone_authtoken]\nmemcached_servers = 127.0.0.1:1\n", database.configuration());
+        let (code, checks) = status_with(&memcached);
+        assert_eq!((code, result(&checks, "Tokens in Memcached")), (1, Some(1)));
+        let (code, _) = status_with(&format!("{memcached}memcache_secret_key = k\n"));
+        assert_eq!(code, 0);
         database.run("UPDATE sessions SET session_tag = 2147483640".to_owned()).await;
         database.run("UPDATE clients SET client_id = 'same', deleted = FALSE".to_owned()).await;
         let (code, checks) = status(&database);
