@@ -89,6 +89,21 @@ pub fn local_service(api: Arc<Api>) -> Router {
     service(api).layer(from_fn(middleware::refuse_foreign_pages))
 }
 
+/// What a client gets that comes while all connections are in use: the health check, or when to come again.
+pub fn full_service(api: Arc<Api>) -> Router {
+    let public = Router::new()
+        .route(
+            api.config.healthcheck.path.as_str(),
+            any(healthcheck::check),
+        )
+        .with_state(Arc::clone(&api))
+        .fallback(async || ApiError::TooManyConnections);
+    Router::new()
+        .fallback_service(public)
+        .layer(from_fn(path::normalize))
+        .layer(from_fn_with_state(api, middleware::observe))
+}
+
 /// The paths that need a token.
 fn guarded(api: &Arc<Api>) -> Router {
     let mut router = Router::new().route("/v2", allowing(get(versions::home), &[Method::GET]));

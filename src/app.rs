@@ -17,7 +17,7 @@ use crate::domain::validation::Schemas;
 use crate::keystone::{Keystone, SetupError, Trusts};
 use crate::oslo::policy::{Enforcer, Options, PolicyError};
 use crate::schema::{MigrateError, Migration, SchemaState};
-use crate::server;
+use crate::server::{self, Services};
 use crate::service::{Catalogue, JobTrusts};
 use crate::store::{Store, StoreError};
 
@@ -148,10 +148,12 @@ pub async fn run(api: Arc<Api>, listener: TcpListener) -> io::Result<()> {
         }
     };
     let options = api.config.api.clone();
-    let router = match api.authentication {
+    server::raise_file_limit(&api.config);
+    let full = api::full_service(Arc::clone(&api));
+    let main = match api.authentication {
         Authentication::Keystone(_) => api::service(api),
         Authentication::None => api::local_service(api),
     };
-    server::serve(listener, router, &options, stop).await;
+    server::serve(listener, Services { main, full }, &options, stop).await;
     Ok(())
 }

@@ -78,6 +78,9 @@ pub enum ApiError {
     /// The work took longer than `[api] request_timeout`.
     #[error("The request took too long")]
     Timeout,
+    /// All of `[api] max_connections` are in use.
+    #[error("Too many connections")]
+    TooManyConnections,
     /// A fault of ours.
     #[error("{0}")]
     Panic(String),
@@ -144,7 +147,7 @@ impl ApiError {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Missing required credentials",
             ),
-            ApiError::IdentityUnavailable(_) | ApiError::Timeout => {
+            ApiError::IdentityUnavailable(_) | ApiError::Timeout | ApiError::TooManyConnections => {
                 (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
             }
             ApiError::Store(error) if error.is_unavailable() => {
@@ -181,7 +184,8 @@ impl ApiError {
             | ApiError::Unauthorized { .. }
             | ApiError::IdentityUnavailable(_)
             | ApiError::Trust(_)
-            | ApiError::Timeout => self.to_string(),
+            | ApiError::Timeout
+            | ApiError::TooManyConnections => self.to_string(),
         }
     }
 
@@ -231,7 +235,9 @@ impl ApiError {
             ApiError::IdentityUnavailable(after) => {
                 Some((RETRY_AFTER, after.as_secs().max(1).to_string()))
             }
-            ApiError::Timeout => Some((RETRY_AFTER, RETRY_AFTER_LOAD.as_secs().to_string())),
+            ApiError::Timeout | ApiError::TooManyConnections => {
+                Some((RETRY_AFTER, RETRY_AFTER_LOAD.as_secs().to_string()))
+            }
             ApiError::Store(error) if error.is_unavailable() => {
                 Some((RETRY_AFTER, RETRY_AFTER_LOAD.as_secs().to_string()))
             }

@@ -1,186 +1,247 @@
 //! Serving HTTP/1.1 and HTTP/2 without TLS (h2c): a bounded number of connections, limits on slow clients, and an
-//! end that lets requests in flight end.
+//! end that loses no request.
+
+mod activity;
+mod drain;
+mod files;
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::Sleep;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
 use crate::config;
+use activity::{Activity, Answer, TrackedStream};
+pub use files::raise_file_limit;
 
 /// How long to wait when no connection can be accepted (for instance for want of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is ready. Then no connection is accepted any more, idle ones are closed, and requests in
-/// flight have `[api] shutdown_timeout` to end.
+/// Connections beyond `[api] max_connections`, for the health check.
+const RESERVE: usize = 32;
+
+/// How long a client on such a connection has.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a client has to take the end of a connection on which nothing moved, or to send its first request when the
+/// service is stopped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is served.
+#[derive(Clone)]
+pub struct Services {
+    /// To everybody.
+    pub main: Router,
+    /// To clients that come while all connections are in use.
+    pub full: Router,
+}
+
+/// How far the server has come towards its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It serves.
+    Serving,
+    /// It serves, and asks clients to go elsewhere.
+    Draining,
+    /// Requests in flight end.
+    Closing,
+}
+
+/// Serves until `stop` is ready. Then clients have `[api] drain_time` to go elsewhere, and requests in flight
+/// `shutdown_timeout` to end.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    services: Services,
     options: &config::Api,
     stop: impl Future<Output = ()>,
 ) {
-    let builder = Arc::new(builder(options));
-    let places = Arc::new(Semaphore::new(options.max_connections as usize));
-    let open = GracefulShutdown::new();
-    let mut stop = pin!(stop);
-    loop {
-        let next = async {
-            // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            () = &mut stop => break,
-            next = next => next,
-        };
-        let (stream, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    let server = Server::new(services, options);
+    tokio::select! {
+        () = stop => {}
+        () = server.accept(&listener) => {}
+    }
+    tracing::info!("stopping: clients are asked to go elsewhere");
+    server.phase.send_replace(Phase::Draining);
+    tokio::select! {
+        () = server.accept(&listener) => {}
+        () = sleep(options.drain_time) => {}
+        // There is nobody to ask.
+        () = server.phase.closed() => {}
+    }
+    match drain::last_connections(listener).await {
+        Ok(streams) => {
+            for (stream, remote) in streams {
+                server.open(stream, remote, None);
             }
+        }
+        Err(error) => tracing::warn!(%error, "connections that were not accepted yet are lost"),
+    }
+    tracing::info!("stopping: no further connections are accepted");
+    server.phase.send_replace(Phase::Closing);
+    let end = tokio::time::timeout(options.shutdown_timeout, server.phase.closed());
+    if end.await.is_err() {
+        tracing::warn!("requests that did not end in time are cut off");
+    }
+}
+
+/// A place among the connections, while it is kept.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    is_reserve: bool,
+}
+
+struct Server {
+    services: Services,
+    read_timeout: Duration,
+    idle_timeout: Duration,
+    places: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+    /// Each connection has a receiver, so that it is closed when all are gone.
+    phase: watch::Sender<Phase>,
+}
+
+impl Server {
+    fn new(services: Services, options: &config::Api) -> Server {
+        Server {
+            services,
+            read_timeout: options.read_timeout,
+            idle_timeout: options.idle_timeout,
+            places: Arc::new(Semaphore::new(options.max_connections as usize)),
+            reserve: Arc::new(Semaphore::new(RESERVE)),
+            phase: watch::Sender::new(Phase::Serving),
+        }
+    }
+
+    /// Accepts connections, for ever.
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, remote)) => self.open(stream, remote, Some(self.place().await)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "nobody closes the semaphores")]
+    async fn place(&self) -> Place {
+        let (places, reserve) = (Arc::clone(&self.places), Arc::clone(&self.reserve));
+        let (permit, is_reserve) = tokio::select! {
+            biased;
+            permit = places.acquire_owned() => (permit, false),
+            permit = reserve.acquire_owned() => (permit, true),
         };
+        Place {
+            _permit: permit.expect("a place"),
+            is_reserve,
+        }
+    }
+
+    /// Serves a connection in a task of its own.
+    fn open(&self, stream: TcpStream, remote: SocketAddr, place: Option<Place>) {
         // Small answers must not wait for the acknowledgement of others.
         let _ = stream.set_nodelay(true);
-        let stream = PrefaceTimeout::new(stream, options.read_timeout);
-        let connection = open.watch(connection(&builder, stream, remote, router.clone()));
+        let (router, builder, activity) = if place.as_ref().is_some_and(|place| place.is_reserve) {
+            let activity = Activity::new(RESERVE_TIMEOUT, RESERVE_TIMEOUT);
+            (self.services.full.clone(), builder(false), activity)
+        } else {
+            let activity = Activity::new(self.read_timeout, self.idle_timeout);
+            (self.services.main.clone(), builder(true), activity)
+        };
+        let phase = self.phase.subscribe();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = connection(stream, remote, router, builder, activity, phase).await {
                 tracing::debug!(%remote, error, "a connection broke");
             }
             drop(place);
         });
     }
-    drop(listener);
-    tracing::info!("stopping: no further connections are accepted");
-    if tokio::time::timeout(options.shutdown_timeout, open.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("requests that did not end in time are cut off");
-    }
 }
 
-fn builder(options: &config::Api) -> Builder<TokioExecutor> {
+/// `keep_alive` says whether a connection of HTTP/1 outlives its first answer.
+fn builder(keep_alive: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
+        .keep_alive(keep_alive)
         .timer(TokioTimer::new())
-        .header_read_timeout(options.read_timeout);
+        // Ours tells idle connections from slow headers.
+        .header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(250)
-        .keep_alive_interval(options.read_timeout);
+        .max_concurrent_streams(250);
     builder
 }
 
-/// One connection, with the client's address in each of its requests.
-fn connection(
-    builder: &Arc<Builder<TokioExecutor>>,
-    stream: PrefaceTimeout,
+/// One connection to its end, with the client's address in each of its requests.
+async fn connection(
+    stream: TcpStream,
     remote: SocketAddr,
     router: Router,
-) -> impl hyper_util::server::graceful::GracefulConnection<
-    Error = Box<dyn std::error::Error + Send + Sync>,
-> + use<> {
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    builder: Builder<TokioExecutor>,
+    activity: Activity,
+    mut phase: watch::Receiver<Phase>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let activity = Arc::new(activity);
+    let stopping = phase.clone();
+    let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(remote));
-        router.clone().call(request)
+        let work = activity.begin();
+        let answer = router.clone().call(request);
+        let (activity, stopping) = (Arc::clone(&activity), stopping.clone());
+        async move {
+            let mut response = answer.await?;
+            // HTTP/2 has GOAWAY instead.
+            if *stopping.borrow() != Phase::Serving && !activity.is_http2() {
+                let headers = response.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let response = response.map(|body| Answer::new(body, &activity));
+            drop(work);
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
-    builder
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned()
-}
-
-/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// A connection on which the client must soon say which HTTP it speaks. Until then neither HTTP/1.1 nor HTTP/2 is in
-/// charge, with their limits: a client that stays silent, or stops within the preface, would keep its place for ever.
-struct PrefaceTimeout {
-    stream: TcpStream,
-    /// Bytes of the preface that have come, and the time until which the rest must; `None` when all is clear.
-    waiting: Option<(usize, Pin<Box<Sleep>>)>,
-}
-
-impl PrefaceTimeout {
-    fn new(stream: TcpStream, limit: Duration) -> PrefaceTimeout {
-        PrefaceTimeout {
-            stream,
-            waiting: Some((0, Box::pin(tokio::time::sleep(limit)))),
+    let stream = TrackedStream::new(stream, Arc::clone(&activity));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // When it is asked to end, and when it is cut off.
+    let (mut shutdown, mut end): (Option<Instant>, Option<Instant>) = (None, None);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = activity.expired(), if end.is_none() => {
+                connection.as_mut().graceful_shutdown();
+                end = Some(Instant::now() + CLOSE_TIMEOUT);
+            }
+            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
+            () = sleep_until(shutdown.unwrap_or_else(Instant::now)), if shutdown.is_some() => {
+                connection.as_mut().graceful_shutdown();
+                shutdown = None;
+            }
+            Ok(()) = phase.changed() => {
+                if *phase.borrow_and_update() == Phase::Closing || activity.is_http2() {
+                    // The first request of a new connection is on its way.
+                    let patience = if activity.is_new() { CLOSE_TIMEOUT } else { Duration::ZERO };
+                    shutdown = Some(Instant::now() + patience);
+                }
+            }
         }
-    }
-}
-
-impl AsyncRead for PrefaceTimeout {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        let Some((seen, limit)) = &mut this.waiting else {
-            return read;
-        };
-        if read.is_pending() {
-            ready!(limit.as_mut().poll(context));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let new = buffer.filled().get(before..).unwrap_or_default();
-        *seen += new.len();
-        let rest = PREFACE.get(*seen - new.len()..).unwrap_or_default();
-        if new.is_empty() || new.len() >= rest.len() || !rest.starts_with(new) {
-            this.waiting = None;
-        }
-        read
-    }
-}
-
-impl AsyncWrite for PrefaceTimeout {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }

@@ -78,13 +78,19 @@ options! {
     "api" Api {
         /// The most documents that one answer lists. A larger limit in a request is lowered to it.
         max_limit: u32 = 1000, 1..=1_000_000;
-        /// The most connections that are served at once; further ones wait.
+        /// The most connections that are served at once. Some more are answered, with 503, so that the health check is told.
         max_connections: u32 = 4096, 1..=1_000_000;
         /// Seconds after which a request that is still worked on is answered with 503.
         request_timeout: Duration = Duration::from_secs(60), 1..=86_400;
         /// Seconds in which a client must send the header of a request, and then its body.
         read_timeout: Duration = Duration::from_secs(30), 1..=86_400;
-        /// Seconds that requests in flight have to end when the service is stopped.
+        /// Seconds after which a connection is closed on which nothing moves: no request comes, or no answer is taken. More
+        /// than the time for which proxies in front keep theirs, or requests that they send at that moment are lost.
+        idle_timeout: Duration = Duration::from_secs(75), 1..=86_400;
+        /// Seconds that clients have to go elsewhere when the service is stopped: connections are still accepted, and HTTP/1
+        /// is answered with Connection: close. Without open connections, none.
+        drain_time: Duration = Duration::from_secs(2), 0..=86_400;
+        /// Seconds that requests in flight then have to end.
         shutdown_timeout: Duration = Duration::from_secs(60), 0..=86_400;
     }
 

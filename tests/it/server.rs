@@ -328,7 +328,10 @@ async fn a_body_beyond_the_limit_is_refused_unread() {
 #[tokio::test]
 async fn slow_clients_lose_their_place() {
     let database = Database::create(Engine::Sqlite).await;
-    let server = start(&database, "[api]\nread_timeout = 1\nmax_connections = 3");
+    let server = start(
+        &database,
+        "[api]\nread_timeout = 1\nidle_timeout = 1\nmax_connections = 3",
+    );
     let limits = Duration::from_millis(500)..Duration::from_secs(10);
     // What comes before the server knows what is wanted: nothing, half a header, half of HTTP/2's preface.
     let starts = [
@@ -361,10 +364,24 @@ async fn slow_clients_lose_their_place() {
             (408, &json!("Request Timeout"))
         );
     }
-    // All places taken by silent clients: the next one is served when they have lost them.
+    // All places taken by silent clients: others are told so, and served when those have lost them.
     let silent: Vec<Connection> = (0..6).map(|_| Connection::open(&server)).collect();
-    assert_eq!(ask(&server, "GET", "/v2/p/clients", "").status, 200);
+    let full = ask(&server, "GET", "/v2/p/clients", "");
+    assert_eq!(full.status, 503, "{full:?}");
+    for header in ["retry-after: 5\r\n", "connection: close\r\n"] {
+        assert!(full.head.contains(header), "{full:?}");
+    }
+    assert_eq!(ask(&server, "GET", "/healthcheck", "").status, 200);
+    let start = Instant::now();
+    while ask(&server, "GET", "/v2/p/clients", "").status != 200 {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "the silent clients keep their places"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
     drop(silent);
+    std::thread::sleep(Duration::from_millis(300));
     // One who sends bit by bit, in time, is served.
     let mut connection = Connection::open(&server);
     for piece in [
@@ -377,6 +394,194 @@ async fn slow_clients_lose_their_place() {
     }
     assert_eq!(connection.answer().unwrap().status, 200);
     assert_eq!(server.stop().status.code(), Some(0));
+}
+
+/// Whether the server closes or resets a connection in time, and how soon.
+fn ends(connection: &mut TcpStream) -> Duration {
+    let start = Instant::now();
+    let mut bytes = [0; 65536];
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    loop {
+        match connection.read(&mut bytes) {
+            Ok(0) => return start.elapsed(),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                return start.elapsed();
+            }
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Ten backups with nine megabytes in all.
+fn fill(database: &Database) {
+    let server = start(database, "");
+    let large = "x".repeat(900_000);
+    let backup = json!({"backup_name": "b", "container": "c", "hostname": "h", "x": large});
+    for _ in 0..10 {
+        let answer = ask(&server, "POST", "/v2/p/backups", &backup.to_string());
+        assert_eq!(answer.status, 201);
+    }
+    server.stop();
+}
+
+#[tokio::test]
+async fn connections_on_which_nothing_moves_are_closed() {
+    let database = Database::create(Engine::Sqlite).await;
+    let server = start(
+        &database,
+        "[api]\nread_timeout = 1\nidle_timeout = 3\nmax_connections = 2",
+    );
+    // An idle connection has more time than a header.
+    let mut idle = Connection::open(&server);
+    idle.send(request("GET", "/v2/p/clients", ""));
+    assert_eq!(idle.answer().unwrap().status, 200);
+    std::thread::sleep(Duration::from_millis(1700));
+    idle.send(request("GET", "/v2/p/clients", ""));
+    assert_eq!(idle.answer().unwrap().status, 200);
+    drop(idle);
+    let backup =
+        json!({"backup_name": "b", "container": "c", "hostname": "h", "x": "x".repeat(900_000)});
+    for _ in 0..10 {
+        assert_eq!(
+            ask(&server, "POST", "/v2/p/backups", &backup.to_string()).status,
+            201
+        );
+    }
+    // Two that ask for much more than the kernel buffers, over and over, and take none of it.
+    let stalled: Vec<Connection> = (0..2)
+        .map(|_| {
+            let mut connection = Connection::open(&server);
+            connection.send(request("GET", "/v2/p/backups", "").repeat(20));
+            connection
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let begin = Instant::now();
+    while ask(&server, "GET", "/v2/p/clients", "").status != 200 {
+        assert!(begin.elapsed() < PATIENCE, "they keep their places");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(stalled);
+    // One of HTTP/2 that answers pings, and asks nothing.
+    let mut connection = TcpStream::connect(server.address()).unwrap();
+    connection
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        .unwrap();
+    let mut pings = connection.try_clone().unwrap();
+    std::thread::spawn(move || {
+        // Until the server closes.
+        while pings
+            .write_all(b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678")
+            .is_ok()
+        {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let closed = ends(&mut connection);
+    assert!(
+        (Duration::from_secs(2)..Duration::from_secs(10)).contains(&closed),
+        "{closed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_all_of_its_answer() {
+    let database = Database::create(Engine::Sqlite).await;
+    fill(&database);
+    let server = start(&database, "[api]\nread_timeout = 1\nidle_timeout = 1");
+    let mut connection = Connection::open(&server);
+    connection.send("GET /v2/p/backups HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    // Nine megabytes in three seconds, with pauses.
+    let (mut taken, mut bytes) = (0, vec![0; 1 << 20]);
+    loop {
+        match connection.0.read(&mut bytes).unwrap() {
+            0 => break,
+            read => taken += read,
+        }
+        if taken % (1 << 19) < 1 << 16 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    assert!(taken > 9_000_000, "{taken}");
+}
+
+#[tokio::test]
+async fn the_limit_on_open_files_is_raised() {
+    let database = Database::create(Engine::Sqlite).await;
+    let configuration = configuration(&database, "");
+    let server = Server::start_with_files((64, 400), &configuration, &["--dev"])
+        .unwrap_or_else(|ended| panic!("{}", ended.output));
+    let mut connections: Vec<Connection> = (0..200).map(|_| Connection::open(&server)).collect();
+    for connection in &mut connections {
+        connection.send(request("GET", "/v2/p/clients", ""));
+        assert_eq!(connection.answer().unwrap().status, 200);
+    }
+    drop(connections);
+    let ended = server.stop();
+    assert!(
+        ended.output.contains("raise LimitNOFILE") && ended.output.contains("files=400"),
+        "{}",
+        ended.output
+    );
+}
+
+/// Asks on kept-alive connections until the server is gone; answers and lost requests.
+fn keep_asking(address: std::net::SocketAddr) -> (u64, u64) {
+    let (mut answered, mut lost) = (0, 0);
+    loop {
+        let stream = match TcpStream::connect(address) {
+            Ok(stream) => stream,
+            // This is what a client can act on.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                return (answered, lost);
+            }
+            Err(_) => return (answered, lost + 1),
+        };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut connection = Connection(stream);
+        loop {
+            let asked = request("GET", "/v2/p/clients", "");
+            if connection.0.write_all(asked.as_bytes()).is_err() {
+                lost += 1;
+                break;
+            }
+            match connection.answer() {
+                Some(answer) => {
+                    assert_eq!(answer.status, 200);
+                    answered += 1;
+                    if answer.head.contains("connection: close") {
+                        break;
+                    }
+                }
+                None => {
+                    lost += 1;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_under_load_loses_no_request() {
+    let database = Database::create(Engine::Sqlite).await;
+    for _ in 0..4 {
+        let server = start(&database, "[api]\ndrain_time = 1");
+        let address = server.address();
+        let clients: Vec<_> = (0..12)
+            .map(|_| std::thread::spawn(move || keep_asking(address)))
+            .collect();
+        std::thread::sleep(Duration::from_millis(400));
+        server.terminate();
+        let totals = clients.into_iter().map(|client| client.join().unwrap());
+        let (answered, lost) = totals.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        assert!(
+            answered > 100 && lost == 0,
+            "{answered} answered, {lost} lost"
+        );
+        assert_eq!(server.stop().status.code(), Some(0));
+    }
 }
 
 #[tokio::test]

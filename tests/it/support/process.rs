@@ -46,6 +46,35 @@ impl Server {
     /// # Panics
     /// When it neither listens nor ends in time.
     pub(crate) fn start(configuration: &str, arguments: &[&str]) -> Result<Server, Ended> {
+        Server::start_by(
+            Command::new(env!("CARGO_BIN_EXE_freezer-api")),
+            configuration,
+            arguments,
+        )
+    }
+
+    /// The same with limits on open files: a soft and a hard one.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn start_with_files(
+        (soft, hard): (u32, u32),
+        configuration: &str,
+        arguments: &[&str],
+    ) -> Result<Server, Ended> {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+        command
+            .args(["-c", &script])
+            .arg(env!("CARGO_BIN_EXE_freezer-api"));
+        Server::start_by(command, configuration, arguments)
+    }
+
+    fn start_by(
+        mut command: Command,
+        configuration: &str,
+        arguments: &[&str],
+    ) -> Result<Server, Ended> {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address();
         let listen = format!(
@@ -53,7 +82,6 @@ impl Server {
             address.ip(),
             address.port()
         );
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezer-api"));
         command
             .args(arguments)
             .args(config_file(

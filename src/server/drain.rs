@@ -1,0 +1,52 @@
+//! The last connections of a listener, without a moment in which one is lost.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{SockFilter, SockRef};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+/// How long a handshake that has begun may take to end: more than a round trip within a data centre.
+const HANDSHAKE: Duration = Duration::from_millis(100);
+
+/// For the kernel: drop segments with SYN, and let all others pass. In instructions of the classic BPF, which sees the
+/// header of TCP: the flags are its byte 13, SYN is 2.
+const NO_SYN: [SockFilter; 4] = [
+    // A = byte 13
+    SockFilter::new(0x30, 0, 0, 13),
+    // if A & 2, skip one
+    SockFilter::new(0x45, 1, 0, 2),
+    // pass all of it
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+    // pass none of it
+    SockFilter::new(0x06, 0, 0, 0),
+];
+
+/// Closes the listener; the connections that the kernel had accepted for it.
+///
+/// Closing alone resets them. So first no handshake begins any more: a client whose SYN is dropped sends it again a second
+/// later, and is refused then, which tells it to go elsewhere.
+pub(super) async fn last_connections(
+    listener: TcpListener,
+) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
+    if let Err(error) = SockRef::from(&listener).attach_filter(&NO_SYN) {
+        tracing::warn!(%error, "clients that connect at this moment may lose their requests");
+    }
+    sleep(HANDSHAKE).await;
+    let listener = listener.into_std()?;
+    let mut streams = Vec::new();
+    loop {
+        match listener.accept() {
+            Ok((stream, remote)) => {
+                stream.set_nonblocking(true)?;
+                streams.push((TcpStream::from_std(stream)?, remote));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(streams),
+            // The client has gone.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
