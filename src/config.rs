@@ -170,7 +170,7 @@ impl Config {
 fn credentials_section(settings: &Settings, section: &str) -> String {
     let named = settings
         .find(section, &["auth_section"])
-        .and_then(|found| found.values.last().copied());
+        .map(|found| found.value());
     normalize_section(named.filter(|name| !name.is_empty()).unwrap_or(section))
 }
 
@@ -221,7 +221,7 @@ fn read_healthcheck(reader: &mut Reader<'_>) -> Healthcheck {
         reader.wrong.push(WrongValue {
             section: Healthcheck::SECTION.to_owned(),
             key: found.name.to_owned(),
-            got: found.values.last().map(|value| (*value).to_owned()),
+            got: Some(found.value().to_owned()),
             location: found.location,
             wanted: "disable_by_file or enable_by_files, not both".to_owned(),
         });
@@ -242,7 +242,7 @@ fn read_keystone_authtoken(reader: &mut Reader<'_>) -> KeystoneAuthtoken {
         reader.wrong.push(WrongValue {
             section: KeystoneAuthtoken::SECTION.to_owned(),
             key: found.name.to_owned(),
-            got: found.values.last().map(|value| (*value).to_owned()),
+            got: Some(found.value().to_owned()),
             location: found.location,
             wanted: "None, or a memcache_secret_key beside it".to_owned(),
         });

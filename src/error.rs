@@ -112,19 +112,8 @@ impl ApiError {
 
     fn status_and_title(&self) -> (StatusCode, &'static str) {
         match self {
-            ApiError::Refused(Refusal::Invalid(_)) => {
-                (StatusCode::BAD_REQUEST, "Bad request format")
-            }
-            ApiError::Refused(Refusal::Forbidden(_)) | ApiError::Forbidden(_) => {
-                (StatusCode::FORBIDDEN, "Access Forbidden")
-            }
-            ApiError::Refused(Refusal::NotFound(_)) => (StatusCode::NOT_FOUND, "Not Found"),
-            ApiError::Refused(Refusal::Conflict(_)) => {
-                (StatusCode::CONFLICT, "Document already existing")
-            }
-            ApiError::Refused(Refusal::Unprocessable(_)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity")
-            }
+            ApiError::Refused(refusal) => refused(refusal),
+            ApiError::Forbidden(_) => (StatusCode::FORBIDDEN, "Access Forbidden"),
             ApiError::MalformedJson(_) => (StatusCode::BAD_REQUEST, "Malformed JSON"),
             ApiError::InvalidParameter(_) => (StatusCode::BAD_REQUEST, "Invalid parameter"),
             ApiError::InvalidMethod | ApiError::UnreadableBody | ApiError::RepeatedHeader(_) => {
@@ -255,6 +244,17 @@ impl ApiError {
                 tracing::debug!(reason = %self, status = status.as_u16(), "the request is refused")
             }
         }
+    }
+}
+
+/// How a rule of the domain refuses.
+fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::Invalid(_) => (StatusCode::BAD_REQUEST, "Bad request format"),
+        Refusal::Forbidden(_) => (StatusCode::FORBIDDEN, "Access Forbidden"),
+        Refusal::NotFound(_) => (StatusCode::NOT_FOUND, "Not Found"),
+        Refusal::Conflict(_) => (StatusCode::CONFLICT, "Document already existing"),
+        Refusal::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity"),
     }
 }
 

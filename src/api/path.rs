@@ -22,14 +22,18 @@ pub(super) async fn normalize(mut request: Request, next: Next) -> Result<Respon
     let path = normalized(uri.path())
         .ok_or_else(|| ApiError::InvalidParameter("The path is not UTF-8".to_owned()))?;
     if path != uri.path() {
+        let invalid = |error: axum::http::Error| {
+            ApiError::InvalidParameter(format!("The path is invalid: {error}"))
+        };
         let path_and_query = match uri.query() {
             Some(query) => format!("{path}?{query}"),
             None => path,
         };
         let mut parts = uri.clone().into_parts();
-        parts.path_and_query = PathAndQuery::try_from(path_and_query).ok();
-        *request.uri_mut() = Uri::from_parts(parts)
-            .map_err(|error| ApiError::InvalidParameter(format!("The path is invalid: {error}")))?;
+        let path_and_query =
+            PathAndQuery::try_from(path_and_query).map_err(|error| invalid(error.into()))?;
+        parts.path_and_query = Some(path_and_query);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|error| invalid(error.into()))?;
     }
     Ok(next.run(request).await)
 }

@@ -40,7 +40,10 @@ impl std::fmt::Display for Verdict {
         write!(f, "{}", self.explanation)?;
         write!(f, "target:")?;
         for (key, value) in &self.target {
-            write!(f, " {key}={}", value.as_str().unwrap_or_default())?;
+            match value {
+                Value::String(text) => write!(f, " {key}={text}")?,
+                other => write!(f, " {key}={other}")?,
+            }
         }
         writeln!(f)
     }

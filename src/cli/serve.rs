@@ -192,26 +192,21 @@ async fn add_sample(api: &Arc<Api>) -> anyhow::Result<()> {
             "storage": "local", "container": "/var/backups/freezer",
         }}],
     });
-    let job_id = call(api, Method::POST, "jobs", &job).await?;
+    let job = call(api, Method::POST, "jobs", &job).await?;
     let session =
         json!({"description": "all hosts at once", "schedule": {"schedule_interval": "1 days"}});
-    let session_id = call(api, Method::POST, "sessions", &session).await?;
+    let session = call(api, Method::POST, "sessions", &session).await?;
     let id = |document: &Value, key: &str| {
-        document
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+        let id = document.get(key).and_then(Value::as_str);
+        id.map(str::to_owned)
+            .with_context(|| format!("the sample records: an answer without {key}"))
     };
-    let member = format!(
-        "sessions/{}/jobs/{}",
-        id(&session_id, "session_id"),
-        id(&job_id, "job_id")
-    );
+    let (session_id, job_id) = (id(&session, "session_id")?, id(&job, "job_id")?);
+    let member = format!("sessions/{session_id}/jobs/{job_id}");
     call(api, Method::PUT, &member, &json!({})).await?;
     let backup = json!({
         "backup_name": "etc", "hostname": "host1.example.com", "container": "/var/backups/freezer",
-        "time_stamp": api.catalogue.clock.timestamp(), "level": 0, "job_id": id(&job_id, "job_id"),
+        "time_stamp": api.catalogue.clock.timestamp(), "level": 0, "job_id": job_id,
     });
     call(api, Method::POST, "backups", &backup).await?;
     Ok(())

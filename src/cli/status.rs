@@ -85,8 +85,8 @@ pub fn main() -> ExitCode {
             {
                 return ExitCode::from(255);
             }
-            let worst = checks.iter().map(|check| check.code).max();
-            ExitCode::from(worst.unwrap_or(Code::Success) as u8)
+            let codes = checks.iter().map(|check| check.code);
+            ExitCode::from(codes.fold(Code::Success, Code::max) as u8)
         }
         Err(error) => {
             output::note!("Error:\n{error:#}");
@@ -214,7 +214,7 @@ fn as_table(checks: &[Check]) -> String {
     let cells: Vec<Vec<String>> = checks.iter().map(cell).collect();
     let title = "Upgrade Check Results";
     let lines = cells.iter().flatten().map(|line| line.chars().count());
-    let width = lines.chain([title.len()]).max().unwrap_or_default();
+    let width = lines.fold(title.len(), usize::max);
     let rule = format!("+{}+\n", "-".repeat(width + 2));
     let mut table = format!("{rule}| {title:width$} |\n{rule}");
     for cell in cells {

@@ -126,8 +126,7 @@ impl<'a> Reader<'a> {
                 self.wrong.push(WrongValue {
                     section: section.to_owned(),
                     key: found.name.to_owned(),
-                    got: (!T::SECRET)
-                        .then(|| found.values.last().copied().unwrap_or_default().to_owned()),
+                    got: (!T::SECRET).then(|| found.value().to_owned()),
                     location: found.location,
                     wanted,
                 });
@@ -183,8 +182,7 @@ impl<'a> Reader<'a> {
                     return Err(ReferenceError::Circle(id));
                 }
                 trail.push(id);
-                let text = found.values.last().copied().unwrap_or_default();
-                let text = self.expand(group, text, trail)?;
+                let text = self.expand(group, found.value(), trail)?;
                 trail.pop();
                 return Ok(text);
             }

@@ -340,18 +340,16 @@ fn engine(scheme: &str) -> Result<Engine, DatabaseUrlError> {
 
 /// User, password and what follows their `@`. A user holds no `:` and no `/`, a password no `@`.
 fn split_credentials(rest: &str) -> (Option<&str>, Option<&str>, &str) {
-    let head = rest.split([':', '/']).next().unwrap_or_default();
-    let password = rest
-        .strip_prefix(head)
-        .and_then(|after| after.strip_prefix(':'))
+    let (head, after) = rest.split_at(rest.find([':', '/']).unwrap_or(rest.len()));
+    let password = after
+        .strip_prefix(':')
         .and_then(|after| after.split_once('@'));
-    match (password, head.rsplit_once('@')) {
+    match (password, head.rfind('@')) {
         (Some((password, address)), _) => (Some(head), Some(password), address),
-        (None, Some((user, _))) => (
-            Some(user),
-            None,
-            rest.get(user.len() + 1..).unwrap_or_default(),
-        ),
+        (None, Some(at)) => {
+            let (user, address) = rest.split_at(at);
+            (Some(user), None, address.trim_start_matches('@'))
+        }
         (None, None) => (None, None, rest),
     }
 }

@@ -66,6 +66,14 @@ pub struct Found<'a> {
     pub location: Location,
 }
 
+impl<'a> Found<'a> {
+    /// The value that counts where an option has one.
+    #[expect(clippy::expect_used, reason = "an option is found by a value of it")]
+    pub fn value(&self) -> &'a str {
+        self.values.last().expect("a value")
+    }
+}
+
 /// All values that were set. Without `Debug`, since secrets are among them.
 #[derive(Default)]
 pub struct Settings {
@@ -205,11 +213,8 @@ fn conf_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<_>>()?;
     files.retain(|path| {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy())
-            .unwrap_or_default();
-        name.ends_with(".conf") && !name.starts_with('.')
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| name.ends_with(".conf") && !name.starts_with('.'))
     });
     files.sort();
     Ok(files)

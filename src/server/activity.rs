@@ -23,8 +23,8 @@ const PIECE: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy)]
 enum Protocol {
-    /// So many bytes of the preface have come.
-    Unknown(usize),
+    /// This much of the preface has not come yet.
+    Unknown(&'static [u8]),
     Http1,
     Http2,
 }
@@ -58,7 +58,7 @@ impl Activity {
         let now = Instant::now();
         Activity {
             state: Mutex::new(State {
-                protocol: Protocol::Unknown(0),
+                protocol: Protocol::Unknown(PREFACE),
                 last: now,
                 owes: Some(now),
                 is_new: true,
@@ -116,14 +116,13 @@ impl Activity {
     fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
         match state.protocol {
-            Protocol::Unknown(seen) => {
-                let rest = PREFACE.get(seen..).unwrap_or_default();
-                if bytes.len() < rest.len() && rest.starts_with(bytes) {
-                    state.protocol = Protocol::Unknown(seen + bytes.len());
-                } else if bytes.starts_with(rest) {
+            Protocol::Unknown(missing) => {
+                if bytes.starts_with(missing) {
                     state.protocol = Protocol::Http2;
                     state.last = Instant::now();
                     state.owes = None;
+                } else if let Some(missing) = missing.strip_prefix(bytes) {
+                    state.protocol = Protocol::Unknown(missing);
                 } else {
                     state.protocol = Protocol::Http1;
                 }

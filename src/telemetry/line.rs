@@ -130,9 +130,7 @@ pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
     }
-    let start = text
-        .get(..text.floor_char_boundary(max))
-        .unwrap_or_default();
+    let (start, _) = text.split_at(text.floor_char_boundary(max));
     Cow::Owned(format!("{start}… ({} bytes)", text.len()))
 }
 
@@ -323,8 +321,12 @@ impl Line<'_> {
         writeln!(out, "{line}")
     }
 
+    #[expect(
+        clippy::expect_used,
+        reason = "a point in time has a date and a time of day"
+    )]
     fn seconds(&self) -> String {
-        self.time.format(SECONDS).unwrap_or_default()
+        self.time.format(SECONDS).expect("a date and a time")
     }
 }
 

@@ -210,12 +210,10 @@ impl Enforcer {
             &self.options.policy_dirs,
         )?;
         if let Some(path) = &self.options.policy_file {
-            match files.contain(path) {
-                true => look.had_policy_file = true,
-                false if look.had_policy_file => {
-                    return Err(PolicyError::Gone { path: path.clone() });
-                }
-                false => {}
+            if files.contain(path) {
+                look.had_policy_file = true;
+            } else if look.had_policy_file {
+                return Err(PolicyError::Gone { path: path.clone() });
             }
         }
         if look.files == files {

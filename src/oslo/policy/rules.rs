@@ -232,6 +232,10 @@ impl RuleSet {
         }
     }
 
+    #[expect(
+        clippy::expect_used,
+        reason = "references were resolved to positions of rules when they were read"
+    )]
     fn children<'a>(&'a self, node: &'a Node) -> &'a [NodeId] {
         match node {
             Node::Check(_) => &[],
@@ -240,11 +244,10 @@ impl RuleSet {
             Node::Rule {
                 rule: RuleId(position),
                 ..
-            } => self
-                .rules
-                .get(*position)
-                .map(|rule| std::slice::from_ref(&rule.root))
-                .unwrap_or_default(),
+            } => {
+                let rule = self.rules.get(*position).expect("a rule");
+                std::slice::from_ref(&rule.root)
+            }
         }
     }
 }
@@ -336,18 +339,19 @@ fn refused(rule: String, origin: Origin, refusal: Refusal) -> PolicyError {
     }
 }
 
+#[expect(clippy::expect_used, reason = "a circle has at least one rule")]
 fn cyclic(rules: &[Rule], positions: &[usize]) -> PolicyError {
     let members: Vec<&Rule> = positions
         .iter()
         .filter_map(|position| rules.get(*position))
         .collect();
-    let first = members.first();
+    let first = members.first().expect("a rule");
     PolicyError::Cycle {
-        rule: first.map(|rule| rule.name.clone()).unwrap_or_default(),
-        origin: first.map_or(Origin::Default, |rule| rule.source.origin.clone()),
+        rule: first.name.clone(),
+        origin: first.source.origin.clone(),
         cycle: members
             .iter()
-            .chain(first)
+            .chain([first])
             .map(|rule| rule.name.clone())
             .collect(),
     }

@@ -57,7 +57,8 @@ impl Tree {
     }
 
     /// The nodes from position `start` on, which are those of one rule while the rules are being read.
+    #[expect(clippy::expect_used, reason = "`start` was the number of nodes")]
     pub(super) fn since(&self, start: usize) -> &[Node] {
-        self.nodes.get(start..).unwrap_or_default()
+        self.nodes.get(start..).expect("a start within the nodes")
     }
 }
