@@ -262,6 +262,10 @@ impl Transient for ApiError {
     fn is_transient(&self) -> bool {
         matches!(self, ApiError::Store(error) if error.is_transient())
     }
+
+    fn is_newly_prepared(&self) -> bool {
+        matches!(self, ApiError::Store(error) if error.is_newly_prepared())
+    }
 }
 
 impl IntoResponse for ApiError {

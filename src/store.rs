@@ -54,6 +54,10 @@ enum Pool {
     Sqlite(managed::Pool<Manager<Sqlite>>),
 }
 
+/// How many statements of one transaction may have to be prepared on its connection; each starts the transaction again
+/// ([`StoreError::PreparedInTransaction`]).
+const MAX_NEW_STATEMENTS: u32 = 64;
+
 /// A unit of work on the database: every query goes through one.
 pub struct Tx {
     pub(crate) session: DbSession,
@@ -68,6 +72,32 @@ impl Tx {
 
     fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// Runs `work` in a transaction and commits it; on an error everything is rolled back.
+    async fn run<T, E>(
+        &mut self,
+        action: &'static str,
+        work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + Transient,
+    {
+        let context = |error: StoreError| E::from(error.context(action));
+        self.session.begin().await.map_err(context)?;
+        match work(self).await {
+            Ok(value) => {
+                self.commit().await.map_err(context)?;
+                Ok(value)
+            }
+            Err(error) => {
+                // When even the rollback fails, the connection is closed, which rolls back too.
+                if let Err(rollback) = self.session.rollback().await {
+                    tracing::debug!(action, error = %rollback, "rollback failed");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// When the connection breaks now, nobody knows whether the work is done, so it is not to be tried again.
@@ -149,20 +179,13 @@ impl Store {
             Pool::MySql(_) | Pool::Postgres(_) => None,
         };
         let mut tx = self.open().await.map_err(context)?;
-        tx.session.begin().await.map_err(context)?;
-        match work(&mut tx).await {
-            Ok(value) => {
-                tx.commit().await.map_err(context)?;
-                Ok(value)
-            }
-            Err(error) => {
-                // When even the rollback fails, the connection is closed, which rolls back too.
-                if let Err(rollback) = tx.session.rollback().await {
-                    tracing::debug!(action, error = %rollback, "rollback failed");
-                }
-                Err(error)
+        for _ in 0..MAX_NEW_STATEMENTS {
+            match tx.run(action, work).await {
+                Err(error) if error.is_newly_prepared() => {}
+                other => return other,
             }
         }
+        tx.run(action, work).await
     }
 
     /// Full jitter: a random share of a limit that doubles, so that rivals do not meet again.

@@ -242,7 +242,6 @@ SQL
     urls+=${urls:+,}mysql+pymysql://test:test@127.0.0.1:${ports[node]}/
   done
   export FREEZER_TEST_GALERA_URLS=$urls
-  required+=(galera)
 }
 # The user comes with the data of the first node, so one who can ask has them.
 galera_is_synced() { # port

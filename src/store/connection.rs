@@ -11,7 +11,8 @@ use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow, MySql, Postgres, Sqlite,
+    AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow, MySql, MySqlConnection,
+    Postgres, SqlSafeStr, Sqlite,
 };
 
 use super::error::MAX_TEXT;
@@ -22,6 +23,9 @@ use super::{Engine, StoreError};
 const PING_AFTER_IDLE: Duration = Duration::from_millis(500);
 /// How long a ping may take.
 const PING_LIMIT: Duration = Duration::from_secs(1);
+
+/// How many prepared statements a connection to MySQL keeps.
+pub(super) const STATEMENT_CACHE: usize = 128;
 
 /// A row that each of the three engines can give.
 pub(crate) trait Row:
@@ -47,6 +51,8 @@ pub(super) struct Manager<DB: Database> {
     pub(super) options: <DB::Connection as sqlx::Connection>::Options,
     /// Statements that prepare each new connection.
     pub(super) prepare: Vec<String>,
+    /// A query with a row where the server is a node of a Galera cluster, for engines that can be one.
+    pub(super) galera_check: Option<&'static str>,
     /// Connections older than this are replaced; `[database] connection_recycle_time`.
     pub(super) max_age: Duration,
     pub(super) connect_limit: Duration,
@@ -55,6 +61,8 @@ pub(super) struct Manager<DB: Database> {
 /// A pooled connection and whether it is in the middle of something.
 pub(super) struct Guarded<DB: Database> {
     connection: Option<DB::Connection>,
+    /// Whether the server is a node of a Galera cluster.
+    in_galera: bool,
     busy: bool,
     last_used: Instant,
 }
@@ -77,13 +85,23 @@ where
                 )
                 .await?;
             }
-            Ok::<_, sqlx::Error>(connection)
+            let in_galera = match self.galera_check {
+                Some(query) => {
+                    let query = sqlx::raw_sql(AssertSqlSafe(query));
+                    sqlx::Executor::fetch_optional(&mut connection, query)
+                        .await?
+                        .is_some()
+                }
+                None => false,
+            };
+            Ok::<_, sqlx::Error>((connection, in_galera))
         };
-        let connection = tokio::time::timeout(self.connect_limit, open)
+        let (connection, in_galera) = tokio::time::timeout(self.connect_limit, open)
             .await
             .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
         Ok(Guarded {
             connection: Some(connection),
+            in_galera,
             busy: false,
             last_used: Instant::now(),
         })
@@ -143,6 +161,7 @@ macro_rules! on_connection {
         }
     };
     (@run $self:ident, $lease:ident, $engine:ident, |$connection:ident: $db:ident| $body:expr) => {{
+        #[allow(dead_code, reason = "not every body names the engine")]
         type $db = $engine;
         let guarded = &mut *$lease.0;
         guarded.busy = true;
@@ -228,7 +247,60 @@ impl DbSession {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::MySql | Engine::Postgres => "BEGIN",
         };
+        self.make_room_for_statements().await?;
         self.execute_raw(text).await
+    }
+
+    /// Keeps a statement that is prepared in the coming transaction from taking the place of another, so that
+    /// [`DbSession::prepare_in_galera`] can tell new ones by the number of statements.
+    async fn make_room_for_statements(&mut self) -> Result<(), StoreError> {
+        let Connection::MySql(lease) = &self.lease else {
+            return Ok(());
+        };
+        let statements = |connection: &MySqlConnection| connection.cached_statements_size();
+        let kept = lease.0.connection.as_ref().map_or(0, statements);
+        if !lease.0.in_galera || kept < STATEMENT_CACHE {
+            return Ok(());
+        }
+        on_connection!(self, |connection: DB| connection.clear_cached_statements())
+    }
+
+    /// In a transaction on Galera, refuses to go on after a statement had to be prepared: MariaDB loses the deadlock error
+    /// of a transaction that another node's write aborts while it prepares, and what follows would run outside of any
+    /// transaction. The statement is prepared now, so another try of the transaction comes further
+    /// (docs/adr/0005-nothing-is-prepared-in-a-transaction-on-galera.md).
+    async fn prepare_in_galera(&mut self, text: &str) -> Result<(), StoreError> {
+        let Connection::MySql(lease) = &self.lease else {
+            return Ok(());
+        };
+        if !lease.0.in_galera || !self.in_transaction {
+            return Ok(());
+        }
+        let text = AssertSqlSafe(text.to_owned()).into_sql_str();
+        let is_new = on_connection!(self, |connection: DB| async {
+            let before = connection.cached_statements_size();
+            sqlx::Executor::prepare(&mut *connection, text).await?;
+            Ok::<_, sqlx::Error>(connection.cached_statements_size() != before)
+        })?;
+        if is_new && !(self.dedicated && self.is_in_transaction().await?) {
+            return Err(StoreError::PreparedInTransaction);
+        }
+        Ok(())
+    }
+
+    /// Whether the server still has the transaction open. Only MariaDB says so; others are believed, which concerns
+    /// migrations alone: they do not start a transaction again, and go on where an earlier one stopped.
+    async fn is_in_transaction(&mut self) -> Result<bool, StoreError> {
+        const QUERY: &str = "SELECT 1 FROM DUAL WHERE @@in_transaction = 1";
+        let found = on_connection!(self, |connection: DB| async {
+            sqlx::Executor::fetch_optional(&mut *connection, sqlx::raw_sql(AssertSqlSafe(QUERY)))
+                .await
+                .map(|row: Option<<DB as Database>::Row>| row.is_some())
+        });
+        match found {
+            Err(StoreError::Database(sqlx::Error::Database(_))) => Ok(true),
+            other => other,
+        }
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
@@ -258,7 +330,9 @@ impl DbSession {
             return Err(StoreError::TooLarge(largest));
         }
         let engine = self.engine();
-        let text = AssertSqlSafe(statement.text_for(engine));
+        let text = statement.text_for(engine);
+        self.prepare_in_galera(&text).await?;
+        let text = AssertSqlSafe(text);
         on_connection!(self, |connection: DB| async {
             let query = sqlx::query::<DB>(text);
             bind_arguments!(engine, query, statement.arguments)
@@ -279,7 +353,9 @@ impl DbSession {
     /// All rows of a query, as the driver gives them: compiled once, where the decoding is compiled for each type.
     async fn fetch(&mut self, statement: Statement) -> Result<Rows, StoreError> {
         let engine = self.engine();
-        let text = AssertSqlSafe(statement.text_for(engine));
+        let text = statement.text_for(engine);
+        self.prepare_in_galera(&text).await?;
+        let text = AssertSqlSafe(text);
         on_connection!(self, |connection: DB| async {
             let query = sqlx::query::<DB>(text);
             bind_arguments!(engine, query, statement.arguments)

@@ -37,6 +37,10 @@ pub enum StoreError {
     /// The database refused or broke off.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// A statement had to be prepared inside of a transaction on Galera; nothing of the transaction stays, and another try
+    /// finds the statement prepared.
+    #[error("a statement had to be prepared first")]
+    PreparedInTransaction,
     /// Another transaction took an id that was free a moment ago.
     #[error("another transaction was faster")]
     Overtaken,
@@ -54,6 +58,10 @@ pub enum StoreError {
 pub trait Transient {
     /// Whether another try can succeed with nothing half-made.
     fn is_transient(&self) -> bool;
+
+    /// Whether only a statement had to be prepared ([`StoreError::PreparedInTransaction`]), so that another try on the same
+    /// connection comes further at once.
+    fn is_newly_prepared(&self) -> bool;
 }
 
 impl StoreError {
@@ -73,7 +81,10 @@ impl StoreError {
             | StoreError::QueryTimeout(_)
             | StoreError::ConnectionGone => true,
             StoreError::Database(error) => is_connection_loss(error),
-            StoreError::Overtaken | StoreError::TooLarge(_) | StoreError::Value { .. } => false,
+            StoreError::Overtaken
+            | StoreError::PreparedInTransaction
+            | StoreError::TooLarge(_)
+            | StoreError::Value { .. } => false,
             StoreError::While { source, .. } => source.is_unavailable(),
         }
     }
@@ -113,12 +124,22 @@ impl Transient for StoreError {
         match self {
             StoreError::Database(error) => is_connection_loss(error) || is_contention(error),
             StoreError::While { source, .. } => source.is_transient(),
-            StoreError::ConnectionGone | StoreError::Overtaken => true,
+            StoreError::ConnectionGone
+            | StoreError::Overtaken
+            | StoreError::PreparedInTransaction => true,
             StoreError::Unreachable(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
             | StoreError::TooLarge(_)
             | StoreError::Value { .. } => false,
+        }
+    }
+
+    fn is_newly_prepared(&self) -> bool {
+        match self {
+            StoreError::PreparedInTransaction => true,
+            StoreError::While { source, .. } => source.is_newly_prepared(),
+            _ => false,
         }
     }
 }

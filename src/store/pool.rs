@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Database};
 use tokio::sync::Semaphore;
 
-use super::connection::Manager;
+use super::connection::{Manager, STATEMENT_CACHE};
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
 use crate::config;
@@ -26,6 +26,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const POOL_LIMIT: Duration = Duration::from_secs(30);
 /// Connections to an SQLite file; it has one writer anyway, and each connection is a thread.
 const SQLITE_CONNECTIONS: usize = 8;
+/// Has a row on a node of a Galera cluster (MariaDB, Percona XtraDB Cluster).
+const GALERA_CHECK: &str = "SHOW VARIABLES WHERE Variable_name = 'wsrep_on' AND Value = 'ON'";
 /// Connections where the configuration has no limit.
 const UNLIMITED: usize = 1000;
 
@@ -88,19 +90,33 @@ fn open_pool(
     match url.engine {
         Engine::MySql => pool(
             mysql(url),
-            mysql_session(options),
+            (mysql_session(options), Some(GALERA_CHECK)),
             url,
             options,
             size,
             pool_limit,
         )
         .map(Pool::MySql),
-        Engine::Postgres => {
-            pool(postgres(url), Vec::new(), url, options, size, pool_limit).map(Pool::Postgres)
-        }
+        Engine::Postgres => pool(
+            postgres(url),
+            (Vec::new(), None),
+            url,
+            options,
+            size,
+            pool_limit,
+        )
+        .map(Pool::Postgres),
         Engine::Sqlite => {
             let size = size.min(SQLITE_CONNECTIONS);
-            pool(sqlite(url), Vec::new(), url, options, size, pool_limit).map(Pool::Sqlite)
+            pool(
+                sqlite(url),
+                (Vec::new(), None),
+                url,
+                options,
+                size,
+                pool_limit,
+            )
+            .map(Pool::Sqlite)
         }
     }
 }
@@ -115,7 +131,7 @@ fn connections(options: &config::Database) -> usize {
 
 fn pool<DB: Database>(
     connect: <DB::Connection as sqlx::Connection>::Options,
-    prepare: Vec<String>,
+    (prepare, galera_check): (Vec<String>, Option<&'static str>),
     url: &DatabaseUrl,
     options: &config::Database,
     size: usize,
@@ -131,6 +147,7 @@ where
     let manager = Manager {
         options: connect.log_statements(level),
         prepare,
+        galera_check,
         max_age: u64::try_from(options.connection_recycle_time)
             .map_or(Duration::MAX, Duration::from_secs),
         connect_limit: url.connect_timeout.unwrap_or(CONNECT_LIMIT),
@@ -150,6 +167,7 @@ fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
     // Always utf8mb4: the URL's `charset=utf8` would be MySQL's three-byte one.
     let mut connect = MySqlConnectOptions::new()
         .charset("utf8mb4")
+        .statement_cache_capacity(STATEMENT_CACHE)
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .database(&url.database);

@@ -30,6 +30,7 @@ mod api_sessions;
 mod api_trusts;
 mod authz_matrix;
 mod data;
+mod galera;
 mod harness;
 mod keystone;
 mod layers;

@@ -69,6 +69,11 @@ impl Database {
         let server = engine
             .variable()
             .map_or_else(|| "sqlite:///".to_owned(), needed);
+        Database::create_on(engine, server).await
+    }
+
+    /// The same on this server.
+    pub(crate) async fn create_on(engine: Engine, server: String) -> Database {
         if engine == Engine::Sqlite {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("{server}{}", folder.path().join("freezer.db").display());
