@@ -17,6 +17,7 @@ prepare_servers() {
   mkdir -p "$run"
   exec 9>"$servers/lock"
   flock -w 3 9 || { echo "another run is under way in this folder"; exit 1; }
+  rm -rf "$run"/port-*
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
@@ -88,9 +89,9 @@ until_ready() { # seconds, name of the spawned server, command…
   tail -n 20 "$run/$name.log"
   return 1
 }
-free_port() {
+free_port() { # one that nothing listens on, and that was not given out before
   local port
-  while port=$((20000 + RANDOM % 12000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+  while port=$((20000 + RANDOM % 12000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || ! mkdir "$run/port-$port" 2>/dev/null; do :; done
   echo "$port"
 }
 
