@@ -154,6 +154,19 @@ pub enum MigrateError {
         /// What the column holds, in words.
         limit: String,
     },
+    /// Two ids are one without our additions.
+    #[error(
+        "{table} {id} and {other}: the ids differ in case, accents or trailing blanks alone, which the tables do not tell \
+         apart without our additions"
+    )]
+    SimilarIds {
+        /// The table.
+        table: &'static str,
+        /// The smaller id.
+        id: String,
+        /// The other one.
+        other: String,
+    },
     /// After all revisions something is still missing.
     #[error("the database is stamped with the newest revision, but lacks {}", .0.join(", "))]
     Incomplete(Vec<String>),

@@ -1,10 +1,13 @@
 -- Ours, 0001: ids compare exactly, documents may be large, and indexes. One ALTER for each table, so that it is copied once.
 
 -- The columns of a foreign key cannot change one by one, so the keys go and come back at the end.
---@ unless collation job_actions utf8mb4_bin
+--@ when constraint job_actions.job_actions_ibfk_2
 ALTER TABLE job_actions
     DROP FOREIGN KEY job_actions_ibfk_1,
-    DROP FOREIGN KEY job_actions_ibfk_2,
+    DROP FOREIGN KEY job_actions_ibfk_2;
+
+--@ unless collation job_actions utf8mb4_bin
+ALTER TABLE job_actions
     ENGINE=InnoDB, ROW_FORMAT=DYNAMIC,
     CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

@@ -1,10 +1,13 @@
 -- Takes back what 0001 added. The collation becomes the default of the server, as the Python tool makes its tables.
 
 -- The columns of a foreign key cannot change one by one, so the keys go and come back at the end.
---@ when collation job_actions utf8mb4_bin
+--@ when constraint job_actions.job_actions_ibfk_2
 ALTER TABLE job_actions
     DROP FOREIGN KEY job_actions_ibfk_1,
-    DROP FOREIGN KEY job_actions_ibfk_2,
+    DROP FOREIGN KEY job_actions_ibfk_2;
+
+--@ when collation job_actions utf8mb4_bin
+ALTER TABLE job_actions
     ROW_FORMAT=DEFAULT,
     CONVERT TO CHARACTER SET utf8mb4;
 

@@ -33,4 +33,5 @@ DROP INDEX ix_user_credentials_trust;
 --@ when table client_registrations
 DROP TABLE client_registrations;
 
+--@ unless type clients.hostname character varying(128)
 ALTER TABLE clients ALTER COLUMN hostname TYPE VARCHAR(128);

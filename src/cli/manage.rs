@@ -66,8 +66,13 @@ enum ConfiguredDb {
         #[arg(long, hide = true, value_name = "STATEMENTS")]
         abort_after: Option<u64>,
     },
-    /// Removes what this program adds to the tables of the Python service, which needs none of it.
-    Downgrade,
+    /// Removes what this program adds to the tables of the Python service, which needs none of it. One that was interrupted
+    /// goes on when it is run again; `db sync` takes it back.
+    Downgrade {
+        /// For tests of interrupted migrations: abort the process after this many statements.
+        #[arg(long, hide = true, value_name = "STATEMENTS")]
+        abort_after: Option<u64>,
+    },
     /// Removes rows that were marked as deleted long ago, in small transactions.
     Purge(data::Purge),
     /// Looks for rows that do not fit together: jobs without client or action, sessions with missing jobs, invalid JSON,
@@ -174,14 +179,8 @@ async fn db(config: &ConfigArguments, command: Db) -> anyhow::Result<()> {
             version,
             abort_after,
             ..
-        } => {
-            let migration = Migration {
-                abort_after,
-                ..Migration::default()
-            };
-            sync(store, version.as_deref(), &migration).await
-        }
-        ConfiguredDb::Downgrade => downgrade(store).await,
+        } => sync(store, version.as_deref(), &migration(abort_after)).await,
+        ConfiguredDb::Downgrade { abort_after } => downgrade(store, &migration(abort_after)).await,
         ConfiguredDb::Purge(arguments) => data::purge(store, arguments).await,
         ConfiguredDb::Check(arguments) => data::check(store, arguments).await,
         ConfiguredDb::Show => {
@@ -203,12 +202,17 @@ async fn db(config: &ConfigArguments, command: Db) -> anyhow::Result<()> {
     }
 }
 
-async fn downgrade(store: &Store) -> anyhow::Result<()> {
+fn migration(abort_after: Option<u64>) -> Migration {
+    Migration {
+        abort_after,
+        ..Migration::default()
+    }
+}
+
+async fn downgrade(store: &Store, migration: &Migration) -> anyhow::Result<()> {
     let mut display = Display::new();
     let report = store
-        .db_downgrade(&Migration::default(), &mut |progress| {
-            display.show(progress)
-        })
+        .db_downgrade(migration, &mut |progress| display.show(progress))
         .await?;
     drop(display);
     if report.applied.is_empty() {

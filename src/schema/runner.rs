@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
-use super::revisions::{BOOKKEEPING, OWN_DOWN, Revision, Script};
+use super::revisions::{ALEMBIC, BOOKKEEPING, OWN_DOWN, Revision, Script};
 use super::script::{self, Action};
 use super::state::{self, Position, RevisionLine, Target};
 use super::{MigrateError, Migration, Planned, Progress, ProgressCallback, Report};
@@ -82,19 +82,26 @@ impl<'a> Runner<'a> {
         self.lock().await?;
         self.begin().await?;
         let position = self.position().await?;
+        if position.alembic < ALEMBIC.len() {
+            // A sync that was killed has not come to our additions, and needs the bookkeeping to go on.
+            return Ok(self.report);
+        }
         self.refuse_large_values().await?;
+        self.refuse_similar_ids().await?;
         if position.own > 0 {
             self.session
                 .execute_raw("DELETE FROM freezer_api_version")
                 .await?;
             self.done();
-            self.report.applied.push("downgrade");
         }
         for script in OWN_DOWN.iter().rev() {
             self.run(script).await?;
         }
         self.forget_bookkeeping().await?;
         self.commit().await?;
+        if self.statements > 0 {
+            self.report.applied.push("downgrade");
+        }
         Ok(self.report)
     }
 
@@ -116,6 +123,26 @@ impl<'a> Runner<'a> {
                         limit,
                     });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses before anything changes: without our additions MySQL compares without case, accents and trailing blanks, so
+    /// that of two ids that differ in these alone the second one would end the downgrade halfway.
+    async fn refuse_similar_ids(&mut self) -> Result<(), MigrateError> {
+        if self.session.engine() != Engine::MySql {
+            return Ok(());
+        }
+        for table in shared_tables() {
+            // The charset's default collation is that of the converted tables, and of CONVERT.
+            let table = table.name;
+            let query = format!(
+                "SELECT MIN(id), MAX(id) FROM {table} GROUP BY CONVERT(id USING utf8mb4) HAVING COUNT(*) > 1 LIMIT 1"
+            );
+            let found: Vec<(String, String)> = self.session.fetch_all(sql(query)).await?;
+            if let Some((id, other)) = found.into_iter().next() {
+                return Err(MigrateError::SimilarIds { table, id, other });
             }
         }
         Ok(())

@@ -227,7 +227,7 @@ on_each_engine! {
         for layout in layouts {
             let old = Database::create(database.engine()).await;
             let state = make(&old, layout);
-            let kills = sync_with_kills(&old);
+            let kills = with_kills(&old, "sync");
             assert!(kills > 15, "{layout}: only {kills} kills");
             assert_nothing_is_lost(&old, layout, &state);
             assert_eq!(schema(&old).await, wanted, "{layout}");
@@ -275,18 +275,15 @@ on_each_engine! {
     }
 }
 
-/// Kills one sync after the other, so that each statement is once the last that was done, until one comes to its end; how
-/// many were killed.
-fn sync_with_kills(database: &Database) -> usize {
+/// Kills one migration after the other, so that each statement is once the last that was done, until one comes to its end;
+/// how many were killed.
+fn with_kills(database: &Database, direction: &str) -> usize {
     let mut last_ones = HashSet::new();
     let mut after = 1;
     for kills in 0..500 {
-        let output = try_db(database, &["sync", "--abort-after", &after.to_string()]);
-        if output.status.success() {
+        let Err(output) = killed(database, direction, after) else {
             return kills;
-        }
-        // Killed, not failed: a failure has an exit code.
-        assert_eq!(output.status.code(), None, "{}", text(&output));
+        };
         let is_new = last_ones.insert(text(&output).lines().last().map(str::to_owned));
         // Where a transaction undoes what was done, the next has to come further.
         after = match database.engine() {
@@ -294,24 +291,96 @@ fn sync_with_kills(database: &Database) -> usize {
             _ => after + 1,
         };
     }
-    panic!("the sync comes to no end");
+    panic!("the {direction} comes to no end");
 }
 
 on_each_engine! {
     async fn downgrade_takes_back_what_is_ours(database: Database) {
         db(&database, &["sync", "7a3b9c1d2e4f"]);
-        let theirs = columns(&database).await;
+        let theirs = shared_columns(&database).await;
         db(&database, &["sync"]);
         db(&database, &["downgrade"]);
-        let mut after = columns(&database).await;
-        let mut theirs: BTreeMap<_, _> = theirs.into_iter().collect();
-        for columns in [&mut after, &mut theirs] {
-            columns.retain(|(table, _), _| !table.starts_with("freezer_api"));
-        }
-        assert_eq!(after, theirs);
+        assert_eq!(shared_columns(&database).await, theirs);
         db(&database, &["sync"]);
         assert_eq!(connect(&database).await.schema_state().await.unwrap(), SchemaState::Current);
     }
+}
+
+/// Runs a migration that is killed after so many statements, unless it comes to its end before.
+fn killed(database: &Database, direction: &str, after: u64) -> Result<(), Output> {
+    let output = try_db(database, &[direction, "--abort-after", &after.to_string()]);
+    if output.status.success() {
+        return Ok(());
+    }
+    // Killed, not failed: a failure has an exit code.
+    assert_eq!(output.status.code(), None, "{}", text(&output));
+    Err(output)
+}
+
+/// The columns of the tables that the reference has too.
+async fn shared_columns(database: &Database) -> BTreeMap<(String, String), String> {
+    let mut columns = columns(database).await;
+    columns.retain(|(table, _), _| !table.starts_with("freezer_api"));
+    columns
+}
+
+on_each_engine! {
+    async fn either_direction_goes_on_from_where_any_was_killed(database: Database) {
+        db(&database, &["sync", "7a3b9c1d2e4f"]);
+        let theirs = shared_columns(&database).await;
+        db(&database, &["sync"]);
+        let ours = schema(&database).await;
+        let service = Service::start(&database).await;
+        service.client("c").await;
+        let job = service.job("c").await;
+        assert!(with_kills(&database, "downgrade") > 5);
+        assert_eq!(shared_columns(&database).await, theirs);
+        for (direction, back) in [("sync", "downgrade"), ("downgrade", "sync")] {
+            for after in 1.. {
+                let ended = killed(&database, direction, after).is_ok();
+                db(&database, &[back]);
+                if back == "sync" {
+                    assert_eq!(schema(&database).await, ours, "{direction} killed after {after}");
+                } else {
+                    assert_eq!(shared_columns(&database).await, theirs, "{direction} killed after {after}");
+                }
+                if ended {
+                    assert!(after > 5, "{direction} has {after} statements");
+                    break;
+                }
+            }
+            db(&database, &["sync"]);
+        }
+        assert_eq!(connect(&database).await.schema_state().await.unwrap(), SchemaState::Current);
+        let service = Service::start(&database).await;
+        service.get(&format!("jobs/{job}")).await.expect(200);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MariaDB: ./test starts it"]
+async fn downgrade_refuses_ids_that_would_become_one() {
+    let database = Database::create(Engine::MySql).await;
+    db(&database, &["sync"]);
+    let made = schema(&database).await;
+    let service = Service::start(&database).await;
+    service.client("c").await;
+    for id in ["a", "A"] {
+        let job = json!({"client_id": "c", "job_id": id, "job_actions": []});
+        service.post("jobs", job).await.expect(201);
+    }
+    let output = try_db(&database, &["downgrade"]);
+    assert!(!output.status.success());
+    assert!(
+        text(&output).contains("jobs A and a: the ids differ in case"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(schema(&database).await, made);
+    assert_eq!(
+        connect(&database).await.schema_state().await.unwrap(),
+        SchemaState::Current
+    );
 }
 
 on_each_engine! {
