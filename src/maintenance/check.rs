@@ -6,7 +6,7 @@ use crate::schema::{Catalog, ColumnDifference};
 use crate::store::rows::impl_from_row;
 use crate::store::statement::{placeholders, sql};
 use crate::store::tables::{Column, documents, shared_tables};
-use crate::store::{Engine, Store, StoreError};
+use crate::store::{Engine, Store, StoreError, Tx};
 
 /// How many rows are read at once.
 const BATCH: usize = 500;
@@ -67,7 +67,10 @@ const ROW_CHECKS: [RowCheck; 5] = [
         condition: "t.deleted = FALSE AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE) \
                     AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.id = t.action_id AND a.deleted = FALSE)",
         problem: "its action is gone, so the job lacks it",
-        repair: None,
+        repair: Some((
+            "UPDATE job_actions SET deleted = TRUE, deleted_at = CURRENT_TIMESTAMP WHERE id = ?",
+            "the row is marked as deleted, as when an action is deleted",
+        )),
     },
     RowCheck {
         table: "user_credentials",
@@ -177,8 +180,8 @@ impl Store {
             };
             after.clone_from(last);
             for (id,) in found {
-                if let (true, Some((repair, _))) = (fix, check.repair) {
-                    self.repair(repair, &[&id]).await?;
+                if fix && !self.repair(check, &id).await? {
+                    continue;
                 }
                 findings(&Finding {
                     table: check.table,
@@ -190,12 +193,33 @@ impl Store {
         }
     }
 
-    async fn repair(&self, statement: &'static str, values: &[&str]) -> Result<(), StoreError> {
-        self.write("mending a row", async |tx| {
-            let statement = sql(statement).bind_all(values.iter().copied());
-            tx.session.execute(statement).await.map(drop)
+    /// Locks a row that was found, looks whether it still does not fit, and repairs it where there is a remedy. Whether it
+    /// was still so.
+    async fn repair(&self, check: &RowCheck, id: &str) -> Result<bool, StoreError> {
+        let query = format!(
+            "SELECT t.id FROM {} t WHERE t.id = ? AND {}{}",
+            check.table,
+            check.condition,
+            self.lock_of("t")
+        );
+        self.write("repairing a row", async |tx| {
+            let query = sql(query.clone()).bind(id);
+            let found: Vec<(String,)> = tx.session.fetch_all(query).await?;
+            if let (false, Some((repair, _))) = (found.is_empty(), check.repair) {
+                tx.session.execute(sql(repair).bind(id)).await?;
+            }
+            Ok(!found.is_empty())
         })
         .await
+    }
+
+    /// What locks the rows of a query's table. SQLite's transactions have locked the whole file already.
+    fn lock_of(&self, table: &str) -> String {
+        match self.engine() {
+            Engine::Sqlite => String::new(),
+            Engine::MySql => " FOR UPDATE".to_owned(),
+            Engine::Postgres => format!(" FOR UPDATE OF {table}"),
+        }
     }
 
     async fn check_documents(
@@ -252,66 +276,73 @@ impl Store {
             };
             after.clone_from(last);
             for (id, text) in rows {
-                let Ok(Value::Object(jobs)) = serde_json::from_str(&text) else {
-                    continue;
+                let gone = if fix {
+                    self.remove_entries(&id).await?
+                } else {
+                    let mut tx = self.open().await?;
+                    gone(&mut tx, &entries(&text)).await?
                 };
-                let gone = self.gone(&jobs).await?;
-                if gone.is_empty() {
-                    continue;
+                if !gone.is_empty() {
+                    findings(&Finding {
+                        table: "sessions",
+                        id,
+                        problem: format!("it names jobs that are gone: {}", gone.join(", ")),
+                        remedy: Some("the entries are removed"),
+                    });
                 }
-                if fix {
-                    self.remove_entries(&id, &gone).await?;
-                }
-                findings(&Finding {
-                    table: "sessions",
-                    id,
-                    problem: format!("it names jobs that are gone: {}", gone.join(", ")),
-                    remedy: Some("the entries are removed"),
-                });
             }
         }
     }
 
-    /// The keys that are no live job.
-    async fn gone(&self, jobs: &Map<String, Value>) -> Result<Vec<String>, StoreError> {
-        let ids: Vec<&String> = jobs.keys().collect();
-        let mut live = std::collections::HashSet::new();
-        for ids in ids.chunks(BATCH) {
-            let query = format!(
-                "SELECT id FROM jobs WHERE deleted = FALSE AND id IN ({})",
-                placeholders(ids.len())
-            );
-            let mut tx = self.open().await?;
-            let query = sql(query).bind_all(ids.iter().copied());
-            let found: Vec<(String,)> = tx.session.fetch_all(query).await?;
-            live.extend(found.into_iter().map(|(id,)| id));
-        }
-        let gone = ids.into_iter().filter(|id| !live.contains(*id));
-        Ok(gone.cloned().collect())
-    }
-
-    /// Reads the session again under its lock, since it may have changed since.
-    async fn remove_entries(&self, id: &str, gone: &[String]) -> Result<(), StoreError> {
-        let lock = match self.engine() {
-            Engine::Sqlite => "",
-            Engine::MySql | Engine::Postgres => " FOR UPDATE",
-        };
-        let query = format!("SELECT job FROM sessions WHERE id = ? AND job IS NOT NULL{lock}");
-        self.write("mending a session", async |tx| {
+    /// Removes the entries of a session whose jobs are gone, under its lock; their ids.
+    async fn remove_entries(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        let lock = self.lock_of("s");
+        let query = format!(
+            "SELECT s.job FROM sessions s WHERE s.id = ? AND s.deleted = FALSE AND s.job IS NOT NULL{lock}"
+        );
+        self.write("repairing a session", async |tx| {
             let found: Vec<(String,)> = tx.session.fetch_all(sql(query.clone()).bind(id)).await?;
-            for (text,) in found {
-                if let Ok(Value::Object(mut jobs)) = serde_json::from_str(&text) {
-                    jobs.retain(|job, _| !gone.contains(job));
-                    let update = sql("UPDATE sessions SET job = ? WHERE id = ?")
-                        .bind(Value::Object(jobs).to_string())
-                        .bind(id);
-                    tx.session.execute(update).await?;
-                }
+            let Some((text,)) = found.into_iter().next() else {
+                return Ok(Vec::new());
+            };
+            let mut jobs = entries(&text);
+            let gone = gone(tx, &jobs).await?;
+            if !gone.is_empty() {
+                jobs.retain(|job, _| !gone.contains(job));
+                let update = sql("UPDATE sessions SET job = ? WHERE id = ?")
+                    .bind(Value::Object(jobs).to_string())
+                    .bind(id);
+                tx.session.execute(update).await?;
             }
-            Ok(())
+            Ok(gone)
         })
         .await
     }
+}
+
+/// A session's entries by job; none where the text is no object, which is a finding of its own.
+fn entries(text: &str) -> Map<String, Value> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(jobs)) => jobs,
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
+/// The keys that are no live job.
+async fn gone(tx: &mut Tx, jobs: &Map<String, Value>) -> Result<Vec<String>, StoreError> {
+    let ids: Vec<&String> = jobs.keys().collect();
+    let mut live = std::collections::HashSet::new();
+    for ids in ids.chunks(BATCH) {
+        let query = format!(
+            "SELECT id FROM jobs WHERE deleted = FALSE AND id IN ({})",
+            placeholders(ids.len())
+        );
+        let query = sql(query).bind_all(ids.iter().copied());
+        let found: Vec<(String,)> = tx.session.fetch_all(query).await?;
+        live.extend(found.into_iter().map(|(id,)| id));
+    }
+    let gone = ids.into_iter().filter(|id| !live.contains(*id));
+    Ok(gone.cloned().collect())
 }
 
 /// A name under which a project has several clients.

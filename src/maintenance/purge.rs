@@ -1,4 +1,4 @@
-//! `freezer-manage db purge`: rows that are marked as deleted really go.
+//! `freezer-manage db purge`: rows that are marked as deleted really go, and names that no client has any more.
 
 use time::{Duration, OffsetDateTime};
 
@@ -14,6 +14,12 @@ struct Purged {
     /// Tables whose rows go with it, and their columns that name it.
     children: &'static [(&'static str, &'static str)],
 }
+
+/// The names under which clients were registered; its rows are never marked as deleted.
+const REGISTRATIONS: &str = "client_registrations";
+/// `FROM … WHERE …` of the names that no client has, not even one that is marked as deleted.
+const UNUSED_REGISTRATIONS: &str = "FROM client_registrations r \
+    WHERE NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = r.client_id)";
 
 /// What refers to others goes first. An action that a job still has stays.
 const PURGED: [Purged; 8] = [
@@ -76,6 +82,10 @@ impl Store {
                 rows: self.count_purgeable(purged, before).await?,
             });
         }
+        all.push(PurgedRows {
+            table: REGISTRATIONS,
+            rows: self.count_unused_registrations().await?,
+        });
         Ok(all)
     }
 
@@ -113,7 +123,54 @@ impl Store {
                 rows,
             });
         }
+        all.push(PurgedRows {
+            table: REGISTRATIONS,
+            rows: self.purge_registrations(batch, progress).await?,
+        });
         Ok(all)
+    }
+
+    async fn count_unused_registrations(&self) -> Result<u64, StoreError> {
+        let query = format!("SELECT COUNT(*) {UNUSED_REGISTRATIONS}");
+        let mut tx = self.open().await?;
+        let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query)).await?;
+        Ok(counted.first().map_or(0, |(count,)| count.unsigned_abs()))
+    }
+
+    /// Removes the names of clients that no row has any more. A row holds nothing but a lock: a registration that waits for
+    /// one that goes inserts it anew.
+    async fn purge_registrations(
+        &self,
+        batch: u32,
+        progress: ProgressCallback<'_>,
+    ) -> Result<u64, StoreError> {
+        let query = format!("SELECT r.client_id {UNUSED_REGISTRATIONS} LIMIT {batch}");
+        let total = self.count_unused_registrations().await?;
+        let mut rows = 0;
+        loop {
+            let removed = self
+                .write("purging names of clients", async |tx| {
+                    let names: Vec<(String,)> = tx.session.fetch_all(sql(query.clone())).await?;
+                    if !names.is_empty() {
+                        let list = placeholders(names.len());
+                        let delete =
+                            format!("DELETE FROM {REGISTRATIONS} WHERE client_id IN ({list})");
+                        let names = names.iter().map(|(name,)| name);
+                        tx.session.execute(sql(delete).bind_all(names)).await?;
+                    }
+                    Ok::<_, StoreError>(names.len() as u64)
+                })
+                .await?;
+            if removed == 0 {
+                return Ok(rows);
+            }
+            rows += removed;
+            progress(Progress::Rows {
+                what: REGISTRATIONS,
+                done: rows,
+                total,
+            });
+        }
     }
 
     async fn count_purgeable(

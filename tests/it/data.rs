@@ -1,5 +1,6 @@
 //! `freezer-manage db purge`, `db check`, `db copy`, `export` and `import` on documents that the API made.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -225,6 +226,9 @@ on_each_engine! {
             let left = texts(&database, &format!("SELECT id FROM {table} WHERE deleted = TRUE")).await;
             assert!(left.is_empty(), "{left:?}");
         }
+        let names = texts(&database, "SELECT client_id FROM client_registrations").await;
+        let clients = texts(&database, "SELECT DISTINCT client_id FROM clients").await;
+        assert_eq!(names.iter().collect::<BTreeSet<_>>(), clients.iter().collect(), "{purged}");
         assert_eq!(lists(&service).await, wanted);
         let (wrong, success) = run(&database, &["db", "purge", "--older-than", "30"]);
         assert!(!success && wrong.contains("wanted is for example 30d, 12h"), "{wrong}");
@@ -245,21 +249,25 @@ on_each_engine! {
             Engine::MySql => "SET foreign_key_checks = 0",
             Engine::Postgres => "SET session_replication_role = replica",
         };
-        let orphan = "INSERT INTO job_actions (id, job_id, action_id, deleted) VALUES ('orphan', 'no', 'no', FALSE)";
-        database.run(format!("{without_keys}; {orphan}")).await;
+        let orphans = format!(
+            "INSERT INTO job_actions (id, job_id, action_id, deleted) VALUES ('orphan', 'no', 'no', FALSE), \
+             ('dangling', '{other}', 'no', FALSE)"
+        );
+        database.run(format!("{without_keys}; {orphans}")).await;
         let (found, success) = run(&database, &["db", "check"]);
         assert!(!success);
         for line in [
             format!("jobs {other}: its session is gone"),
             "job_actions orphan: its job is gone; --fix: the row is removed".to_owned(),
+            "job_actions dangling: its action is gone, so the job lacks it; --fix: the row is marked as deleted".to_owned(),
             format!("sessions {session}: it names jobs that are gone: {job}"),
             "backup_metadata is no JSON".to_owned(),
-            "0 repaired, 4 left".to_owned(),
+            "0 repaired, 5 left".to_owned(),
         ] {
             assert!(found.contains(&line), "{line}:\n{found}");
         }
         let (mended, _) = run(&database, &["db", "check", "--fix"]);
-        assert!(mended.contains("3 repaired, 1 left"), "{mended}");
+        assert!(mended.contains("4 repaired, 1 left"), "{mended}");
         let (rest, success) = run(&database, &["db", "check", "--dry-run"]);
         assert!(!success && rest.contains("0 repaired, 1 left"), "{rest}");
         let document = service.get(&format!("sessions/{session}")).await.expect(200).json();
