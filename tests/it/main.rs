@@ -22,6 +22,7 @@ mod api_jobs;
 mod api_limits;
 mod api_lists;
 mod api_ownership;
+mod api_resent;
 mod api_roles;
 mod api_search;
 mod api_search_random;
