@@ -19,6 +19,7 @@ impl Default for StripedLocks {
 impl StripedLocks {
     /// Waits until nobody else holds the key.
     pub async fn lock(&self, key: &(impl Hash + ?Sized)) -> MutexGuard<'_, ()> {
+        // Nothing outside of this process sees which keys share a lock, so the hash may be another in the next release.
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let stripe = hasher.finish() as usize % STRIPES;

@@ -4,12 +4,11 @@
 //! servers. A server that fails is left alone for a while, so a dead one costs a request in thirty seconds a tenth of
 //! a second, and the others nothing.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ring::digest;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
@@ -98,13 +97,23 @@ impl Memcached {
         key: &str,
         exchange: impl AsyncFnOnce(&mut BufStream<TcpStream>) -> Result<T>,
     ) -> Option<T> {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() >> 32)
-            .ok()?
-            .checked_rem(self.servers.len())?;
-        self.servers.get(place)?.exchange(exchange).await
+        let preferred = |server: &&Server| weight(&server.address, key);
+        let server = self.servers.iter().max_by_key(preferred)?;
+        server.exchange(exchange).await
     }
+}
+
+/// How much a server is preferred for a key; the one with the highest weight has it (rendezvous hashing). So a server that is
+/// added or removed moves only its own share of the keys, and the order of `memcached_servers` does not matter. By SHA-256,
+/// since all API nodes have to agree, whatever Rust release has built them: the hasher of the standard library may change.
+fn weight(server: &str, key: &str) -> [u8; digest::SHA256_OUTPUT_LEN] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [server, "\n", key] {
+        context.update(part.as_bytes());
+    }
+    let mut weight = [0; digest::SHA256_OUTPUT_LEN];
+    weight.copy_from_slice(context.finish().as_ref());
+    weight
 }
 
 impl Server {
@@ -250,6 +259,34 @@ mod tests {
             assert_eq!(socket_address(text).as_deref(), Ok(wanted));
         }
         assert!(socket_address("unix:/run/memcached.sock").is_err());
+    }
+
+    /// The server of a key, among those of these addresses.
+    fn server_of<'a>(servers: &[&'a str], key: &str) -> &'a str {
+        let preferred = |server: &&&str| weight(server, key);
+        servers.iter().max_by_key(preferred).unwrap()
+    }
+
+    #[test]
+    fn keys_stay_at_their_servers() {
+        let servers = ["a:11211", "b:11211", "c:11211"];
+        // Computed by another program, so that this one finds them in its next release too.
+        for (number, server) in [
+            "a:11211", "c:11211", "c:11211", "b:11211", "b:11211", "a:11211",
+        ]
+        .iter()
+        .enumerate()
+        {
+            assert_eq!(server_of(&servers, &format!("key{number}")), *server);
+        }
+        for number in 0..1000 {
+            let key = format!("key{number}");
+            let before = server_of(&servers, &key);
+            assert_eq!(server_of(&["c:11211", "b:11211", "a:11211"], &key), before);
+            if before != "c:11211" {
+                assert_eq!(server_of(&["a:11211", "b:11211"], &key), before);
+            }
+        }
     }
 
     #[tokio::test]
