@@ -131,11 +131,10 @@ fn after_string(text: &[u8], start: usize) -> usize {
 /// must not break a list, so it is mended on the way out; the row stays as it is.
 pub fn stored(text: &str) -> Box<RawValue> {
     // A lone surrogate is no fault to `RawValue`, which does not decode strings.
-    let sound = match has_surrogate_escape(text) {
-        true => RawValue::from_string(repair(text)),
-        false => {
-            RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(repair(text)))
-        }
+    let sound = if has_surrogate_escape(text) {
+        RawValue::from_string(repair(text))
+    } else {
+        RawValue::from_string(text.to_owned()).or_else(|_| RawValue::from_string(repair(text)))
     };
     match sound {
         Ok(sound) if nested_beyond(sound.get().as_bytes(), MAX_STORED_NESTING).is_none() => sound,
@@ -237,8 +236,8 @@ fn mend_surrogates(string: &str) -> String {
 
 /// The text under which a document is stored.
 pub fn to_text(object: &Object) -> String {
-    // An object of JSON values always has a text.
-    serde_json::to_string(object).unwrap_or_default()
+    #[expect(clippy::expect_used, reason = "the keys of an object are strings")]
+    serde_json::to_string(object).expect("an object has a text")
 }
 
 /// The text of a member that is a string.

@@ -211,6 +211,11 @@ impl JobBody {
         document::text(&self.members, "client_id")
     }
 
+    fn required_client_id(&self) -> &str {
+        #[expect(clippy::expect_used, reason = "the schema of whole jobs requires it")]
+        self.client_id().expect("a job has a client_id")
+    }
+
     fn schedule(&self) -> Option<&Object> {
         self.members.get("job_schedule").and_then(Value::as_object)
     }
@@ -244,8 +249,7 @@ impl NewJob {
 
     /// The client that runs the job.
     pub fn client_id(&self) -> &str {
-        #[expect(clippy::expect_used, reason = "the schema of new jobs requires it")]
-        self.0.client_id().expect("a job has a client_id")
+        self.0.required_client_id()
     }
 
     /// The job's actions.
@@ -260,9 +264,12 @@ impl NewJob {
         for (key, time) in FIRST_TIMES.into_iter().zip([now, -1, -1]) {
             schedule.insert(key.to_owned(), time.into());
         }
-        let given = |key: &str| match members.contains_key(key) {
-            true => owned_text(members, key),
-            false => Some(String::new()),
+        let given = |key: &str| {
+            if members.contains_key(key) {
+                owned_text(members, key)
+            } else {
+                Some(String::new())
+            }
         };
         Job {
             id,
@@ -308,7 +315,7 @@ impl JobReplacement {
             project_id: Some(project_id.to_owned()),
             user_id: user_id.to_owned(),
             schedule: Some(document::to_text(self.0.schedule().unwrap_or(&empty))),
-            client_id: self.0.client_id().unwrap_or_default().to_owned(),
+            client_id: self.0.required_client_id().to_owned(),
             session_id: kept("session_id", old.map(|old| old.session_id.clone())),
             session_tag: Some(int(members, "session_tag").unwrap_or(0)),
             description: kept("description", old.map(|old| old.description.clone())),
@@ -419,6 +426,22 @@ fn parse_entries(
         .collect()
 }
 
+/// Puts the job's `action_defaults` where an entry has nothing.
+fn add_defaults(entry: &mut Object, defaults: &Object) -> Result<(), Refusal> {
+    if defaults.is_empty() {
+        return Ok(());
+    }
+    let Some(Value::Object(freezer_action)) = entry.get_mut("freezer_action") else {
+        return Err(Refusal::Invalid("Missing request body".to_owned()));
+    };
+    for (key, value) in defaults {
+        if freezer_action.get(key).is_none_or(Value::is_null) {
+            freezer_action.insert(key.clone(), value.clone());
+        }
+    }
+    Ok(())
+}
+
 fn parse_entry(
     context: &BodyContext<'_>,
     entry: Value,
@@ -427,16 +450,7 @@ fn parse_entry(
     let Value::Object(mut entry) = entry else {
         return Err(Refusal::Invalid("job_actions must be objects".to_owned()));
     };
-    if !defaults.is_empty() {
-        let Some(Value::Object(freezer_action)) = entry.get_mut("freezer_action") else {
-            return Err(Refusal::Invalid("Missing request body".to_owned()));
-        };
-        for (key, value) in defaults {
-            if freezer_action.get(key).is_none_or(Value::is_null) {
-                freezer_action.insert(key.clone(), value.clone());
-            }
-        }
-    }
+    add_defaults(&mut entry, defaults)?;
     if document::is_falsy(entry.get("action_id")) {
         entry.shift_remove("action_id");
         let (project_id, user_id) = (context.project_id, context.user_id);

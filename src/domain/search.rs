@@ -53,9 +53,10 @@ impl Search {
         let is = |(key, value): &Pair| {
             let mut found = Vec::new();
             occurrences(document, key, &mut found);
-            match found.is_empty() {
-                true => value.is_null(),
-                false => found.into_iter().any(|occurrence| equal(occurrence, value)),
+            if found.is_empty() {
+                value.is_null()
+            } else {
+                found.into_iter().any(|occurrence| equal(occurrence, value))
             }
         };
         self.matching.iter().all(is) && !self.not_matching.iter().any(is)

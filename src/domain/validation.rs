@@ -137,9 +137,10 @@ fn describe(error: &ValidationError<'_>) -> String {
         .as_str()
         .trim_start_matches('/')
         .replace('/', ".");
-    let description = match field.is_empty() {
-        true => problem,
-        false => format!("{field}: {problem}"),
+    let description = if field.is_empty() {
+        problem
+    } else {
+        format!("{field}: {problem}")
     };
     match description.char_indices().nth(MAX_DESCRIPTION) {
         Some((end, _)) => format!("{}…", description.get(..end).unwrap_or_default()),

@@ -309,12 +309,10 @@ async fn apply_change(
     } else {
         None
     };
-    match (&named, &old) {
-        (Some(actions), _) => check_client(client.as_ref(), &job, actions)?,
-        (None, Some(old)) if arrives => {
-            check_client(client.as_ref(), &job, &stored_actions(tx, old).await?)?;
-        }
-        (None, _) => {}
+    if let Some(actions) = &named {
+        check_client(client.as_ref(), &job, actions)?;
+    } else if let Some(old) = old.as_ref().filter(|_| arrives) {
+        check_client(client.as_ref(), &job, &stored_actions(tx, old).await?)?;
     }
     let held = old.as_ref().and_then(|job| job.trust_id.clone());
     let trust = rule.change(client.as_ref(), arrives, held.is_some());
@@ -322,16 +320,25 @@ async fn apply_change(
         return Ok(Stored::NeedsTrust);
     }
     write_change(tx, &scope, &job, old.is_some(), named).await?;
-    let (new, released) = match trust {
-        TrustChange::Keep => return Ok(Stored::Done { released: None }),
-        TrustChange::Give => (
-            credentials,
-            held.filter(|held| credentials.is_none_or(|new| new.trust_id != *held)),
-        ),
-        TrustChange::Remove => (None, held),
+    let released = write_trust(tx, job_id, trust, held, credentials).await?;
+    Ok(Stored::Done { released })
+}
+
+/// Writes the trust of a changed job that has held `held`; the one that it has given up.
+async fn write_trust(
+    tx: &mut Tx,
+    job_id: &str,
+    change: TrustChange,
+    held: Option<String>,
+    credentials: Option<&UserCredentials>,
+) -> Result<Option<String>, StoreError> {
+    let new = match change {
+        TrustChange::Keep => return Ok(None),
+        TrustChange::Give => credentials,
+        TrustChange::Remove => None,
     };
     tx.set_user_credentials(job_id, new).await?;
-    Ok(Stored::Done { released })
+    Ok(held.filter(|held| new.is_none_or(|new| new.trust_id != *held)))
 }
 
 /// Writes the row of a changed job and, where they are named, its actions.
