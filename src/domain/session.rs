@@ -192,16 +192,21 @@ impl Session {
         entry.insert("result".to_owned(), "".into());
         entry.insert("time_started".to_owned(), now.into());
         if result == ActionOutcome::Started {
-            let next = self.tag().checked_add(1).ok_or_else(|| {
-                Refusal::Invalid("the session's tag has reached its limit".to_owned())
-            })?;
-            self.session_tag = Some(next);
-            self.time_start = Some(seconds(now));
-            self.status = Some("running".to_owned());
-            self.result = Some(String::new());
+            self.begin(now)?;
         }
         self.set_members(&members);
         Ok(result)
+    }
+
+    fn begin(&mut self, now: i64) -> Result<(), Refusal> {
+        let next = self.tag().checked_add(1).ok_or_else(|| {
+            Refusal::Invalid("the session's tag has reached its limit".to_owned())
+        })?;
+        self.session_tag = Some(next);
+        self.time_start = Some(seconds(now));
+        self.status = Some("running".to_owned());
+        self.result = Some(String::new());
+        Ok(())
     }
 
     /// Records the end of one job, and with it the session's, where that decides it; `now` in seconds since the

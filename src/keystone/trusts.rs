@@ -223,27 +223,7 @@ impl Trusts {
         if context.project_id.as_deref() == Some(project_id) {
             return Ok(caller(context.token.clone(), context.role_ids.clone()));
         }
-        let own = self
-            .keystone
-            .own()
-            .await
-            .map_err(|error| unavailable(&error))?;
-        let request = json!({"auth": {
-            "identity": {"methods": ["token"], "token": {"id": context.token.expose_secret()}},
-            "scope": {"project": {"id": project_id}},
-        }});
-        let answer = post_auth(self.keystone.client(), &own.identity_url, &request)
-            .await
-            .map_err(|error| unavailable(&error))?;
-        match answer.status {
-            StatusCode::CREATED | StatusCode::OK => {}
-            status if status.is_client_error() => {
-                return Err(TrustError::NoAccess {
-                    project_id: project_id.to_owned(),
-                });
-            }
-            _ => return Err(unavailable(&answer.unexpected())),
-        }
+        let answer = self.rescope(&context.token, project_id).await?;
         let token = ValidToken::from_body(&answer.body)
             .map_err(|reason| unavailable(&answer.malformed(reason)))?;
         let secret = answer
@@ -253,6 +233,29 @@ impl Trusts {
             secret.into(),
             token.roles.into_iter().map(|role| role.id).collect(),
         ))
+    }
+
+    /// Keystone's answer with a token for the project, made from the caller's.
+    async fn rescope(&self, token: &SecretString, project_id: &str) -> Result<Answer, TrustError> {
+        let own = self
+            .keystone
+            .own()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        let request = json!({"auth": {
+            "identity": {"methods": ["token"], "token": {"id": token.expose_secret()}},
+            "scope": {"project": {"id": project_id}},
+        }});
+        let answer = post_auth(self.keystone.client(), &own.identity_url, &request)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        match answer.status {
+            StatusCode::CREATED | StatusCode::OK => Ok(answer),
+            status if status.is_client_error() => Err(TrustError::NoAccess {
+                project_id: project_id.to_owned(),
+            }),
+            _ => Err(unavailable(&answer.unexpected())),
+        }
     }
 
     /// The first trust of the wanted kind that has the wanted roles.

@@ -38,6 +38,17 @@ pub enum AuthError {
     },
 }
 
+/// The client of `memcached_servers`, where there are any.
+fn shared_cache(servers: &[String]) -> Result<Option<Memcached>, SetupError> {
+    if servers.is_empty() {
+        return Ok(None);
+    }
+    let memcached = Memcached::new(servers);
+    memcached
+        .map(Some)
+        .map_err(|error| SetupError(format!("[keystone_authtoken] {error}")))
+}
+
 /// Checks tokens at Keystone. One for the process.
 pub struct Keystone {
     session: Arc<ServiceSession>,
@@ -70,13 +81,6 @@ impl Keystone {
             &config.service_auth,
             clock.clone(),
         )?;
-        let memcached = match options.memcached_servers.as_slice() {
-            [] => None,
-            servers => Some(
-                Memcached::new(servers)
-                    .map_err(|e| SetupError(format!("[keystone_authtoken] {e}")))?,
-            ),
-        };
         if options.trusts_memcached() {
             tracing::warn!(
                 "[keystone_authtoken] memcached_servers without memcache_secret_key: whoever can write to memcached can make \
@@ -96,7 +100,7 @@ impl Keystone {
             session: Arc::new(session),
             cache: TokenCache::new(
                 options.token_cache_time,
-                memcached,
+                shared_cache(&options.memcached_servers)?,
                 options.memcache_secret_key.as_ref(),
                 clock.clone(),
             ),
