@@ -251,6 +251,11 @@ impl DbSession {
         self.execute_raw(text).await
     }
 
+    /// Whether the server is a node of a Galera cluster.
+    pub(crate) fn in_galera(&self) -> bool {
+        matches!(&self.lease, Connection::MySql(lease) if lease.0.in_galera)
+    }
+
     /// Keeps a statement that is prepared in the coming transaction from taking the place of another, so that
     /// [`DbSession::prepare_in_galera`] can tell new ones by the number of statements.
     async fn make_room_for_statements(&mut self) -> Result<(), StoreError> {

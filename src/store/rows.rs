@@ -316,10 +316,37 @@ impl Tx {
         &mut self,
         conditions: Conditions,
     ) -> Result<Vec<T>, StoreError> {
+        if self.session.in_galera() {
+            self.write_before_lock::<T>(conditions.clone()).await?;
+        }
         let lock = self.row_lock::<T>();
         self.session
             .fetch_all(select::<T>("", conditions, &lock))
             .await
+    }
+
+    /// Writes the rows that are to be locked, and nothing that a document shows. The nodes of a Galera cluster do not know
+    /// each other's locks: of two transactions on two nodes one fails only where both have written a row
+    /// (docs/adr/0006-every-lock-is-a-write-on-galera.md). An UPDATE that changes nothing writes nothing, so the time grows
+    /// by a second at least.
+    async fn write_before_lock<T: Record>(
+        &mut self,
+        conditions: Conditions,
+    ) -> Result<(), StoreError> {
+        let Conditions(Statement {
+            sql: condition,
+            arguments,
+        }) = conditions;
+        let statement = sql(format!(
+            "UPDATE {0} SET {1}.updated_at = COALESCE(GREATEST(?, {1}.updated_at + INTERVAL 1 SECOND), ?) WHERE {condition}",
+            T::FROM,
+            T::ALIAS
+        ));
+        let statement = statement.bind(self.now()).bind(self.now());
+        self.session
+            .execute(statement.bind_all(arguments))
+            .await
+            .map(drop)
     }
 
     /// One page of the rows that meet the conditions, ordered by creation time and id.

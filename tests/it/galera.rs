@@ -230,3 +230,98 @@ async fn a_job_that_has_left_its_session_stays_out() {
         }
     }
 }
+
+/// Jobs take an action on two nodes while the third deletes it: how many keep it.
+async fn jobs_with_lost_actions(database: &Database, servers: &[Arc<Service>]) -> i64 {
+    servers[0].client("c").await;
+    for round in 0..ROUNDS {
+        let action = json!({"freezer_action": {"action": "backup"}});
+        let action = servers[0].created("actions", action, "action_id").await;
+        let patched = servers[2].job("c").await;
+        let actions = json!([{"action_id": action}]);
+        let job = json!({"client_id": "c", "job_actions": actions});
+        let patch = json!({"job_actions": actions});
+        let (deleted, created, patched) = tokio::join!(
+            send(
+                &servers[0],
+                "DELETE",
+                format!("actions/{action}"),
+                Value::Null
+            ),
+            send(&servers[1], "POST", "jobs".to_owned(), job),
+            send(&servers[2], "PATCH", format!("jobs/{patched}"), patch),
+        );
+        assert_eq!(deleted, 204, "round {round}");
+        assert!([201, 422].contains(&created), "round {round}: {created}");
+        assert!([200, 422].contains(&patched), "round {round}: {patched}");
+    }
+    let dangling = "deleted = FALSE AND NOT EXISTS \
+        (SELECT 1 FROM actions a WHERE a.id = action_id AND a.deleted = FALSE)";
+    database.rows("job_actions", dangling).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn no_job_has_an_action_that_is_gone() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    assert_eq!(jobs_with_lost_actions(&database, &servers).await, 0);
+}
+
+/// The control: where the lock of an action writes nothing, the locks of the nodes do not keep the rule.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn locks_that_write_nothing_are_not_seen_by_other_nodes() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    let keep_time = "CREATE TRIGGER keep_time BEFORE UPDATE ON actions FOR EACH ROW SET NEW.updated_at = OLD.updated_at";
+    database.run(keep_time.to_owned()).await;
+    assert!(jobs_with_lost_actions(&database, &servers).await > 0);
+}
+
+/// Changes that write the same job on several nodes within a second, as their first actions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn the_actions_of_a_job_are_those_of_one_change() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    servers[0].client("c").await;
+    for round in 0..ROUNDS {
+        let job = servers[0].job("c").await;
+        let path = format!("jobs/{job}");
+        let description = json!({"description": "x"});
+        servers[0]
+            .patch(&path, description.clone())
+            .await
+            .expect(200);
+        let patch = |node: usize| {
+            let action =
+                json!({"freezer_action": {"action": "exec", "command": format!("{node}")}});
+            json!({"job_actions": [action.clone(), action]})
+        };
+        let statuses = tokio::join!(
+            send(&servers[0], "PATCH", path.clone(), patch(0)),
+            send(&servers[1], "PATCH", path.clone(), patch(1)),
+            send(&servers[2], "PATCH", path.clone(), patch(2)),
+        );
+        assert_eq!(statuses, (200, 200, 200), "round {round}");
+        let stored = servers[1].get(&path).await.expect(200).json();
+        assert_eq!(
+            stored["job_actions"].as_array().map(Vec::len),
+            Some(2),
+            "round {round}: {stored}"
+        );
+    }
+}
+
+/// Sends a request on a task of its own; its status.
+async fn send(server: &Arc<Service>, method: &'static str, path: String, body: Value) -> u16 {
+    let server = Arc::clone(server);
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let task = tokio::spawn(async move { server.raw(method, &path, body).await.status });
+    task.await.unwrap()
+}
