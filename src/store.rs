@@ -8,6 +8,7 @@ mod backups;
 mod clients;
 pub(crate) mod connection;
 mod error;
+mod failure;
 mod jobs;
 mod list;
 mod pool;
@@ -17,7 +18,7 @@ pub(crate) mod statement;
 pub(crate) mod tables;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::managed;
 use sqlx::{MySql, Postgres, Sqlite};
@@ -86,29 +87,30 @@ impl Tx {
         let context = |error: StoreError| E::from(error.context(action));
         self.session.begin().await.map_err(context)?;
         match work(self).await {
-            Ok(value) => {
-                self.commit().await.map_err(context)?;
-                Ok(value)
-            }
-            Err(error) => {
-                // When even the rollback fails, the connection is closed, which rolls back too.
-                if let Err(rollback) = self.session.rollback().await {
-                    tracing::debug!(action, error = %rollback, "rollback failed");
+            Ok(value) => match self.session.commit().await {
+                Ok(()) => Ok(value),
+                Err(error) if error.is_busy() => {
+                    self.rollback(action).await;
+                    Err(context(error))
                 }
+                // Nobody knows whether the work is done, so it is not to be tried again. The connection is closed.
+                Err(error) if error.is_unavailable() => {
+                    Err(context(StoreError::UnknownOutcome(Box::new(error))))
+                }
+                Err(error) => Err(context(error)),
+            },
+            Err(error) => {
+                self.rollback(action).await;
                 Err(error)
             }
         }
     }
 
-    /// When the connection breaks now, nobody knows whether the work is done, so it is not to be tried again.
-    async fn commit(&mut self) -> Result<(), StoreError> {
-        self.session.commit().await.map_err(|error| {
-            if error.is_unavailable() {
-                StoreError::Unreachable(format!("the outcome of a commit is unknown: {error}"))
-            } else {
-                error
-            }
-        })
+    /// When even this fails, the connection is closed, which rolls back too.
+    async fn rollback(&mut self, action: &'static str) {
+        if let Err(error) = self.session.rollback().await {
+            tracing::debug!(action, %error, "rollback failed");
+        }
     }
 }
 
@@ -142,8 +144,8 @@ impl Store {
 
     /// Runs `work` in one transaction and commits it; on an error everything is rolled back.
     ///
-    /// Deadlocks, lock timeouts and lost connections are tried again from the start, so `work` must do nothing
-    /// but read and write through its [`Tx`].
+    /// Deadlocks, lock timeouts and lost connections are tried again from the start, for half of the time that one statement
+    /// may take, so `work` must do nothing but read and write through its [`Tx`].
     pub async fn write<T, E>(
         &self,
         action: &'static str,
@@ -152,11 +154,14 @@ impl Store {
     where
         E: From<StoreError> + Transient,
     {
+        let start = Instant::now();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.attempt(action, &work).await {
-                Err(error) if error.is_transient() && attempt < MAX_ATTEMPTS => {
+            let result = self.attempt(action, &work).await;
+            let again = attempt < MAX_ATTEMPTS && start.elapsed() < self.statement_limit / 2;
+            match result {
+                Err(error) if again && error.is_transient() => {
                     tracing::debug!(action, attempt, "transaction is tried again");
                     self.back_off(attempt).await;
                 }
@@ -222,7 +227,7 @@ impl Store {
     fn taken<T>(&self, taken: Result<T, managed::PoolError<sqlx::Error>>) -> Result<T, StoreError> {
         taken.map_err(|error| match error {
             managed::PoolError::Timeout(_) => StoreError::PoolTimeout(self.pool_limit),
-            managed::PoolError::Backend(error) => StoreError::Unreachable(error.to_string()),
+            managed::PoolError::Backend(error) => StoreError::Connect(error),
             other => StoreError::Unreachable(other.to_string()),
         })
     }

@@ -1,9 +1,12 @@
 //! One connection of whichever engine, and what may be done with it.
 //!
 //! A connection is `busy` from the moment something is sent until its answer was read to the end, and for the
-//! whole of a transaction. One that is given back busy (a client that went away, a statement that timed out, a panic
-//! inside a transaction) is closed at once, so that the server lets go of its locks and nobody reads another's answer.
+//! whole of a transaction. One that is given back busy (a client that went away, a panic inside a transaction) is closed at
+//! once, so that the server lets go of its locks and nobody reads another's answer. One whose statement timed out, or whose
+//! server cannot be used any more ([`Failure::Lost`]), is closed at that moment: nothing more is sent on it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
@@ -16,6 +19,7 @@ use sqlx::{
 };
 
 use super::error::MAX_TEXT;
+use super::failure::Failure;
 use super::statement::{Argument, Statement};
 use super::{Engine, StoreError};
 
@@ -56,6 +60,9 @@ pub(super) struct Manager<DB: Database> {
     /// Connections older than this are replaced; `[database] connection_recycle_time`.
     pub(super) max_age: Duration,
     pub(super) connect_limit: Duration,
+    /// Rises when a connection is lost: those that are older may lead to the same server that stopped or became read-only,
+    /// so they are not used again.
+    pub(super) generation: Arc<AtomicU64>,
 }
 
 /// A pooled connection and whether it is in the middle of something.
@@ -65,6 +72,34 @@ pub(super) struct Guarded<DB: Database> {
     in_galera: bool,
     busy: bool,
     last_used: Instant,
+    /// The pool's generation when it was opened, and now.
+    generation: u64,
+    pool_generation: Arc<AtomicU64>,
+}
+
+impl<DB: Database> Guarded<DB> {
+    /// Whether it is older than the last loss of a connection.
+    fn is_outdated(&self) -> bool {
+        self.generation != self.pool_generation.load(Ordering::Relaxed)
+    }
+
+    /// Closes it without another word to the server.
+    fn close(&mut self) {
+        self.connection = None;
+    }
+
+    /// Closes it, and all that were opened before its loss when they are to be used next. Of several that are lost at once
+    /// the first one counts, so that no newer ones go.
+    fn close_with_older(&mut self) {
+        self.close();
+        let (old, new) = (self.generation, self.generation + 1);
+        let raised =
+            self.pool_generation
+                .compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        if raised.is_ok() {
+            tracing::warn!("a database connection is lost; those opened before are replaced too");
+        }
+    }
 }
 
 impl<DB> managed::Manager for Manager<DB>
@@ -76,6 +111,7 @@ where
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Guarded<DB>, sqlx::Error> {
+        let generation = self.generation.load(Ordering::Relaxed);
         let open = async {
             let mut connection = self.options.connect().await?;
             for statement in &self.prepare {
@@ -104,6 +140,8 @@ where
             in_galera,
             busy: false,
             last_used: Instant::now(),
+            generation,
+            pool_generation: Arc::clone(&self.generation),
         })
     }
 
@@ -112,7 +150,7 @@ where
         guarded: &mut Guarded<DB>,
         metrics: &Metrics,
     ) -> RecycleResult<sqlx::Error> {
-        if guarded.busy || metrics.age() > self.max_age {
+        if guarded.busy || guarded.is_outdated() || metrics.age() > self.max_age {
             return Err(RecycleError::message("not to be used again"));
         }
         let Some(connection) = guarded.connection.as_mut() else {
@@ -138,7 +176,7 @@ where
 {
     fn drop(&mut self) {
         if self.0.busy {
-            self.0.connection = None;
+            self.0.close();
         }
         self.0.last_used = Instant::now();
     }
@@ -166,8 +204,13 @@ macro_rules! on_connection {
         let guarded = &mut *$lease.0;
         guarded.busy = true;
         let $connection = guarded.connection.as_mut().ok_or(StoreError::ConnectionGone)?;
-        let answer = tokio::time::timeout($self.limit, $body).await;
-        let answer = answer.map_err(|_| StoreError::QueryTimeout($self.limit))?;
+        let Ok(answer) = tokio::time::timeout($self.limit, $body).await else {
+            guarded.close();
+            return Err(StoreError::QueryTimeout($self.limit));
+        };
+        if answer.as_ref().is_err_and(|error| Failure::of(error) == Failure::Lost) {
+            guarded.close_with_older();
+        }
         guarded.busy = $self.in_transaction || $self.dedicated || answer.as_ref().is_err_and(leaves_the_connection_unclear);
         answer.map_err(StoreError::from)
     }};
@@ -308,14 +351,27 @@ impl DbSession {
         }
     }
 
+    /// Ends the transaction. When that fails, the transaction may still be open: until [`DbSession::rollback`] the
+    /// connection stays busy.
     pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
-        self.in_transaction = false;
-        self.execute_raw("COMMIT").await
+        self.end_transaction("COMMIT").await
     }
 
+    /// Undoes the transaction. When that fails, the connection is closed in the end, which undoes it too.
     pub(crate) async fn rollback(&mut self) -> Result<(), StoreError> {
+        self.end_transaction("ROLLBACK").await
+    }
+
+    async fn end_transaction(&mut self, text: &str) -> Result<(), StoreError> {
+        self.execute_raw(text).await?;
         self.in_transaction = false;
-        self.execute_raw("ROLLBACK").await
+        let busy = self.dedicated;
+        match &mut self.lease {
+            Connection::MySql(lease) => lease.0.busy = busy,
+            Connection::Postgres(lease) => lease.0.busy = busy,
+            Connection::Sqlite(lease) => lease.0.busy = busy,
+        }
+        Ok(())
     }
 
     /// Runs text that is no prepared statement: transaction control, DDL, scripts of several statements.

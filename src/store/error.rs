@@ -1,8 +1,9 @@
-//! What can go wrong between us and the database. Knows nothing of HTTP.
+//! What can go wrong between us and the database. Knows nothing of HTTP. What each code of the engines means stands in
+//! [`failure`](super::failure).
 
 use std::time::Duration;
 
-use sqlx::mysql::MySqlDatabaseError;
+use super::failure::Failure;
 
 /// How many bytes a text may have. Two of them, the most of one row, go into the 16 MiB that MariaDB takes in one packet
 /// by default.
@@ -14,6 +15,12 @@ pub enum StoreError {
     /// No connection could be had.
     #[error("cannot reach the database: {0}")]
     Unreachable(String),
+    /// The database refused a connection, or did not answer.
+    #[error("cannot connect to the database: {0}")]
+    Connect(sqlx::Error),
+    /// COMMIT failed in a way that does not tell whether the work is done.
+    #[error("the outcome of a commit is unknown: {0}")]
+    UnknownOutcome(Box<StoreError>),
     /// All connections were taken for as long as `[database] pool_timeout` allows.
     #[error("no database connection became free within {} s", .0.as_secs())]
     PoolTimeout(Duration),
@@ -73,19 +80,29 @@ impl StoreError {
         }
     }
 
-    /// Whether the database could not be reached at all, so that a client should come back later.
+    /// Whether the database cannot do it now, so that a client should come back later.
     pub fn is_unavailable(&self) -> bool {
         match self {
             StoreError::Unreachable(_)
+            | StoreError::Connect(_)
+            | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
-            | StoreError::ConnectionGone => true,
-            StoreError::Database(error) => is_connection_loss(error),
-            StoreError::Overtaken
             | StoreError::PreparedInTransaction
-            | StoreError::TooLarge(_)
-            | StoreError::Value { .. } => false,
+            | StoreError::Overtaken
+            | StoreError::ConnectionGone => true,
+            StoreError::Database(error) => Failure::of(error) != Failure::Fault,
+            StoreError::TooLarge(_) | StoreError::Value { .. } => false,
             StoreError::While { source, .. } => source.is_unavailable(),
+        }
+    }
+
+    /// Whether another used what this needed, and still may: a lock, a connection.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            StoreError::Database(error) => Failure::of(error) == Failure::Busy,
+            StoreError::While { source, .. } => source.is_busy(),
+            _ => false,
         }
     }
 
@@ -122,12 +139,17 @@ impl StoreError {
 impl Transient for StoreError {
     fn is_transient(&self) -> bool {
         match self {
-            StoreError::Database(error) => is_connection_loss(error) || is_contention(error),
+            StoreError::Database(error) => {
+                matches!(Failure::of(error), Failure::Busy | Failure::Lost)
+            }
+            // Too many connections: one of our own may become free.
+            StoreError::Connect(error) => Failure::of(error) == Failure::Busy,
             StoreError::While { source, .. } => source.is_transient(),
             StoreError::ConnectionGone
             | StoreError::Overtaken
             | StoreError::PreparedInTransaction => true,
             StoreError::Unreachable(_)
+            | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
             | StoreError::TooLarge(_)
@@ -141,38 +163,5 @@ impl Transient for StoreError {
             StoreError::While { source, .. } => source.is_newly_prepared(),
             _ => false,
         }
-    }
-}
-
-fn is_connection_loss(error: &sqlx::Error) -> bool {
-    matches!(
-        error,
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
-    )
-}
-
-/// Deadlocks, lock timeouts and serialization failures of the three engines and of Galera.
-fn is_contention(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else {
-        return false;
-    };
-    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
-        // ER_LOCK_DEADLOCK (also Galera's certification failure), ER_LOCK_WAIT_TIMEOUT,
-        // ER_CHECKREAD (MariaDB's snapshot isolation), ER_UNKNOWN_COM_ERROR (Galera node not ready)
-        return matches!(error.number(), 1213 | 1205 | 1020 | 1047);
-    }
-    match error.code().as_deref() {
-        // serialization_failure, deadlock_detected, lock_not_available
-        Some("40001" | "40P01" | "55P03") => true,
-        // SQLITE_BUSY and SQLITE_LOCKED with their extended codes
-        Some(code)
-            if error
-                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-                .is_some() =>
-        {
-            code.parse::<u32>()
-                .is_ok_and(|code| matches!(code & 0xff, 5 | 6))
-        }
-        _ => false,
     }
 }

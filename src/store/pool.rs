@@ -151,6 +151,7 @@ where
         max_age: u64::try_from(options.connection_recycle_time)
             .map_or(Duration::MAX, Duration::from_secs),
         connect_limit: url.connect_timeout.unwrap_or(CONNECT_LIMIT),
+        generation: Arc::default(),
     };
     managed::Pool::builder(manager)
         .max_size(size)

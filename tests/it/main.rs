@@ -31,6 +31,7 @@ mod api_sessions;
 mod api_trusts;
 mod authz_matrix;
 mod data;
+mod failures;
 mod galera;
 mod harness;
 mod keystone;

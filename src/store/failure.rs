@@ -1,0 +1,110 @@
+//! What each error code of the three engines means for the work and for its connection.
+//!
+//! | class | the work | the connection | MySQL, MariaDB, Galera | PostgreSQL | SQLite |
+//! |---|---|---|---|---|---|
+//! | [`Busy`]: rivals, for the moment | is tried again, then 503 | is kept | 1205 lock wait, 1213 deadlock and certification, 1020, 1412, 1614, 1637, 1689, 3101, 3572; too many connections: 1040, 1203 | 40000, 40001, 40P01, 55P03; 53300 too many connections | 5 BUSY, 6 LOCKED |
+//! | [`Lost`]: the server cannot be used over this connection | is tried again on another one, then 503 | is closed, and all of the pool that are older | 1047 node not ready, 1053 shutdown, 1079, 1927 killed, 3169, 4031, broken connections 1152, 1158 to 1161, 1184; read-only: 1290, 1792, 1836; prepared statements: 1243, 1461, 1615 | 57P01 to 57P05, 08xxx, 25P03, 25P04; read-only: 25006; prepared statements: 26000 | 8 READONLY |
+//! | [`Unavailable`]: not now | 503 | is kept | cancelled: 1317, 1969, 3024; full: 3, 20, 1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1206, 1226, 1878; at commit: 1180, 1181, 3100 | cancelled: 57014; full: 53xxx, 58xxx; 40003 | 7 NOMEM, 9 INTERRUPT, 10 IOERR, 13 FULL, 14 CANTOPEN, 15 PROTOCOL |
+//! | [`Fault`]: ours, or the tables' | 500 | is kept | all others | all others | all others |
+//!
+//! Extended codes of SQLite go with their primary code. When COMMIT fails otherwise than by [`Busy`], or without an answer,
+//! nobody knows whether the work is done: it is not tried again, the answer is 503, and the connection is closed. A
+//! statement without an answer in time is [`StoreError::QueryTimeout`](super::StoreError::QueryTimeout): 503, not tried
+//! again, and its connection is closed at once, without ROLLBACK.
+//!
+//! [`Busy`]: Failure::Busy
+//! [`Lost`]: Failure::Lost
+//! [`Unavailable`]: Failure::Unavailable
+//! [`Fault`]: Failure::Fault
+
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+/// The class of a failure; the table is the module's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Another was faster, or holds what we need: locks, deadlocks, connections. Another try can succeed.
+    Busy,
+    /// The connection is gone, or leads to a server that is stopping, not ready or read-only.
+    Lost,
+    /// The database works, but not for this statement now: cancelled, out of space or memory.
+    Unavailable,
+    /// Another try would fail too.
+    Fault,
+}
+
+impl Failure {
+    /// The class of an error.
+    pub(super) fn of(error: &sqlx::Error) -> Failure {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                Failure::Lost
+            }
+            sqlx::Error::Database(error) => {
+                if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+                    Failure::of_mysql(error.number())
+                } else if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+                    Failure::of_postgres(error.code())
+                } else if error.try_downcast_ref::<SqliteError>().is_some() {
+                    Failure::of_sqlite(error.code().as_deref().unwrap_or_default())
+                } else {
+                    Failure::Fault
+                }
+            }
+            _ => Failure::Fault,
+        }
+    }
+
+    fn of_mysql(number: u16) -> Failure {
+        match number {
+            1020 | 1040 | 1203 | 1205 | 1213 | 1412 | 1614 | 1637 | 1689 | 3101 | 3572 => {
+                Failure::Busy
+            }
+            1047
+            | 1053
+            | 1079
+            | 1152
+            | 1158..=1161
+            | 1184
+            | 1243
+            | 1290
+            | 1461
+            | 1615
+            | 1792
+            | 1836
+            | 1927
+            | 3169
+            | 4031 => Failure::Lost,
+            3 | 20 | 1021 | 1026 | 1030 | 1037 | 1038 | 1041 | 1114 | 1135 | 1180 | 1181 | 1206
+            | 1226 | 1317 | 1878 | 1969 | 3024 | 3100 => Failure::Unavailable,
+            _ => Failure::Fault,
+        }
+    }
+
+    fn of_postgres(code: &str) -> Failure {
+        match code {
+            "40000" | "40001" | "40P01" | "53300" | "55P03" => Failure::Busy,
+            "25006" | "25P03" | "25P04" | "26000" | "57P01" | "57P02" | "57P03" | "57P04"
+            | "57P05" => Failure::Lost,
+            "40003" | "57014" => Failure::Unavailable,
+            _ => match code.get(..2) {
+                Some("08") => Failure::Lost,
+                Some("53" | "58") => Failure::Unavailable,
+                _ => Failure::Fault,
+            },
+        }
+    }
+
+    fn of_sqlite(code: &str) -> Failure {
+        match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(5 | 6) => Failure::Busy,
+            Ok(8) => Failure::Lost,
+            Ok(7 | 9 | 10 | 13 | 14 | 15) => Failure::Unavailable,
+            _ => Failure::Fault,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
