@@ -71,6 +71,13 @@ async fn connect(config: &Config) -> anyhow::Result<Store> {
         .context("[database] connection")
 }
 
+/// The same, for commands that work on all rows.
+async fn connect_for_maintenance(config: &Config) -> anyhow::Result<Store> {
+    Store::connect_for_maintenance(&config.database, Clock::default(), Ids::default())
+        .await
+        .context("[database] connection")
+}
+
 /// Runs `work` to its end on this thread.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()

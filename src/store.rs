@@ -10,6 +10,7 @@ pub(crate) mod connection;
 mod error;
 mod failure;
 mod jobs;
+mod limits;
 mod list;
 mod pool;
 pub(crate) mod rows;
@@ -213,7 +214,7 @@ impl Store {
         &self,
         statement_limit: Duration,
     ) -> Result<DbSession, StoreError> {
-        Ok(DbSession::dedicated(self.lease().await?, statement_limit))
+        DbSession::dedicated(self.lease().await?, statement_limit).await
     }
 
     async fn lease(&self) -> Result<Connection, StoreError> {

@@ -237,3 +237,43 @@ fn methods(tokens: &[Token]) -> Vec<Method> {
     let method = |token: &Token| Method::from_bytes(token.as_str().as_bytes()).expect("a method");
     tokens.iter().map(method).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn fails() -> StatusCode {
+        panic!("a secret")
+    }
+
+    /// What a handler that panics answers behind the layers that [`crate::api::service`] has.
+    async fn answer(method: Method) -> (StatusCode, Value) {
+        let router = Router::new()
+            .route("/", get(fails).post(fails))
+            .layer(from_fn(detach_writes))
+            .layer(CatchPanicLayer::custom(panicked));
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_says_nothing() {
+        let expected = json!({"title": "Internal Server Error", "description": "An unexpected error occurred."});
+        for method in [Method::GET, Method::POST] {
+            let (status, body) = answer(method.clone()).await;
+            assert_eq!((status.as_u16(), &body), (500, &expected), "{method}");
+        }
+    }
+}

@@ -225,7 +225,7 @@ async fn open(url: DatabaseUrl) -> anyhow::Result<Store> {
         max_retries: 0,
         ..config::Database::default()
     };
-    Ok(Store::connect(&options, Clock::default(), Ids::default()).await?)
+    Ok(Store::connect_for_maintenance(&options, Clock::default(), Ids::default()).await?)
 }
 
 pub(super) async fn export(store: &Store, arguments: Export) -> anyhow::Result<()> {

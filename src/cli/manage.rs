@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 use super::progress::Display;
-use super::{ConfigArguments, block_on, connect, data, exit, output, policy};
+use super::{ConfigArguments, block_on, connect_for_maintenance, data, exit, output, policy};
 use crate::app;
 use crate::authz::rules;
 use crate::config;
@@ -129,11 +129,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Policy(command) => ask_policy(&enforcer(&arguments.config)?, command),
         Command::Export(export) => {
             let config = arguments.config.load()?;
-            block_on(async { data::export(&connect(&config).await?, export).await })
+            block_on(async { data::export(&connect_for_maintenance(&config).await?, export).await })
         }
         Command::Import(import) => {
             let config = arguments.config.load()?;
-            block_on(async { data::import(&connect(&config).await?, import).await })
+            block_on(async { data::import(&connect_for_maintenance(&config).await?, import).await })
         }
         Command::Db(command) => block_on(db(&arguments.config, command)),
     }
@@ -168,7 +168,7 @@ async fn db(config: &ConfigArguments, command: Db) -> anyhow::Result<()> {
         Db::Copy(copy) => return data::copy(config, *copy).await,
         Db::Configured(command) => command,
     };
-    let store = &connect(&config.load()?).await?;
+    let store = &connect_for_maintenance(&config.load()?).await?;
     match command {
         ConfiguredDb::Sync {
             version,

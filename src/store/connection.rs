@@ -6,7 +6,7 @@
 //! server cannot be used any more ([`Failure::Lost`]), is closed at that moment: nothing more is sent on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
@@ -20,6 +20,7 @@ use sqlx::{
 
 use super::error::MAX_TEXT;
 use super::failure::Failure;
+use super::limits::{self, Interrupt};
 use super::statement::{Argument, Statement};
 use super::{Engine, StoreError};
 
@@ -28,8 +29,14 @@ const PING_AFTER_IDLE: Duration = Duration::from_millis(500);
 /// How long a ping may take.
 const PING_LIMIT: Duration = Duration::from_secs(1);
 
-/// How many prepared statements a connection to MySQL keeps.
-pub(super) const STATEMENT_CACHE: usize = 128;
+/// How many prepared statements a connection to MySQL keeps. The server has 16,382 for all (`max_prepared_stmt_count`):
+/// enough for three API nodes with all of their 55 connections (`max_pool_size` and `max_overflow`) open.
+pub(super) const STATEMENT_CACHE: usize = 96;
+
+/// Statements that took longer are logged.
+const SLOW: Duration = Duration::from_secs(1);
+/// How many characters of a statement are logged.
+const LOGGED_TEXT: usize = 200;
 
 /// A row that each of the three engines can give.
 pub(crate) trait Row:
@@ -75,16 +82,33 @@ pub(super) struct Guarded<DB: Database> {
     /// The pool's generation when it was opened, and now.
     generation: u64,
     pool_generation: Arc<AtomicU64>,
+    /// Set when nobody waits for its statement any more.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl<DB: Database> Guarded<DB> {
+    /// Whether nobody has used it for as long as `limit`.
+    pub(super) fn is_idle(&self, limit: Duration) -> bool {
+        self.last_used.elapsed() > limit
+    }
+
+    /// Says goodbye to the server, so that it notes no broken connection.
+    pub(super) async fn end(mut self) {
+        if let Some(connection) = self.connection.take() {
+            let end = sqlx::Connection::close(connection);
+            // What the server answers changes nothing: the connection is gone.
+            tokio::time::timeout(PING_LIMIT, end).await.ok();
+        }
+    }
+
     /// Whether it is older than the last loss of a connection.
-    fn is_outdated(&self) -> bool {
+    pub(super) fn is_outdated(&self) -> bool {
         self.generation != self.pool_generation.load(Ordering::Relaxed)
     }
 
     /// Closes it without another word to the server.
     fn close(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
         self.connection = None;
     }
 
@@ -104,7 +128,7 @@ impl<DB: Database> Guarded<DB> {
 
 impl<DB> managed::Manager for Manager<DB>
 where
-    DB: Database,
+    DB: Database<Connection: Interrupt>,
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
 {
     type Type = Guarded<DB>;
@@ -112,6 +136,7 @@ where
 
     async fn create(&self) -> Result<Guarded<DB>, sqlx::Error> {
         let generation = self.generation.load(Ordering::Relaxed);
+        let abandoned = Arc::default();
         let open = async {
             let mut connection = self.options.connect().await?;
             for statement in &self.prepare {
@@ -121,6 +146,7 @@ where
                 )
                 .await?;
             }
+            connection.interrupt_when(&abandoned).await?;
             let in_galera = match self.galera_check {
                 Some(query) => {
                     let query = sqlx::raw_sql(AssertSqlSafe(query));
@@ -142,6 +168,7 @@ where
             last_used: Instant::now(),
             generation,
             pool_generation: Arc::clone(&self.generation),
+            abandoned,
         })
     }
 
@@ -166,11 +193,11 @@ where
 }
 
 /// A connection on loan from its pool; closed on return when it is in the middle of something.
-pub(super) struct Lease<DB: Database>(pub(super) Object<Manager<DB>>)
+pub(super) struct Lease<DB: Database<Connection: Interrupt>>(pub(super) Object<Manager<DB>>)
 where
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>;
 
-impl<DB: Database> Drop for Lease<DB>
+impl<DB: Database<Connection: Interrupt>> Drop for Lease<DB>
 where
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
 {
@@ -248,6 +275,37 @@ fn leaves_the_connection_unclear(error: &sqlx::Error) -> bool {
     )
 }
 
+/// Logs a statement that took long, also when it failed or nobody waited for its end. Its text is cut: it may name
+/// thousands of values.
+struct Timer {
+    text: Arc<str>,
+    start: Instant,
+}
+
+impl Timer {
+    fn start(text: &Arc<str>) -> Timer {
+        Timer {
+            text: Arc::clone(text),
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let elapsed = self.start.elapsed();
+        if elapsed < SLOW {
+            return;
+        }
+        let statement: String = self.text.chars().take(LOGGED_TEXT).collect();
+        tracing::warn!(
+            statement,
+            elapsed_s = elapsed.as_secs_f64(),
+            "slow statement"
+        );
+    }
+}
+
 /// A connection with the limits and the state of the work on it.
 pub(crate) struct DbSession {
     lease: Connection,
@@ -267,12 +325,20 @@ impl DbSession {
         }
     }
 
-    /// A session whose settings and locks end with it: the connection is closed, not given back.
-    pub(super) fn dedicated(lease: Connection, limit: Duration) -> DbSession {
-        DbSession {
+    /// A session whose settings and locks end with it: the connection is closed, not given back. The database sets its
+    /// statements no limit.
+    pub(super) async fn dedicated(
+        lease: Connection,
+        limit: Duration,
+    ) -> Result<DbSession, StoreError> {
+        let mut session = DbSession {
             dedicated: true,
             ..DbSession::new(lease, limit)
+        };
+        if let Some(text) = limits::lift(session.engine()) {
+            session.execute_raw(text).await?;
         }
+        Ok(session)
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -376,7 +442,8 @@ impl DbSession {
 
     /// Runs text that is no prepared statement: transaction control, DDL, scripts of several statements.
     pub(crate) async fn execute_raw(&mut self, text: &str) -> Result<(), StoreError> {
-        let text = text.to_owned();
+        let text: Arc<str> = text.into();
+        let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
             sqlx::Executor::execute(&mut *connection, sqlx::raw_sql(AssertSqlSafe(text)))
                 .await
@@ -393,9 +460,10 @@ impl DbSession {
         let engine = self.engine();
         let text = statement.text_for(engine);
         self.prepare_in_galera(&text).await?;
-        let text = AssertSqlSafe(text);
+        let text: Arc<str> = text.into();
+        let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
-            let query = sqlx::query::<DB>(text);
+            let query = sqlx::query::<DB>(AssertSqlSafe(text));
             bind_arguments!(engine, query, statement.arguments)
                 .execute(&mut *connection)
                 .await
@@ -416,9 +484,10 @@ impl DbSession {
         let engine = self.engine();
         let text = statement.text_for(engine);
         self.prepare_in_galera(&text).await?;
-        let text = AssertSqlSafe(text);
+        let text: Arc<str> = text.into();
+        let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
-            let query = sqlx::query::<DB>(text);
+            let query = sqlx::query::<DB>(AssertSqlSafe(text));
             bind_arguments!(engine, query, statement.arguments)
                 .fetch_all(&mut *connection)
                 .await

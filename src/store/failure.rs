@@ -2,9 +2,9 @@
 //!
 //! | class | the work | the connection | MySQL, MariaDB, Galera | PostgreSQL | SQLite |
 //! |---|---|---|---|---|---|
-//! | [`Busy`]: rivals, for the moment | is tried again, then 503 | is kept | 1205 lock wait, 1213 deadlock and certification, 1020, 1412, 1614, 1637, 1689, 3101, 3572; too many connections: 1040, 1203 | 40000, 40001, 40P01, 55P03; 53300 too many connections | 5 BUSY, 6 LOCKED |
+//! | [`Busy`]: rivals, for the moment | is tried again, then 503 | is kept | 1205 lock wait, 1213 deadlock and certification, 1020, 1412, 1614, 1637, 1689, 3101, 3572; too many connections: 1040, 1203, 1226 | 40000, 40001, 40P01, 55P03; 53300 too many connections | 5 BUSY, 6 LOCKED |
 //! | [`Lost`]: the server cannot be used over this connection | is tried again on another one, then 503 | is closed, and all of the pool that are older | 1047 node not ready, 1053 shutdown, 1079, 1927 killed, 3169, 4031, broken connections 1152, 1158 to 1161, 1184; read-only: 1290, 1792, 1836; prepared statements: 1243, 1461, 1615 | 57P01 to 57P05, 08xxx, 25P03, 25P04; read-only: 25006; prepared statements: 26000 | 8 READONLY |
-//! | [`Unavailable`]: not now | 503 | is kept | cancelled: 1317, 1969, 3024; full: 3, 20, 1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1206, 1226, 1878; at commit: 1180, 1181, 3100 | cancelled: 57014; full: 53xxx, 58xxx; 40003 | 7 NOMEM, 9 INTERRUPT, 10 IOERR, 13 FULL, 14 CANTOPEN, 15 PROTOCOL |
+//! | [`Unavailable`]: not now | 503 | is kept | cancelled: 1317, 1969, 3024; full: 3, 20, 1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1206, 1878; at commit: 1180, 1181, 3100 | cancelled: 57014; full: 53xxx, 58xxx; 40003 | 7 NOMEM, 9 INTERRUPT, 10 IOERR, 13 FULL, 14 CANTOPEN, 15 PROTOCOL |
 //! | [`Fault`]: ours, or the tables' | 500 | is kept | all others | all others | all others |
 //!
 //! Extended codes of SQLite go with their primary code. When COMMIT fails otherwise than by [`Busy`], or without an answer,
@@ -58,7 +58,7 @@ impl Failure {
 
     fn of_mysql(number: u16) -> Failure {
         match number {
-            1020 | 1040 | 1203 | 1205 | 1213 | 1412 | 1614 | 1637 | 1689 | 3101 | 3572 => {
+            1020 | 1040 | 1203 | 1205 | 1213 | 1226 | 1412 | 1614 | 1637 | 1689 | 3101 | 3572 => {
                 Failure::Busy
             }
             1047
@@ -77,7 +77,7 @@ impl Failure {
             | 3169
             | 4031 => Failure::Lost,
             3 | 20 | 1021 | 1026 | 1030 | 1037 | 1038 | 1041 | 1114 | 1135 | 1180 | 1181 | 1206
-            | 1226 | 1317 | 1878 | 1969 | 3024 | 3100 => Failure::Unavailable,
+            | 1317 | 1878 | 1969 | 3024 | 3100 => Failure::Unavailable,
             _ => Failure::Fault,
         }
     }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{self, Timeouts};
+use deadpool::managed::{self, QueueMode, Timeouts};
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Database};
 use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
 
 use super::connection::{Manager, STATEMENT_CACHE};
+use super::limits::{Interrupt, Limits};
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
 use crate::config;
@@ -30,13 +32,19 @@ const SQLITE_CONNECTIONS: usize = 8;
 const GALERA_CHECK: &str = "SHOW VARIABLES WHERE Variable_name = 'wsrep_on' AND Value = 'ON'";
 /// Connections where the configuration has no limit.
 const UNLIMITED: usize = 1000;
+/// How long one statement of a maintenance command may take: a table of millions of rows is counted by one.
+const MAINTENANCE_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How long a connection beyond `max_pool_size` is kept without being used.
+const SPARE_LIMIT: Duration = Duration::from_secs(5);
+/// How often such connections are looked for.
+const SPARE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens the database that `[database]` names and makes sure that it answers, trying again as often as
     /// `max_retries` says.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`].
+    /// [`StoreError::Unreachable`] without an address, [`StoreError::Connect`].
     pub async fn connect(
         options: &config::Database,
         clock: Clock,
@@ -71,6 +79,22 @@ impl Store {
         }
     }
 
+    /// As [`Store::connect`], for commands whose statements work on all rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`].
+    pub async fn connect_for_maintenance(
+        options: &config::Database,
+        clock: Clock,
+        ids: Ids,
+    ) -> Result<Store, StoreError> {
+        let mut options = options.clone();
+        if let Some(url) = &mut options.connection {
+            url.read_timeout = Some(MAINTENANCE_LIMIT);
+        }
+        Store::connect(&options, clock, ids).await
+    }
+
     /// The engine behind the store.
     pub fn engine(&self) -> Engine {
         match &self.pool {
@@ -86,39 +110,25 @@ fn open_pool(
     options: &config::Database,
     pool_limit: Duration,
 ) -> Result<Pool, StoreError> {
+    let limits = Limits::below(url.read_timeout.unwrap_or(STATEMENT_LIMIT));
     let size = connections(options);
-    match url.engine {
-        Engine::MySql => pool(
-            mysql(url),
-            (mysql_session(options), Some(GALERA_CHECK)),
-            url,
-            options,
-            size,
-            pool_limit,
-        )
-        .map(Pool::MySql),
-        Engine::Postgres => pool(
-            postgres(url),
-            (Vec::new(), None),
-            url,
-            options,
-            size,
-            pool_limit,
-        )
-        .map(Pool::Postgres),
-        Engine::Sqlite => {
-            let size = size.min(SQLITE_CONNECTIONS);
-            pool(
-                sqlite(url),
-                (Vec::new(), None),
-                url,
-                options,
-                size,
-                pool_limit,
-            )
-            .map(Pool::Sqlite)
+    Ok(match url.engine {
+        Engine::MySql => {
+            let prepare = mysql_session(options, limits);
+            let manager = manager(mysql(url), prepare, Some(GALERA_CHECK), url, options);
+            Pool::MySql(pool(manager, options, size, pool_limit)?)
         }
-    }
+        Engine::Postgres => {
+            let prepare = vec![limits.postgres()];
+            let manager = manager(postgres(url), prepare, None, url, options);
+            Pool::Postgres(pool(manager, options, size, pool_limit)?)
+        }
+        Engine::Sqlite => {
+            let manager = manager(sqlite(url, limits), Vec::new(), None, url, options);
+            let size = size.min(SQLITE_CONNECTIONS);
+            Pool::Sqlite(pool(manager, options, size, pool_limit)?)
+        }
+    })
 }
 
 /// `max_pool_size` and `max_overflow` as one limit; 0 and -1 mean that there is none.
@@ -129,39 +139,84 @@ fn connections(options: &config::Database) -> usize {
     }
 }
 
-fn pool<DB: Database>(
+fn manager<DB: Database>(
     connect: <DB::Connection as sqlx::Connection>::Options,
-    (prepare, galera_check): (Vec<String>, Option<&'static str>),
+    prepare: Vec<String>,
+    galera_check: Option<&'static str>,
     url: &DatabaseUrl,
     options: &config::Database,
-    size: usize,
-    pool_limit: Duration,
-) -> Result<managed::Pool<Manager<DB>>, StoreError>
-where
-    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
-{
+) -> Manager<DB> {
     let level = match options.connection_debug {
         0..50 => tracing::log::LevelFilter::Off,
         _ => tracing::log::LevelFilter::Debug,
     };
-    let manager = Manager {
-        options: connect.log_statements(level),
+    Manager {
+        // Slow statements are logged by us: sqlx shows their whole text.
+        options: connect
+            .log_statements(level)
+            .log_slow_statements(level, Duration::MAX),
         prepare,
         galera_check,
         max_age: u64::try_from(options.connection_recycle_time)
             .map_or(Duration::MAX, Duration::from_secs),
         connect_limit: url.connect_timeout.unwrap_or(CONNECT_LIMIT),
         generation: Arc::default(),
-    };
-    managed::Pool::builder(manager)
+    }
+}
+
+/// The connection that was used last is used first, so that those that the load does not need are seen to be idle.
+fn pool<DB>(
+    manager: Manager<DB>,
+    options: &config::Database,
+    size: usize,
+    pool_limit: Duration,
+) -> Result<managed::Pool<Manager<DB>>, StoreError>
+where
+    DB: Database<Connection: Interrupt>,
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+{
+    let pool = managed::Pool::builder(manager)
         .max_size(size)
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .timeouts(Timeouts {
             wait: Some(pool_limit),
             ..Timeouts::default()
         })
         .build()
-        .map_err(|error| StoreError::Unreachable(error.to_string()))
+        .map_err(|error| StoreError::Unreachable(error.to_string()))?;
+    let kept = match options.max_pool_size {
+        0 => size,
+        kept => kept as usize,
+    };
+    tokio::spawn(close_spare(pool.weak(), kept));
+    Ok(pool)
+}
+
+/// Closes connections that are not used beyond the number that is kept, for as long as the pool lives.
+async fn close_spare<DB>(pool: managed::WeakPool<Manager<DB>>, kept: usize)
+where
+    DB: Database<Connection: Interrupt>,
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+{
+    let mut ticks = tokio::time::interval(SPARE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        let mut beyond = pool.status().size.saturating_sub(kept);
+        let closed = pool.retain(|connection, _| {
+            let goes = connection.is_outdated() || beyond > 0 && connection.is_idle(SPARE_LIMIT);
+            beyond -= usize::from(goes && beyond > 0);
+            !goes
+        });
+        drop(pool);
+        for connection in closed.removed {
+            connection.end().await;
+        }
+    }
 }
 
 fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
@@ -203,8 +258,11 @@ fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
 
 /// Row locks without gap locks: what a transaction decides on it has locked by key, and READ COMMITTED lets others
 /// insert beside it.
-fn mysql_session(options: &config::Database) -> Vec<String> {
-    let mut prepare = vec!["SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned()];
+fn mysql_session(options: &config::Database, limits: Limits) -> Vec<String> {
+    let mut prepare = vec![
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+        limits.mysql(),
+    ];
     if !options.mysql_sql_mode.is_empty() {
         let mode = options.mysql_sql_mode.replace('\'', "''");
         prepare.push(format!("SET SESSION sql_mode = '{mode}'"));
@@ -257,12 +315,12 @@ fn postgres(url: &DatabaseUrl) -> PgConnectOptions {
 }
 
 /// Foreign keys are not enforced, as in the reference: rows that are only marked as deleted keep theirs.
-fn sqlite(url: &DatabaseUrl) -> SqliteConnectOptions {
+fn sqlite(url: &DatabaseUrl, limits: Limits) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(&url.database)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(10))
+        .busy_timeout(limits.lock)
         .foreign_keys(false)
 }

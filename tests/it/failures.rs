@@ -5,6 +5,8 @@ use serde_json::json;
 
 use crate::support::{Answer, Database, Engine, Service};
 
+const UNAVAILABLE: &str = "The database is unavailable.";
+
 /// Which answers a failure leads to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Class {
@@ -89,36 +91,25 @@ async fn start_session(service: &Service) -> Answer {
     service.post("sessions", json!({"schedule": {}})).await
 }
 
-/// Checks that an answer sends the client away for a while, without a word of why.
-#[track_caller]
-fn is_unavailable(answer: &Answer, what: &str) {
-    assert_eq!(answer.status, 503, "{what}: {}", answer.text());
-    assert!(answer.header("retry-after").is_some(), "{what}");
-    assert_eq!(
-        answer.json()["description"],
-        "The database is unavailable.",
-        "{what}"
-    );
-}
-
 /// Each code of a server leads to the answer of its class.
 async fn codes_have_their_answer(engine: Engine, codes: &[(&str, Class)]) {
     let database = Database::create(engine).await;
     let service = Service::with(&database, short_limits).await;
     for (code, class) in codes {
         let what = format!("{code}, {class:?}");
+        println!("{what}");
         let before = database.rows("sessions", "1 = 1").await;
         fail(&database, code, None).await;
         let answer = start_session(&service).await;
         match class {
             Fault => assert_eq!(answer.status, 500, "{what}: {}", answer.text()),
-            Again | Unavailable => is_unavailable(&answer, &what),
+            Again | Unavailable => answer.unavailable(UNAVAILABLE),
         }
         fail(&database, code, Some(1)).await;
         let answer = start_session(&service).await;
         match class {
             Again => assert_eq!(answer.status, 201, "{what}: {}", answer.text()),
-            Unavailable => is_unavailable(&answer, &what),
+            Unavailable => answer.unavailable(UNAVAILABLE),
             Fault => assert_eq!(answer.status, 500, "{what}: {}", answer.text()),
         }
         let written = database.rows("sessions", "1 = 1").await - before;
@@ -164,7 +155,7 @@ async fn connections_to_a_read_only_server_are_replaced(engine: Engine) {
 
 /// Connections that are open now may not write any more. What they are refused is noted in `refused`.
 async fn refuse_old_connections(database: &Database) {
-    let name = database.url().rsplit('/').next().unwrap().to_owned();
+    let name = database.name();
     let statements = match database.engine() {
         Engine::MySql => vec![
             "CREATE TABLE refused (id BIGINT) ENGINE = Aria TRANSACTIONAL = 0".to_owned(),

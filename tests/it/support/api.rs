@@ -77,6 +77,14 @@ impl Answer {
         document
     }
 
+    /// Checks that the answer sends the client away for a while, without a word of why.
+    #[track_caller]
+    pub(crate) fn unavailable(&self, description: &str) {
+        assert_eq!(self.status, 503, "{}", self.text());
+        assert!(self.header("retry-after").is_some(), "{self:?}");
+        assert_eq!(self.json()["description"], description);
+    }
+
     /// Checks an error's status, title and that it has a description; returns the description.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, title: &str) -> String {

@@ -1,6 +1,7 @@
 //! Fresh databases on the real servers: one for each test, so that tests run side by side.
 
 use std::{
+    net::SocketAddr,
     process,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -110,6 +111,20 @@ impl Database {
         }
     }
 
+    /// The same database by another way, for instance a proxy at `address`.
+    pub(crate) fn url_by(&self, address: SocketAddr) -> String {
+        let (before, after) = self.url.split_once('@').unwrap();
+        let (_, name) = after.split_once('/').unwrap();
+        format!("{before}@{address}/{name}")
+    }
+
+    /// Where its server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let (_, after) = self.url.split_once('@').unwrap();
+        let (address, _) = after.split_once('/').unwrap();
+        address.parse().unwrap()
+    }
+
     /// Its engine.
     pub(crate) fn engine(&self) -> Engine {
         self.engine
@@ -140,6 +155,40 @@ impl Database {
             }
         };
         counted.unwrap()
+    }
+
+    /// The database's name on its server.
+    pub(crate) fn name(&self) -> &str {
+        match &self.place {
+            Place::Folder { .. } => "freezer.db",
+            Place::Server { name, .. } => name,
+        }
+    }
+
+    /// How many connections to it are open besides the one that asks: all, or those that have a statement running.
+    ///
+    /// # Panics
+    /// On SQLite, which has no server.
+    pub(crate) async fn connections(&self, running: bool) -> i64 {
+        let name = self.name();
+        let (table, mut condition) = match self.engine {
+            Engine::MySql => (
+                "information_schema.processlist",
+                format!("db = '{name}' AND id <> CONNECTION_ID()"),
+            ),
+            Engine::Postgres => (
+                "pg_stat_activity",
+                format!("datname = '{name}' AND pid <> pg_backend_pid()"),
+            ),
+            Engine::Sqlite => panic!("SQLite has no server"),
+        };
+        if running {
+            condition += match self.engine {
+                Engine::MySql => " AND command <> 'Sleep'",
+                _ => " AND state <> 'idle'",
+            };
+        }
+        self.rows(table, &condition).await
     }
 
     /// Runs a statement beside the service.

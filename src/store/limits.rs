@@ -1,0 +1,98 @@
+//! The time limits that the databases themselves keep.
+//!
+//! They are below our own, so that a statement that we give up has ended in the database too: closing a connection ends none.
+//! Ours then is for servers that do not answer at all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
+
+use super::Engine;
+
+/// The longest wait for a lock. Longer waits end with the statement's limit anyway, when nothing can be tried again.
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// SQLite looks whether its statement is abandoned after this many steps of its machine: some microseconds.
+const STEPS: i32 = 1000;
+
+/// How long the database lets a statement run, and wait for a lock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    statement: Duration,
+    pub(super) lock: Duration,
+}
+
+impl Limits {
+    /// Nine tenths and a third of the time that we wait ourselves.
+    pub(super) fn below(limit: Duration) -> Limits {
+        Limits {
+            statement: limit.mul_f64(0.9),
+            lock: (limit / 3).min(MAX_LOCK_WAIT),
+        }
+    }
+
+    /// MariaDB ends any statement, MySQL only those that read. Locks have whole seconds.
+    pub(super) fn mysql(self) -> String {
+        let lock = self.lock.as_secs().max(1);
+        let seconds = self.statement.as_secs_f64();
+        let milliseconds = self.statement.as_millis();
+        format!(
+            "SET SESSION innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock} \
+             /*M!100101 , max_statement_time = {seconds:.3} */ /*!80000 , max_execution_time = {milliseconds} */"
+        )
+    }
+
+    /// PostgreSQL 14 and newer also look whether the client is still there.
+    pub(super) fn postgres(self) -> String {
+        let (statement, lock) = (self.statement.as_millis(), self.lock.as_millis());
+        format!(
+            "SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
+             SELECT set_config(name, '1000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+        )
+    }
+}
+
+/// What takes the limits from a connection that is for a migration.
+pub(super) fn lift(engine: Engine) -> Option<&'static str> {
+    match engine {
+        Engine::MySql => Some(
+            "SET SESSION innodb_lock_wait_timeout = DEFAULT, lock_wait_timeout = DEFAULT \
+             /*M!100101 , max_statement_time = 0 */ /*!80000 , max_execution_time = 0 */",
+        ),
+        Engine::Postgres => Some("SET statement_timeout = 0; SET lock_timeout = 0"),
+        Engine::Sqlite => None,
+    }
+}
+
+/// Ends a statement that nobody waits for any more, where no server does it.
+pub(super) trait Interrupt {
+    /// From when `abandoned` is set, statements end.
+    fn interrupt_when(
+        &mut self,
+        abandoned: &Arc<AtomicBool>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+}
+
+impl Interrupt for SqliteConnection {
+    async fn interrupt_when(&mut self, abandoned: &Arc<AtomicBool>) -> sqlx::Result<()> {
+        let abandoned = Arc::clone(abandoned);
+        let goes_on = move || !abandoned.load(Ordering::Relaxed);
+        self.lock_handle()
+            .await?
+            .set_progress_handler(STEPS, goes_on);
+        Ok(())
+    }
+}
+
+impl Interrupt for MySqlConnection {
+    async fn interrupt_when(&mut self, _: &Arc<AtomicBool>) -> sqlx::Result<()> {
+        Ok(())
+    }
+}
+
+impl Interrupt for PgConnection {
+    async fn interrupt_when(&mut self, _: &Arc<AtomicBool>) -> sqlx::Result<()> {
+        Ok(())
+    }
+}

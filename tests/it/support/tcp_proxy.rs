@@ -1,0 +1,93 @@
+//! A way to a database server that can be cut or held up, as networks and servers do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Forwards connections until it is shut, which breaks those that are open.
+pub(crate) struct TcpProxy {
+    address: SocketAddr,
+    server: SocketAddr,
+    held: Arc<watch::Sender<bool>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl TcpProxy {
+    pub(crate) async fn start(server: SocketAddr) -> TcpProxy {
+        let mut proxy = TcpProxy {
+            address: ([127, 0, 0, 1], 0).into(),
+            server,
+            held: Arc::new(watch::Sender::new(false)),
+            serving: None,
+        };
+        proxy.open().await;
+        proxy
+    }
+
+    /// Where it listens; the same after every [`TcpProxy::open`].
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Listens again.
+    pub(crate) async fn open(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        let (server, held) = (self.server, Arc::clone(&self.held));
+        self.serving = Some(tokio::spawn(async move {
+            // Dropping the set breaks the connections.
+            let mut connections = JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let held = held.subscribe();
+                connections.spawn(async move {
+                    let server = TcpStream::connect(server).await.unwrap();
+                    let (from_client, to_client) = client.into_split();
+                    let (from_server, to_server) = server.into_split();
+                    tokio::join!(
+                        forward(from_client, to_server, held.clone()),
+                        forward(from_server, to_client, held),
+                    );
+                });
+            }
+        }));
+    }
+
+    /// Breaks all connections, and refuses others.
+    pub(crate) async fn shut(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            serving.await.ok();
+        }
+    }
+
+    /// Keeps all bytes back, or lets them go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        if let Some(serving) = &self.serving {
+            serving.abort();
+        }
+    }
+}
+
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut held: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 65536];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        if held.wait_for(|held| !held).await.is_err() {
+            return;
+        }
+        if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
