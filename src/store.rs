@@ -56,9 +56,20 @@ enum Pool {
     Sqlite(managed::Pool<Manager<Sqlite>>),
 }
 
+/// How often a read is tried before its error is reported.
+const MAX_READS: u32 = 3;
+
 /// How many statements of one transaction may have to be prepared on its connection; each starts the transaction again
 /// ([`StoreError::PreparedInTransaction`]).
 const MAX_NEW_STATEMENTS: u32 = 64;
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Write,
+    /// Reading what was committed at one moment.
+    Snapshot,
+}
 
 /// A unit of work on the database: every query goes through one.
 pub struct Tx {
@@ -76,9 +87,29 @@ impl Tx {
         self.clock.now()
     }
 
-    /// Runs `work` in a transaction and commits it; on an error everything is rolled back.
+    /// Runs `work` in a transaction and commits it; on an error everything is rolled back. Starts again on this connection as
+    /// often as it had to prepare a statement.
     async fn run<T, E>(
         &mut self,
+        mode: Mode,
+        action: &'static str,
+        work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + Transient,
+    {
+        for _ in 0..MAX_NEW_STATEMENTS {
+            match self.run_once(mode, action, work).await {
+                Err(error) if error.is_newly_prepared() => {}
+                other => return other,
+            }
+        }
+        self.run_once(mode, action, work).await
+    }
+
+    async fn run_once<T, E>(
+        &mut self,
+        mode: Mode,
         action: &'static str,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E>
@@ -86,7 +117,11 @@ impl Tx {
         E: From<StoreError> + Transient,
     {
         let context = |error: StoreError| E::from(error.context(action));
-        self.session.begin().await.map_err(context)?;
+        match mode {
+            Mode::Write => self.session.begin().await,
+            Mode::Snapshot => self.session.begin_snapshot().await,
+        }
+        .map_err(context)?;
         match work(self).await {
             Ok(value) => match self.session.commit().await {
                 Ok(()) => Ok(value),
@@ -125,19 +160,47 @@ impl Store {
     where
         E: From<StoreError> + Transient,
     {
+        self.try_to_read(None, action, &work).await
+    }
+
+    /// Reads what was committed at one moment: for documents that are made of several rows, which one write changes
+    /// together.
+    pub async fn read_snapshot<T, E>(
+        &self,
+        action: &'static str,
+        work: impl AsyncFn(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + Transient,
+    {
+        self.try_to_read(Some(Mode::Snapshot), action, &work).await
+    }
+
+    async fn try_to_read<T, E>(
+        &self,
+        transaction: Option<Mode>,
+        action: &'static str,
+        work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + Transient,
+    {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let result = async {
-                let mut tx = self
-                    .open()
-                    .await
-                    .map_err(|error| E::from(error.context(action)))?;
-                work(&mut tx).await
+                let opened = self.open().await;
+                let mut tx = opened.map_err(|error| E::from(error.context(action)))?;
+                match transaction {
+                    Some(mode) => tx.run(mode, action, work).await,
+                    None => work(&mut tx).await,
+                }
             }
             .await;
             match result {
-                Err(error) if error.is_transient() && attempt < 3 => self.back_off(attempt).await,
+                Err(error) if error.is_transient() && attempt < MAX_READS => {
+                    self.back_off(attempt).await;
+                }
                 other => return other,
             }
         }
@@ -185,13 +248,7 @@ impl Store {
             Pool::MySql(_) | Pool::Postgres(_) => None,
         };
         let mut tx = self.open().await.map_err(context)?;
-        for _ in 0..MAX_NEW_STATEMENTS {
-            match tx.run(action, work).await {
-                Err(error) if error.is_newly_prepared() => {}
-                other => return other,
-            }
-        }
-        tx.run(action, work).await
+        tx.run(Mode::Write, action, work).await
     }
 
     /// Full jitter: a random share of a limit that doubles, so that rivals do not meet again.

@@ -43,7 +43,7 @@ impl Catalogue {
         };
         let viewer = caller.pid_viewer(sees_all);
         self.store
-            .read("listing jobs", async move |tx: &mut Tx| {
+            .read_snapshot("listing jobs", async move |tx: &mut Tx| {
                 Ok(tx.list_jobs(&scope, page, search.as_ref(), &viewer).await?)
             })
             .await
@@ -62,7 +62,7 @@ impl Catalogue {
         let scope = if sees_all { Scope::All } else { caller.scope() };
         let viewer = caller.pid_viewer(sees_all);
         self.store
-            .read("getting a job", async move |tx: &mut Tx| {
+            .read_snapshot("getting a job", async move |tx: &mut Tx| {
                 tx.get_job_document(&scope, &job_id, &viewer)
                     .await?
                     .ok_or_else(|| Refusal::not_found("Job", &job_id).into())

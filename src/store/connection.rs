@@ -351,13 +351,33 @@ impl DbSession {
 
     /// Opens a transaction. SQLite takes its write lock at once, since it cannot wait for it later.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        self.in_transaction = true;
         let text = match self.engine() {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::MySql | Engine::Postgres => "BEGIN",
         };
+        self.open_transaction(&[text]).await
+    }
+
+    /// Opens a transaction that only reads, and sees what was committed at its first query. On SQLite it takes no lock.
+    pub(super) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
+        let texts: &[&str] = match self.engine() {
+            Engine::MySql => &[
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                "START TRANSACTION READ ONLY",
+            ],
+            Engine::Postgres => &["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
+            Engine::Sqlite => &["BEGIN"],
+        };
+        self.open_transaction(texts).await
+    }
+
+    async fn open_transaction(&mut self, texts: &[&str]) -> Result<(), StoreError> {
+        self.in_transaction = true;
         self.make_room_for_statements().await?;
-        self.execute_raw(text).await
+        for text in texts {
+            self.execute_raw(text).await?;
+        }
+        Ok(())
     }
 
     /// Whether the server is a node of a Galera cluster.

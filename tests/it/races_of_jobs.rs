@@ -60,6 +60,38 @@ on_each_engine! {
         }
     }
 
+    async fn a_job_is_read_with_the_actions_of_its_moment(database: Database) {
+        let service = start(&database).await;
+        let version = |number: usize| {
+            let action = json!({"freezer_action": {"action": "exec", "backup_name": number.to_string()}});
+            json!({"client_id": "c", "description": number.to_string(), "job_actions": [action]})
+        };
+        let id = service.created("jobs", version(0), "job_id").await;
+        let path = format!("jobs/{id}");
+        let writer = {
+            let (service, path) = (Arc::clone(&service), path.clone());
+            tokio::spawn(async move {
+                for number in 1..=10 * ROUNDS {
+                    service.patch(&path, version(number)).await.expect(200);
+                }
+            })
+        };
+        let mut reads = 0;
+        while !writer.is_finished() {
+            let search = json!({"match": [{"job_id": id}]});
+            let (one, page, found) =
+                tokio::join!(service.get(&path), service.get("jobs"), service.search("jobs", search));
+            let (page, found) = (page.expect(200).json(), found.expect(200).json());
+            for job in [&one.expect(200).json(), &page["jobs"][0], &found["jobs"][0]] {
+                let action = &job["job_actions"][0]["freezer_action"];
+                assert_eq!(job["description"], action["backup_name"], "{job}");
+                reads += 1;
+            }
+        }
+        writer.await.unwrap();
+        assert!(reads > ROUNDS, "{reads}");
+    }
+
     async fn what_is_created_by_replacing_is_replaced_by_the_others(database: Database) {
         let service = start(&database).await;
         for round in 0..ROUNDS {
