@@ -16,6 +16,9 @@ use crate::domain::search::Search;
 use crate::error::ApiError;
 use crate::store::Page;
 
+/// The largest body of a list request, in bytes.
+const MAX_SEARCH_BODY: usize = 65_536;
+
 /// Documents in a list where the request does not say.
 const DEFAULT_LIMIT: u64 = 10;
 
@@ -33,6 +36,36 @@ pub(super) enum Body {
 }
 
 impl Body {
+    async fn read(request: Request, api: &Api, limit: usize) -> Result<Body, ApiError> {
+        let read = read(request.into_body(), limit);
+        let text = tokio::time::timeout(api.config.api.read_timeout, read)
+            .await
+            .map_err(|_| ApiError::BodyTimeout)??;
+        if text.is_empty() {
+            return Ok(Body::Absent);
+        }
+        match document::parse(&text).map_err(ApiError::MalformedJson)? {
+            Value::Object(object) => Ok(Body::Object(object)),
+            value if document::is_falsy(Some(&value)) => Ok(Body::Falsy),
+            _ => Err(not_an_object()),
+        }
+    }
+
+    /// The body of a list request: what its search may need at most, however large bodies of other requests may be.
+    async fn of_search(request: Request, api: &Api) -> Result<Body, ApiError> {
+        let limit = api.config.oslo_middleware.max_request_body_size;
+        if limit <= MAX_SEARCH_BODY {
+            return Body::read(request, api, limit).await;
+        }
+        match Body::read(request, api, MAX_SEARCH_BODY).await {
+            Err(ApiError::BodyTooLarge(_)) => Err(Refusal::Invalid(format!(
+                "The body of a search may have {MAX_SEARCH_BODY} bytes"
+            ))
+            .into()),
+            other => other,
+        }
+    }
+
     /// The object, for requests that need one that is not empty.
     pub(super) fn required(self) -> Result<Object, ApiError> {
         match self {
@@ -67,19 +100,12 @@ impl FromRequest<Arc<Api>> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<Body, ApiError> {
-        let limit = api.config.oslo_middleware.max_request_body_size;
-        let read = read(request.into_body(), limit);
-        let text = tokio::time::timeout(api.config.api.read_timeout, read)
-            .await
-            .map_err(|_| ApiError::BodyTimeout)??;
-        if text.is_empty() {
-            return Ok(Body::Absent);
-        }
-        match document::parse(&text).map_err(ApiError::MalformedJson)? {
-            Value::Object(object) => Ok(Body::Object(object)),
-            value if document::is_falsy(Some(&value)) => Ok(Body::Falsy),
-            _ => Err(not_an_object()),
-        }
+        Body::read(
+            request,
+            api,
+            api.config.oslo_middleware.max_request_body_size,
+        )
+        .await
     }
 }
 
@@ -109,8 +135,9 @@ impl FromRequest<Arc<Api>> for List {
 
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<List, ApiError> {
         let page = page(request.uri().query().unwrap_or_default(), api)?;
-        let body = Body::from_request(request, api).await?;
-        let search = Search::parse(&body.or_empty())?;
+        let max_terms = api.config.api.max_search_terms as usize;
+        let body = Body::of_search(request, api).await?;
+        let search = Search::parse(&body.or_empty(), max_terms)?;
         Ok(List { page, search })
     }
 }

@@ -78,6 +78,8 @@ options! {
     "api" Api {
         /// The most documents that one answer lists. A larger limit in a request is lowered to it.
         max_limit: u32 = 1000, 1..=1_000_000;
+        /// The most pairs of key and value in the search of a list; more are refused with 400.
+        max_search_terms: u32 = 50, 1..=1000;
         /// The most connections that are served at once. Some more are answered, with 503, so that the health check is told.
         max_connections: u32 = 4096, 1..=1_000_000;
         /// Seconds after which a request that is still worked on is answered with 503.

@@ -4,6 +4,8 @@
 //! key has the value, `match_not` drops it if any has (deviation D18). A key that occurs nowhere equals null. What
 //! is found is not searched again, and lists are searched for the objects in them.
 
+use std::collections::HashMap;
+
 use serde_json::{Number, Value};
 
 use super::Refusal;
@@ -28,8 +30,9 @@ impl Search {
     /// whole search; another text is no search.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] for `match` or `match_not` that are no lists of objects.
-    pub fn parse(body: &Object) -> Result<Option<Search>, Refusal> {
+    /// [`Refusal::Invalid`] for `match` or `match_not` that are no lists of objects, or have more than `max_terms` pairs
+    /// together.
+    pub fn parse(body: &Object, max_terms: usize) -> Result<Option<Search>, Refusal> {
         let mut matching = entries(body, "match")?;
         let mut not_matching = entries(body, "match_not")?;
         if let Some(all) = matching.first().and_then(|entry| entry.get("_all")) {
@@ -45,21 +48,77 @@ impl Search {
             matching: pairs(matching),
             not_matching: pairs(not_matching),
         };
+        let terms = search.matching.len() + search.not_matching.len();
+        if terms > max_terms {
+            return Err(Refusal::Invalid(format!(
+                "The search has {terms} pairs of key and value; it may have {max_terms} ([api] max_search_terms)"
+            )));
+        }
         Ok(Some(search).filter(|search| *search != Search::default()))
     }
 
-    /// Whether a document passes.
+    /// Whether a document passes. It is walked once, however many pairs there are.
     pub fn accepts(&self, document: &Value) -> bool {
-        let is = |(key, value): &Pair| {
-            let mut found = Vec::new();
-            occurrences(document, key, &mut found);
-            if found.is_empty() {
-                value.is_null()
-            } else {
-                found.into_iter().any(|occurrence| equal(occurrence, value))
-            }
+        let pairs = self.matching.iter().chain(&self.not_matching);
+        let mut occurrences = Occurrences(
+            pairs
+                .map(|(key, _)| (key.as_str(), Occurrence::default()))
+                .collect(),
+        );
+        occurrences.find_in(document);
+        self.matching.iter().all(|pair| occurrences.have(pair))
+            && !self.not_matching.iter().any(|pair| occurrences.have(pair))
+    }
+}
+
+/// The values of a search's keys in a document.
+struct Occurrences<'k, 'd>(HashMap<&'k str, Occurrence<'d>>);
+
+#[derive(Default)]
+struct Occurrence<'d> {
+    values: Vec<&'d Value>,
+    /// Whether the walk is inside one of the values, which is not searched again.
+    is_inside: bool,
+}
+
+impl<'d> Occurrences<'_, 'd> {
+    fn find_in(&mut self, document: &'d Value) {
+        let Value::Object(members) = document else {
+            return;
         };
-        self.matching.iter().all(is) && !self.not_matching.iter().any(is)
+        for (name, value) in members {
+            let is_new = self.enter(name, value);
+            match value {
+                Value::Object(_) => self.find_in(value),
+                Value::Array(items) => items.iter().for_each(|item| self.find_in(item)),
+                _ => {}
+            }
+            if is_new && let Some(occurrence) = self.0.get_mut(name.as_str()) {
+                occurrence.is_inside = false;
+            }
+        }
+    }
+
+    /// Notes the value of a key that is looked for, unless it lies inside of another one of that key.
+    fn enter(&mut self, name: &str, value: &'d Value) -> bool {
+        match self.0.get_mut(name) {
+            Some(occurrence) if !occurrence.is_inside => {
+                occurrence.values.push(value);
+                occurrence.is_inside = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether any occurrence of the key has the value; a key without one equals null.
+    fn have(&self, (key, value): &Pair) -> bool {
+        let found = self.0.get(key.as_str());
+        let values = found.map_or(&[][..], |found| &found.values);
+        match values {
+            [] => value.is_null(),
+            values => values.iter().any(|found| equal(found, value)),
+        }
     }
 }
 
@@ -74,20 +133,6 @@ fn entries(body: &Object, key: &str) -> Result<Vec<Object>, Refusal> {
         // The reference sends empty objects where there is nothing to match.
         Some(Value::Object(object)) if object.is_empty() => Ok(Vec::new()),
         Some(_) => Err(malformed()),
-    }
-}
-
-fn occurrences<'a>(document: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
-    let Value::Object(members) = document else {
-        return;
-    };
-    for (name, value) in members {
-        match value {
-            _ if name == key => found.push(value),
-            Value::Object(_) => occurrences(value, key, found),
-            Value::Array(items) => items.iter().for_each(|item| occurrences(item, key, found)),
-            _ => {}
-        }
     }
 }
 
@@ -121,7 +166,9 @@ mod tests {
     use serde_json::json;
 
     fn search(body: Value) -> Search {
-        Search::parse(body.as_object().unwrap()).unwrap().unwrap()
+        Search::parse(body.as_object().unwrap(), 50)
+            .unwrap()
+            .unwrap()
     }
 
     #[test]
@@ -183,7 +230,11 @@ mod tests {
         );
         for text in ["plain", "{\"a\": 1}", ""] {
             let body = json!({"match": [{"_all": text}]});
-            assert_eq!(Search::parse(body.as_object().unwrap()), Ok(None), "{text}");
+            assert_eq!(
+                Search::parse(body.as_object().unwrap(), 50),
+                Ok(None),
+                "{text}"
+            );
         }
     }
 
@@ -196,14 +247,21 @@ mod tests {
             json!({"match_not": [["a"]]}),
             json!({"match": [{"_all": "[1]"}]}),
         ] {
-            assert!(Search::parse(body.as_object().unwrap()).is_err(), "{body}");
+            assert!(
+                Search::parse(body.as_object().unwrap(), 50).is_err(),
+                "{body}"
+            );
         }
         for body in [
             json!({}),
             json!({"match": [], "match_not": null}),
             json!({"match": [{}]}),
         ] {
-            assert_eq!(Search::parse(body.as_object().unwrap()), Ok(None), "{body}");
+            assert_eq!(
+                Search::parse(body.as_object().unwrap(), 50),
+                Ok(None),
+                "{body}"
+            );
         }
     }
 }

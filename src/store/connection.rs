@@ -311,6 +311,8 @@ pub(crate) struct DbSession {
     lease: Connection,
     limit: Duration,
     in_transaction: bool,
+    /// Whether the transaction only reads.
+    read_only: bool,
     /// The connection is not to be used by others afterwards.
     dedicated: bool,
 }
@@ -321,6 +323,7 @@ impl DbSession {
             lease,
             limit,
             in_transaction: false,
+            read_only: false,
             dedicated: false,
         }
     }
@@ -355,6 +358,7 @@ impl DbSession {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::MySql | Engine::Postgres => "BEGIN",
         };
+        self.read_only = false;
         self.open_transaction(&[text]).await
     }
 
@@ -368,6 +372,7 @@ impl DbSession {
             Engine::Postgres => &["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
             Engine::Sqlite => &["BEGIN"],
         };
+        self.read_only = true;
         self.open_transaction(texts).await
     }
 
@@ -399,7 +404,7 @@ impl DbSession {
         on_connection!(self, |connection: DB| connection.clear_cached_statements())
     }
 
-    /// In a transaction on Galera, refuses to go on after a statement had to be prepared: MariaDB loses the deadlock error
+    /// In a transaction that may write, on Galera, refuses to go on after a statement had to be prepared: MariaDB loses the deadlock error
     /// of a transaction that another node's write aborts while it prepares, and what follows would run outside of any
     /// transaction. The statement is prepared now, so another try of the transaction comes further
     /// (docs/adr/0005-nothing-is-prepared-in-a-transaction-on-galera.md).
@@ -407,7 +412,7 @@ impl DbSession {
         let Connection::MySql(lease) = &self.lease else {
             return Ok(());
         };
-        if !lease.0.in_galera || !self.in_transaction {
+        if !lease.0.in_galera || !self.is_writing() {
             return Ok(());
         }
         let text = AssertSqlSafe(text.to_owned()).into_sql_str();
@@ -420,6 +425,11 @@ impl DbSession {
             return Err(StoreError::PreparedInTransaction);
         }
         Ok(())
+    }
+
+    /// Whether what runs now is part of a transaction that may write.
+    fn is_writing(&self) -> bool {
+        self.in_transaction && !self.read_only
     }
 
     /// Whether the server still has the transaction open. Only MariaDB says so; others are believed, which concerns
@@ -480,10 +490,11 @@ impl DbSession {
         let engine = self.engine();
         let text = statement.text_for(engine);
         self.prepare_in_galera(&text).await?;
+        let is_kept = statement.is_kept || self.is_writing();
         let text: Arc<str> = text.into();
         let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
-            let query = sqlx::query::<DB>(AssertSqlSafe(text));
+            let query = sqlx::query::<DB>(AssertSqlSafe(text)).persistent(is_kept);
             bind_arguments!(engine, query, statement.arguments)
                 .execute(&mut *connection)
                 .await
@@ -504,10 +515,11 @@ impl DbSession {
         let engine = self.engine();
         let text = statement.text_for(engine);
         self.prepare_in_galera(&text).await?;
+        let is_kept = statement.is_kept || self.is_writing();
         let text: Arc<str> = text.into();
         let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
-            let query = sqlx::query::<DB>(AssertSqlSafe(text));
+            let query = sqlx::query::<DB>(AssertSqlSafe(text)).persistent(is_kept);
             bind_arguments!(engine, query, statement.arguments)
                 .fetch_all(&mut *connection)
                 .await

@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::list::{Batches, Collector, Listed, Searchable, raw};
+use super::list::{Batches, Collector, Listed, Searchable, narrowing, raw};
 use super::rows::{Conditions, Page, Record, of_credentials};
 use super::statement::{Argument, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
@@ -46,7 +46,7 @@ fn narrow_jobs(
     search: &Search,
     client_id_is_column: bool,
 ) -> Conditions {
-    for pair in &search.matching {
+    for pair in narrowing(&search.matching) {
         let Some(mut alternatives) = JOBS.alternatives(engine, pair) else {
             continue;
         };
@@ -115,7 +115,7 @@ impl Tx {
                 break;
             }
             for document in self.job_documents(jobs, viewer).await? {
-                collector.offer(document);
+                collector.offer(document).await;
             }
         }
         Ok(collector.into_documents())
@@ -196,7 +196,8 @@ impl Tx {
             placeholders(jobs.len())
         ));
         let ids = jobs.iter().map(|job| &job.id);
-        let mut links: Vec<Link> = self.session.fetch_all(statement.bind_all(ids)).await?;
+        let statement = statement.bind_all(ids).not_kept();
+        let mut links: Vec<Link> = self.session.fetch_all(statement).await?;
         links.sort_by_key(|link| link.position);
         let owners: HashMap<&str, &Option<String>> = jobs
             .iter()

@@ -19,6 +19,17 @@ const FIRST_BATCH: u64 = 64;
 /// Rows that a batch reads at most.
 const LARGEST_BATCH: u64 = 1024;
 
+/// Pairs of a search that SQL narrows by, so that no statement grows with the request.
+const MAX_NARROWING: usize = 8;
+
+/// The pairs of a search that SQL narrows by. Identifiers come first: they leave the fewest rows.
+pub(super) fn narrowing(pairs: &[Pair]) -> Vec<&Pair> {
+    let mut pairs: Vec<&Pair> = pairs.iter().collect();
+    pairs.sort_by_key(|(key, _)| !key.ends_with("_id"));
+    pairs.truncate(MAX_NARROWING);
+    pairs
+}
+
 /// Where the members of a resource's documents are found in the tables.
 pub(super) struct Searchable {
     /// The resource's table, whose columns show most members.
@@ -129,7 +140,7 @@ impl Searchable {
         mut conditions: Conditions,
         search: &Search,
     ) -> Conditions {
-        for pair in &search.matching {
+        for pair in narrowing(&search.matching) {
             if let Some(alternatives) = self.alternatives(engine, pair) {
                 let (sql, arguments) = alternatives.into_condition();
                 conditions = conditions.and(&sql, arguments);
@@ -150,7 +161,7 @@ impl Searchable {
             return conditions;
         };
         let column = &format!("{}.{}", self.alias, column.name);
-        for (key, value) in &search.not_matching {
+        for (key, value) in narrowing(&search.not_matching) {
             if let Some(text) = value.as_str().filter(|text| is_plain(text))
                 && SCHEDULE.contains(&key.as_str())
             {
@@ -222,8 +233,10 @@ impl<'a> Collector<'a> {
         self.documents.len() as u64 >= self.page.limit
     }
 
-    /// Takes a document, if the search finds it and the page has come to it.
-    pub(super) fn offer(&mut self, document: Box<RawValue>) {
+    /// Takes a document, if the search finds it and the page has come to it. Large documents take long, so others have
+    /// their turn after each one, and a request that has run out of time, or whose client has gone, ends here.
+    pub(super) async fn offer(&mut self, document: Box<RawValue>) {
+        tokio::task::yield_now().await;
         if self.is_full()
             || !self
                 .search
@@ -299,9 +312,9 @@ impl Tx {
             if rows.is_empty() {
                 break;
             }
-            rows.iter()
-                .map(T::document)
-                .for_each(|document| collector.offer(document));
+            for row in &rows {
+                collector.offer(row.document()).await;
+            }
         }
         Ok(collector.into_documents())
     }

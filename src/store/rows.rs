@@ -215,6 +215,7 @@ fn select<T: Record>(extra: &str, conditions: Conditions, rest: &str) -> Stateme
     let Conditions(Statement {
         sql: condition,
         arguments,
+        ..
     }) = conditions;
     sql(format!(
         "SELECT {}{extra} FROM {} WHERE {condition}{rest}",
@@ -222,6 +223,11 @@ fn select<T: Record>(extra: &str, conditions: Conditions, rest: &str) -> Stateme
         T::FROM
     ))
     .bind_all(arguments)
+}
+
+/// A number of rows as SQL takes it.
+fn at_most(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 impl Tx {
@@ -255,6 +261,7 @@ impl Tx {
         let Conditions(Statement {
             sql: condition,
             arguments,
+            ..
         }) = conditions;
         let statement = sql(format!(
             "SELECT 1 FROM {} WHERE {condition} LIMIT 1",
@@ -336,6 +343,7 @@ impl Tx {
         let Conditions(Statement {
             sql: condition,
             arguments,
+            ..
         }) = conditions;
         let statement = sql(format!(
             "UPDATE {0} SET {1}.updated_at = COALESCE(GREATEST(?, {1}.updated_at + INTERVAL 1 SECOND), ?) WHERE {condition}",
@@ -355,18 +363,15 @@ impl Tx {
         conditions: Conditions,
         page: Page,
     ) -> Result<Vec<T>, StoreError> {
-        let rest = format!(
-            "{} LIMIT {} OFFSET {}",
-            self.list_order::<T>(),
-            page.limit,
-            page.offset.min(i64::MAX as u64)
-        );
-        self.session
-            .fetch_all(select::<T>("", conditions, &rest))
-            .await
+        let rest = format!("{} LIMIT ? OFFSET ?", self.list_order::<T>());
+        let statement = select::<T>("", conditions, &rest)
+            .bind(at_most(page.limit))
+            .bind(at_most(page.offset));
+        self.session.fetch_all(statement).await
     }
 
-    /// At most `limit` rows behind `after` in the same order, and the cursor behind them.
+    /// At most `limit` rows behind `after` in the same order, and the cursor behind them. Searches use it, whose conditions
+    /// differ from request to request.
     pub(super) async fn select_after<T: Record>(
         &mut self,
         conditions: Conditions,
@@ -391,10 +396,8 @@ impl Tx {
         };
         let extra = format!(", {alias}.created_at AS listed_at");
         let rest = format!("{} LIMIT {limit}", self.list_order::<T>());
-        let rows: Vec<Timed<T>> = self
-            .session
-            .fetch_all(select::<T>(&extra, conditions, &rest))
-            .await?;
+        let statement = select::<T>(&extra, conditions, &rest).not_kept();
+        let rows: Vec<Timed<T>> = self.session.fetch_all(statement).await?;
         let cursor = rows.last().map(|last| Cursor {
             created_at: last.created_at,
             id: last.row.id().to_owned(),

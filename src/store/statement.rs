@@ -87,6 +87,8 @@ impl From<PrimitiveDateTime> for Argument {
 pub(crate) struct Statement {
     pub(super) sql: Cow<'static, str>,
     pub(super) arguments: Vec<Argument>,
+    /// Whether connections keep it prepared.
+    pub(super) is_kept: bool,
 }
 
 /// Starts a statement.
@@ -94,10 +96,17 @@ pub(crate) fn sql(text: impl Into<Cow<'static, str>>) -> Statement {
     Statement {
         sql: text.into(),
         arguments: Vec::new(),
+        is_kept: true,
     }
 }
 
 impl Statement {
+    /// For a text that depends on the request, of which there are many: connections do not keep it prepared.
+    pub(super) fn not_kept(mut self) -> Statement {
+        self.is_kept = false;
+        self
+    }
+
     /// Adds the value of the next `?`.
     pub(crate) fn bind(mut self, value: impl Into<Argument>) -> Statement {
         self.arguments.push(value.into());

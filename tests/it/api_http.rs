@@ -511,6 +511,10 @@ on_each_engine! {
         for (method, path) in READERS {
             for body in malformed() {
                 let answer = service.raw(method, path, body.clone()).await;
+                if *method == "GET" && body.len() > 65_536 {
+                    answer.refused(400, "Bad request format");
+                    continue;
+                }
                 let description = answer.refused(400, "Malformed JSON");
                 assert!(description.contains(" at line ") && description.contains(" column "), "{description}");
             }

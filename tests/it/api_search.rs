@@ -32,6 +32,37 @@ async fn found(service: &Service, path: &str, search: &Value) -> Vec<Value> {
 }
 
 on_each_engine! {
+    async fn a_search_of_too_many_pairs_is_refused(database: Database) {
+        let service = Service::start(&database).await;
+        let pairs = |count: usize| (0..count).map(|number| json!({format!("key{number}_id"): "v"})).collect::<Vec<_>>();
+        let mut many = vec![json!({"action": "exec", "backup_id": "b"}); 25];
+        for (kind, _) in KINDS {
+            for search in [
+                json!({"match": pairs(50)}),
+                json!({"match_not": pairs(50)}),
+                json!({"match": pairs(20), "match_not": pairs(30)}),
+                json!({"match": many}),
+                json!({"match": [{"status": "x".repeat(65_000)}]}),
+            ] {
+                service.search(kind, search).await.expect(200);
+            }
+            for search in [
+                json!({"match": pairs(51)}),
+                json!({"match_not": pairs(51)}),
+                json!({"match": pairs(20), "match_not": pairs(31)}),
+                json!({"match": [{"_all": json!(pairs(51)).to_string()}]}),
+            ] {
+                let description = service.search(kind, search).await.refused(400, "Bad request format");
+                assert!(description.contains("51 pairs"), "{description}");
+            }
+            let large = json!({"match": [{"status": "x".repeat(65_536)}]});
+            let description = service.search(kind, large).await.refused(400, "Bad request format");
+            assert!(description.contains("65536 bytes"), "{description}");
+        }
+        many.push(json!({"action": "exec"}));
+        service.search("jobs", json!({"match": many})).await.expect(400);
+    }
+
     async fn a_search_is_a_list_of_pairs(database: Database) {
         let service = Service::start(&database).await;
         service.client("c").await;
