@@ -1,3 +1,5 @@
+mod checks;
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
@@ -217,42 +219,6 @@ auth_type = v3kerberos
     a.conf:14: [api] max_limit is "5000000000"; wanted is a whole number from 1 to 1000000
     a.conf:16: [keystone_authtoken] auth_type is "v3kerberos"; wanted is one of password, v3password, v3applicationcredential, v3token, token
     "#);
-}
-
-#[test]
-fn the_health_check_has_a_path_that_can_be_asked_for() {
-    let path = |text: &str| {
-        config(&format!("[healthcheck]\npath = {text}"))
-            .healthcheck
-            .path
-    };
-    for (text, expected) in [
-        ("/healthcheck", "/healthcheck"),
-        ("/health/", "/health"),
-        ("/a/B_1.~-", "/a/B_1.~-"),
-        ("/v2.1", "/v2.1"),
-    ] {
-        assert_eq!(path(text).as_str(), expected);
-    }
-    for text in [
-        "", "/", "//", "health", "/a//b", "/./a", "/a/..", "/{a}", "/:a", "/*", "/a b", "/a?b",
-        "/%41", "/v2", "/v2/a",
-    ] {
-        let found = wrong(&format!("[healthcheck]\npath = {text}"));
-        assert!(
-            found[0].starts_with(&format!(
-                "a.conf:2: [healthcheck] path is {text:?}; wanted is a path such as /healthcheck: it begins with /"
-            )),
-            "{found:?}"
-        );
-    }
-    let both = "[healthcheck]\nbackends = disable_by_file, enable_by_files\ndisable_by_file_paths = 9090:/a,b";
-    insta::assert_snapshot!(wrong(both).join("\n"), @r#"
-    a.conf:2: [healthcheck] backends is "disable_by_file, enable_by_files"; wanted is disable_by_file or enable_by_files, not both
-    a.conf:3: [healthcheck] disable_by_file_paths is "9090:/a,b"; wanted is a list of port:path, such as 9090:/run/freezer/disabled
-    "#);
-    let unknown = wrong("[healthcheck]\nbackends = disable_by_fil");
-    insta::assert_snapshot!(unknown.join("\n"), @r#"a.conf:2: [healthcheck] backends is "disable_by_fil"; wanted is one of disable_by_file, disable_by_files_ports, enable_by_files"#);
 }
 
 #[test]
@@ -556,41 +522,6 @@ fn option_names() -> Vec<(&'static str, &'static str)> {
             .map(|option| (group.section, option.name))
     };
     options::GROUPS.iter().flat_map(names).collect()
-}
-
-#[test]
-fn a_security_strategy_needs_a_key() {
-    for strategy in ["MAC", "encrypt"] {
-        let text = format!("[keystone_authtoken]\nmemcache_security_strategy = {strategy}");
-        let found = wrong(&text);
-        assert_eq!(
-            found,
-            [format!(
-                "a.conf:2: [keystone_authtoken] memcache_security_strategy is {strategy:?}; wanted is None, or a memcache_secret_key beside it"
-            )]
-        );
-        config(&format!("{text}\nmemcache_secret_key = k"));
-    }
-    wrong("[keystone_authtoken]\nmemcache_security_strategy = SHA1\nmemcache_secret_key = k");
-    for (more, trusts) in [("", true), ("memcache_secret_key = k", false)] {
-        let text = format!(
-            "[keystone_authtoken]\nmemcached_servers = a:11211\nmemcache_security_strategy = none\n{more}"
-        );
-        assert_eq!(config(&text).keystone_authtoken.trusts_memcached(), trusts);
-    }
-    assert!(!config("").keystone_authtoken.trusts_memcached());
-}
-
-#[test]
-fn names_of_headers_and_methods_are_checked() {
-    let found = wrong(
-        "[cors]\nallow_headers = X-Auth-Token, X Y\nallow_methods = GET,P(ST\nexpose_headers = ä",
-    );
-    insta::assert_snapshot!(found.join("\n"), @r#"
-    a.conf:2: [cors] allow_headers is "X-Auth-Token, X Y"; wanted is names without blanks, separated by commas
-    a.conf:3: [cors] allow_methods is "GET,P(ST"; wanted is names without blanks, separated by commas
-    a.conf:4: [cors] expose_headers is "ä"; wanted is names without blanks, separated by commas
-    "#);
 }
 
 proptest! {

@@ -14,6 +14,7 @@ mod support;
 
 mod api_actions;
 mod api_backups;
+mod api_bodies;
 mod api_clients;
 mod api_cors;
 mod api_http;
@@ -31,6 +32,7 @@ mod api_sessions;
 mod api_trusts;
 mod authz_matrix;
 mod data;
+mod development;
 mod failures;
 mod galera;
 mod harness;
