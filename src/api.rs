@@ -8,6 +8,7 @@ mod actions;
 mod authorize;
 mod backups;
 mod clients;
+mod documents;
 mod extract;
 mod healthcheck;
 mod jobs;

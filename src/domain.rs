@@ -9,6 +9,7 @@ pub mod backup;
 pub mod client;
 pub mod document;
 pub mod job;
+pub mod resource;
 pub mod search;
 pub mod session;
 pub mod validation;

@@ -6,6 +6,7 @@
 mod actions;
 mod backups;
 mod clients;
+mod documents;
 mod jobs;
 mod sessions;
 mod trusts;

@@ -32,6 +32,7 @@ use connection::{Connection, DbSession, Lease, Manager};
 
 pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
+pub(crate) use list::Listed;
 pub use rows::Page;
 
 /// How often a transaction is tried before its deadlock is reported.

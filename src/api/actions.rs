@@ -8,20 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::extract::{Body, List, PathId};
-use super::respond::{json_list, json_response};
+use super::extract::{Body, PathId};
+use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::error::ApiError;
-
-/// `GET /actions`.
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    List { page, search }: List,
-) -> Result<Response, ApiError> {
-    let actions = api.catalogue.list_actions(&caller, page, search).await?;
-    Ok(json_list("actions", actions))
-}
 
 /// `POST /actions`.
 pub(super) async fn create(
@@ -35,16 +25,6 @@ pub(super) async fn create(
         .await?;
     let document = json!({"action_id": action_id});
     Ok(json_response(StatusCode::CREATED, &document))
-}
-
-/// `GET /actions/{action_id}`.
-pub(super) async fn get(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    PathId(action_id): PathId,
-) -> Result<Response, ApiError> {
-    let action = api.catalogue.get_action(&caller, action_id).await?;
-    Ok(json_response(StatusCode::OK, &action.document()))
 }
 
 /// `PATCH /actions/{action_id}`.

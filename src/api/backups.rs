@@ -8,20 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::extract::{Body, List, PathId};
-use super::respond::{json_list, json_response};
+use super::extract::{Body, PathId};
+use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::error::ApiError;
-
-/// `GET /backups`.
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    List { page, search }: List,
-) -> Result<Response, ApiError> {
-    let backups = api.catalogue.list_backups(&caller, page, search).await?;
-    Ok(json_list("backups", backups))
-}
 
 /// `POST /backups`: the body is the backup's metadata.
 pub(super) async fn create(
@@ -35,16 +25,6 @@ pub(super) async fn create(
         .await?;
     let document = json!({"backup_id": backup_id});
     Ok(json_response(StatusCode::CREATED, &document))
-}
-
-/// `GET /backups/{backup_id}`.
-pub(super) async fn get(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    PathId(backup_id): PathId,
-) -> Result<Response, ApiError> {
-    let backup = api.catalogue.get_backup(&caller, backup_id).await?;
-    Ok(json_response(StatusCode::OK, &backup.document()))
 }
 
 /// `PATCH /backups/{backup_id}`: answers the whole document.

@@ -8,20 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::extract::{Body, List, PathId};
-use super::respond::{json_list, json_response};
+use super::extract::{Body, PathId};
+use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::error::ApiError;
-
-/// `GET /clients`: those of the project and the central ones of all.
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    List { page, search }: List,
-) -> Result<Response, ApiError> {
-    let clients = api.catalogue.list_clients(&caller, page, search).await?;
-    Ok(json_list("clients", clients))
-}
 
 /// `POST /clients`: registers a client, or renews its registration.
 pub(super) async fn register(
@@ -35,16 +25,6 @@ pub(super) async fn register(
         .await?;
     let document = json!({"client_id": client_id});
     Ok(json_response(StatusCode::CREATED, &document))
-}
-
-/// `GET /clients/{client_id}`.
-pub(super) async fn get(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    PathId(client_id): PathId,
-) -> Result<Response, ApiError> {
-    let client = api.catalogue.get_client(&caller, client_id).await?;
-    Ok(json_response(StatusCode::OK, &client.document()))
 }
 
 /// `DELETE /clients/{client_id}`: 204 also where there is none; a central client of another project is not deleted.

@@ -6,8 +6,12 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use super::{Api, actions, backups, clients, jobs, sessions};
+use super::{Api, actions, backups, clients, documents, jobs, sessions};
 use crate::authz::rules::{self, Rule};
+use crate::domain::action::Action;
+use crate::domain::backup::Backup;
+use crate::domain::client::Client;
+use crate::domain::session::Session;
 
 /// One line of the REST interface.
 pub struct Endpoint {
@@ -55,13 +59,23 @@ pub fn routes() -> Vec<Endpoint> {
     const BACKUPS: &str = "/v2/{project_id}/backups";
     const BACKUP: &str = "/v2/{project_id}/backups/{backup_id}";
     vec![
-        endpoint(M::GET, CLIENTS, rules::CLIENTS_GET_ALL, clients::list),
+        endpoint(
+            M::GET,
+            CLIENTS,
+            rules::CLIENTS_GET_ALL,
+            documents::list::<Client>,
+        ),
         endpoint(M::POST, CLIENTS, rules::CLIENTS_CREATE, clients::register),
-        endpoint(M::GET, CLIENT, rules::CLIENTS_GET, clients::get),
+        endpoint(M::GET, CLIENT, rules::CLIENTS_GET, documents::get::<Client>),
         endpoint(M::DELETE, CLIENT, rules::CLIENTS_DELETE, clients::delete),
-        endpoint(M::GET, ACTIONS, rules::ACTIONS_GET_ALL, actions::list),
+        endpoint(
+            M::GET,
+            ACTIONS,
+            rules::ACTIONS_GET_ALL,
+            documents::list::<Action>,
+        ),
         endpoint(M::POST, ACTIONS, rules::ACTIONS_CREATE, actions::create),
-        endpoint(M::GET, ACTION, rules::ACTIONS_GET, actions::get),
+        endpoint(M::GET, ACTION, rules::ACTIONS_GET, documents::get::<Action>),
         endpoint(M::PATCH, ACTION, rules::ACTIONS_UPDATE, actions::update),
         endpoint(M::POST, ACTION, rules::ACTIONS_REPLACE, actions::replace),
         endpoint(M::DELETE, ACTION, rules::ACTIONS_DELETE, actions::delete),
@@ -72,9 +86,19 @@ pub fn routes() -> Vec<Endpoint> {
         endpoint(M::POST, JOB, rules::JOBS_CREATE, jobs::replace),
         endpoint(M::DELETE, JOB, rules::JOBS_DELETE, jobs::delete),
         endpoint(M::POST, JOB_EVENT, rules::JOBS_EVENT_CREATE, jobs::event),
-        endpoint(M::GET, SESSIONS, rules::SESSIONS_GET_ALL, sessions::list),
+        endpoint(
+            M::GET,
+            SESSIONS,
+            rules::SESSIONS_GET_ALL,
+            documents::list::<Session>,
+        ),
         endpoint(M::POST, SESSIONS, rules::SESSIONS_CREATE, sessions::create),
-        endpoint(M::GET, SESSION, rules::SESSIONS_GET, sessions::get),
+        endpoint(
+            M::GET,
+            SESSION,
+            rules::SESSIONS_GET,
+            documents::get::<Session>,
+        ),
         endpoint(M::PATCH, SESSION, rules::SESSIONS_UPDATE, sessions::update),
         endpoint(M::POST, SESSION, rules::SESSIONS_REPLACE, sessions::replace),
         endpoint(M::DELETE, SESSION, rules::SESSIONS_DELETE, sessions::delete),
@@ -96,9 +120,14 @@ pub fn routes() -> Vec<Endpoint> {
             rules::SESSIONS_JOB_REMOVE,
             sessions::remove_job,
         ),
-        endpoint(M::GET, BACKUPS, rules::BACKUPS_GET_ALL, backups::list),
+        endpoint(
+            M::GET,
+            BACKUPS,
+            rules::BACKUPS_GET_ALL,
+            documents::list::<Backup>,
+        ),
         endpoint(M::POST, BACKUPS, rules::BACKUPS_CREATE, backups::create),
-        endpoint(M::GET, BACKUP, rules::BACKUPS_GET, backups::get),
+        endpoint(M::GET, BACKUP, rules::BACKUPS_GET, documents::get::<Backup>),
         endpoint(M::PATCH, BACKUP, rules::BACKUPS_UPDATE, backups::update),
         endpoint(M::DELETE, BACKUP, rules::BACKUPS_DELETE, backups::delete),
     ]

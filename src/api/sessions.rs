@@ -8,21 +8,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::extract::{Body, List, PathId, SessionJob};
-use super::respond::{json_list, json_response};
+use super::extract::{Body, PathId, SessionJob};
+use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::domain::session::SessionAction;
 use crate::error::ApiError;
-
-/// `GET /sessions`.
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    List { page, search }: List,
-) -> Result<Response, ApiError> {
-    let sessions = api.catalogue.list_sessions(&caller, page, search).await?;
-    Ok(json_list("sessions", sessions))
-}
 
 /// `POST /sessions`.
 pub(super) async fn create(
@@ -36,16 +26,6 @@ pub(super) async fn create(
         .await?;
     let document = json!({"session_id": session_id});
     Ok(json_response(StatusCode::CREATED, &document))
-}
-
-/// `GET /sessions/{session_id}`.
-pub(super) async fn get(
-    State(api): State<Arc<Api>>,
-    caller: Authorized,
-    PathId(session_id): PathId,
-) -> Result<Response, ApiError> {
-    let session = api.catalogue.get_session(&caller, session_id).await?;
-    Ok(json_response(StatusCode::OK, &session.document()))
 }
 
 /// `PATCH /sessions/{session_id}`.

@@ -1,35 +1,14 @@
 //! Actions: what a job runs.
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
 use crate::authz::Authorized;
 use crate::domain::Refusal;
 use crate::domain::action::{self, Action, ActionPatch};
 use crate::domain::document::Object;
-use crate::domain::search::Search;
 use crate::error::ApiError;
-use crate::store::{Page, Tx};
+use crate::store::Tx;
 
 impl Catalogue {
-    /// A page of the project's actions.
-    ///
-    /// # Errors
-    /// [`ApiError`].
-    pub async fn list_actions(
-        &self,
-        caller: &Authorized,
-        page: Page,
-        search: Option<Search>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("listing actions", async move |tx: &mut Tx| {
-                Ok(tx.list_actions(&scope, page, search.as_ref()).await?)
-            })
-            .await
-    }
-
     /// Defines an action; its id.
     ///
     /// # Errors
@@ -51,25 +30,6 @@ impl Catalogue {
             })
             .await?;
         Ok(action_id)
-    }
-
-    /// One action.
-    ///
-    /// # Errors
-    /// [`ApiError`]; [`Refusal::NotFound`].
-    pub async fn get_action(
-        &self,
-        caller: &Authorized,
-        action_id: String,
-    ) -> Result<Action, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("getting an action", async move |tx: &mut Tx| {
-                tx.get_action(&scope, &action_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Action", &action_id).into())
-            })
-            .await
     }
 
     /// Changes the members of an action that the body names.

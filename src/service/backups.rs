@@ -1,35 +1,14 @@
 //! Backups: what agents report that they have made.
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
 use crate::authz::Authorized;
 use crate::domain::Refusal;
 use crate::domain::backup::{self, Backup, BackupPatch};
 use crate::domain::document::Object;
-use crate::domain::search::Search;
 use crate::error::ApiError;
-use crate::store::{Page, Tx};
+use crate::store::Tx;
 
 impl Catalogue {
-    /// A page of the project's backups.
-    ///
-    /// # Errors
-    /// [`ApiError`].
-    pub async fn list_backups(
-        &self,
-        caller: &Authorized,
-        page: Page,
-        search: Option<Search>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("listing backups", async move |tx: &mut Tx| {
-                Ok(tx.list_backups(&scope, page, search.as_ref()).await?)
-            })
-            .await
-    }
-
     /// Records a backup; its id.
     ///
     /// # Errors
@@ -48,25 +27,6 @@ impl Catalogue {
             })
             .await?;
         Ok(id)
-    }
-
-    /// One backup.
-    ///
-    /// # Errors
-    /// [`ApiError`]; [`Refusal::NotFound`].
-    pub async fn get_backup(
-        &self,
-        caller: &Authorized,
-        backup_id: String,
-    ) -> Result<Backup, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("getting a backup", async move |tx: &mut Tx| {
-                tx.get_backup(&scope, &backup_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Backup", &backup_id).into())
-            })
-            .await
     }
 
     /// Changes what the body names of a backup; the backup as it is then.

@@ -1,35 +1,13 @@
 //! Clients: the schedulers that are registered.
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
 use crate::authz::{Authorized, rules};
-use crate::domain::Refusal;
-use crate::domain::client::{Client, Outcome, Registration};
+use crate::domain::client::{Outcome, Registration};
 use crate::domain::document::Object;
-use crate::domain::search::Search;
 use crate::error::ApiError;
-use crate::store::{Page, Tx};
+use crate::store::Tx;
 
 impl Catalogue {
-    /// A page of the clients that the project sees: its own, and the central ones of all projects.
-    ///
-    /// # Errors
-    /// [`ApiError`].
-    pub async fn list_clients(
-        &self,
-        caller: &Authorized,
-        page: Page,
-        search: Option<Search>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("listing clients", async move |tx: &mut Tx| {
-                Ok(tx.list_clients(&scope, page, search.as_ref()).await?)
-            })
-            .await
-    }
-
     /// Registers a client, or renews its registration; its `client_id`.
     ///
     /// No name is that of a central client and of a private one at once, and none that jobs of a private one still have
@@ -37,7 +15,7 @@ impl Catalogue {
     /// client, which were made without a trust and without a look at what the central one may do.
     ///
     /// # Errors
-    /// [`ApiError`]; [`ApiError::Forbidden`] for a central client without the right to create one, [`Refusal::Conflict`]
+    /// [`ApiError`]; [`ApiError::Forbidden`] for a central client without the right to create one, [`Refusal::Conflict`](crate::domain::Refusal::Conflict)
     /// where the name is another project's.
     pub async fn register_client(
         &self,
@@ -56,7 +34,7 @@ impl Catalogue {
             .write("registering a client", async move |tx: &mut Tx| {
                 let (project_id, user_id) = (caller.project_id(), caller.user_id());
                 tx.lock_registration(&registration.client_id).await?;
-                let existing = tx.find_registered(project_id, &registration).await?;
+                let existing = tx.find_registered(&caller.scope(), &registration).await?;
                 match registration.against(existing.as_ref(), project_id, may_change_central)? {
                     Outcome::Create
                         if registration.is_central
@@ -77,44 +55,26 @@ impl Catalogue {
         Ok(client_id)
     }
 
-    /// The client of this name that the project sees.
-    ///
-    /// # Errors
-    /// [`ApiError`]; [`Refusal::NotFound`].
-    pub async fn get_client(
-        &self,
-        caller: &Authorized,
-        client_id: String,
-    ) -> Result<Client, ApiError> {
-        let project_id = caller.project_id().to_owned();
-        self.store
-            .read("getting a client", async move |tx: &mut Tx| {
-                tx.get_client(&project_id, &client_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Client", &client_id).into())
-            })
-            .await
-    }
-
     /// Deletes a client. One that the project does not see changes nothing.
     ///
     /// # Errors
-    /// [`ApiError`]; [`Refusal::Forbidden`] for a central client of another project, or without the right to create one.
+    /// [`ApiError`]; [`Refusal::Forbidden`](crate::domain::Refusal::Forbidden) for a central client of another project, or without the right to create one.
     pub async fn delete_client(
         &self,
         caller: &Authorized,
         client_id: String,
     ) -> Result<(), ApiError> {
+        let scope = caller.scope();
         let project_id = caller.project_id().to_owned();
         let may_change_central = caller.may(rules::CLIENTS_CREATE_CENTRAL);
         self.store
             .write("deleting a client", async move |tx: &mut Tx| {
                 // Only a name that is registered is worth a row of the lock's table.
-                if tx.get_client(&project_id, &client_id).await?.is_none() {
+                if tx.get_client(&scope, &client_id).await?.is_none() {
                     return Ok(());
                 }
                 tx.lock_registration(&client_id).await?;
-                let Some(client) = tx.get_client(&project_id, &client_id).await? else {
+                let Some(client) = tx.get_client(&scope, &client_id).await? else {
                     return Ok(());
                 };
                 client.check_deletion(&project_id, may_change_central)?;

@@ -105,7 +105,7 @@ impl Catalogue {
                     return Err(Refusal::already_registered("Job", &job.id).into());
                 }
                 let actions = resolve_actions(tx, &caller.scope(), new.entries()).await?;
-                let client = tx.get_client(caller.project_id(), &job.client_id).await?;
+                let client = tx.get_client(&caller.scope(), &job.client_id).await?;
                 check_client(client.as_ref(), &job, &actions)?;
                 let gives = rule.change(client.as_ref(), true, false) == TrustChange::Give;
                 if gives && credentials.is_none() {
@@ -201,7 +201,7 @@ impl Catalogue {
                     return Ok(event.already_requested());
                 };
                 let actions = stored_actions(tx, &job).await?;
-                let client = tx.get_client(caller.project_id(), &job.client_id).await?;
+                let client = tx.get_client(&caller.scope(), &job.client_id).await?;
                 check_client(client.as_ref(), &job, &actions)?;
                 job.set_schedule(&schedule);
                 caller.user_id().clone_into(&mut job.user_id);
@@ -305,7 +305,7 @@ async fn apply_change(
         .as_ref()
         .is_none_or(|old| old.client_id != job.client_id);
     let client = if named.is_some() || change.client_id().is_some() {
-        tx.get_client(caller.project_id(), &job.client_id).await?
+        tx.get_client(&caller.scope(), &job.client_id).await?
     } else {
         None
     };

@@ -1,35 +1,14 @@
 //! Sessions: jobs of several hosts that run together.
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
 use crate::authz::Authorized;
 use crate::domain::document::Object;
-use crate::domain::search::Search;
 use crate::domain::session::{self, Session, SessionAction, SessionPatch, SessionReplacement};
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Page, Tx};
+use crate::store::Tx;
 
 impl Catalogue {
-    /// A page of the project's sessions.
-    ///
-    /// # Errors
-    /// [`ApiError`].
-    pub async fn list_sessions(
-        &self,
-        caller: &Authorized,
-        page: Page,
-        search: Option<Search>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("listing sessions", async move |tx: &mut Tx| {
-                Ok(tx.list_sessions(&scope, page, search.as_ref()).await?)
-            })
-            .await
-    }
-
     /// Creates a session; its id.
     ///
     /// # Errors
@@ -48,25 +27,6 @@ impl Catalogue {
             })
             .await?;
         Ok(id)
-    }
-
-    /// One session.
-    ///
-    /// # Errors
-    /// [`ApiError`]; [`Refusal::NotFound`].
-    pub async fn get_session(
-        &self,
-        caller: &Authorized,
-        session_id: String,
-    ) -> Result<Session, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read("getting a session", async move |tx: &mut Tx| {
-                tx.get_session(&scope, &session_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Session", &session_id).into())
-            })
-            .await
     }
 
     /// Changes the members of a session that the body names.

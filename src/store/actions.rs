@@ -1,14 +1,11 @@
 //! Actions in the database.
 
-use serde_json::value::RawValue;
-
-use super::list::{Listed, Searchable, raw};
-use super::rows::{Conditions, Page, Record};
+use super::list::{Listed, Searchable};
+use super::rows::{Conditions, Record};
 use super::statement::{placeholders, sql};
 use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
-use crate::domain::search::Search;
 
 impl Listed for Action {
     const SEARCHABLE: Searchable = Searchable {
@@ -17,39 +14,9 @@ impl Listed for Action {
         composed: &[],
         joined: &[],
     };
-
-    fn document(&self) -> Box<RawValue> {
-        raw(&self.list_item())
-    }
 }
 
 impl Tx {
-    /// A page of actions.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn list_actions(
-        &mut self,
-        scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
-        self.list::<Action>(Conditions::within::<Action>(scope), page, search)
-            .await
-    }
-
-    /// One action.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn get_action(
-        &mut self,
-        scope: &Scope,
-        id: &str,
-    ) -> Result<Option<Action>, StoreError> {
-        self.find(scope, id).await
-    }
-
     /// One action, locked until the transaction ends.
     ///
     /// # Errors

@@ -1,14 +1,11 @@
 //! Backups in the database.
 
-use serde_json::value::RawValue;
-
-use super::list::{Listed, Searchable, raw};
-use super::rows::{Conditions, Page, Record};
+use super::list::{Listed, Searchable};
+use super::rows::Record;
 use super::statement::sql;
 use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::backup::Backup;
-use crate::domain::search::Search;
 
 impl Listed for Backup {
     const SEARCHABLE: Searchable = Searchable {
@@ -17,39 +14,9 @@ impl Listed for Backup {
         composed: &[],
         joined: &[],
     };
-
-    fn document(&self) -> Box<RawValue> {
-        raw(&Backup::document(self))
-    }
 }
 
 impl Tx {
-    /// A page of backups.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn list_backups(
-        &mut self,
-        scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
-        self.list::<Backup>(Conditions::within::<Backup>(scope), page, search)
-            .await
-    }
-
-    /// One backup.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn get_backup(
-        &mut self,
-        scope: &Scope,
-        id: &str,
-    ) -> Result<Option<Backup>, StoreError> {
-        self.find(scope, id).await
-    }
-
     /// One backup, locked until the transaction ends.
     ///
     /// # Errors

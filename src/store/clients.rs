@@ -1,15 +1,12 @@
 //! Clients in the database.
 
-use serde_json::value::RawValue;
-
-use super::list::{Listed, Searchable, raw};
-use super::rows::{Conditions, Page, Record};
+use super::list::{Listed, Searchable};
+use super::rows::{Conditions, Record};
 use super::statement::sql;
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
 use crate::domain::job::Job;
-use crate::domain::search::Search;
 
 impl Listed for Client {
     const SEARCHABLE: Searchable = Searchable {
@@ -19,57 +16,52 @@ impl Listed for Client {
         joined: &[],
     };
 
-    fn document(&self) -> Box<RawValue> {
-        raw(&Client::document(self))
+    /// A project sees its own, and the central ones of all projects.
+    fn visible(scope: &Scope) -> Conditions {
+        match scope {
+            Scope::Project(project_id) => Conditions::live::<Client>()
+                .and("(c.project_id = ? OR c.is_central = TRUE)", [project_id]),
+            Scope::All => Conditions::live::<Client>(),
+        }
     }
-}
 
-/// The live clients that a project sees: its own, and the central ones of all projects.
-fn visible(scope: &Scope) -> Conditions {
-    match scope {
-        Scope::Project(project_id) => Conditions::live::<Client>()
-            .and("(c.project_id = ? OR c.is_central = TRUE)", [project_id]),
-        Scope::All => Conditions::live::<Client>(),
+    /// Paths have its name, which several may have.
+    async fn find(
+        tx: &mut Tx,
+        scope: &Scope,
+        client_id: &str,
+    ) -> Result<Option<Client>, StoreError> {
+        tx.get_client(scope, client_id).await
     }
 }
 
 /// Of several clients with one name, a project's own comes first (deviation D14), then the smallest key decides.
-fn preferred(clients: impl IntoIterator<Item = Client>, project_id: &str) -> Option<Client> {
+fn preferred(clients: impl IntoIterator<Item = Client>, scope: &Scope) -> Option<Client> {
+    let is_own = |client: &Client| match scope {
+        Scope::Project(project_id) => client.belongs_to(project_id),
+        Scope::All => true,
+    };
     clients
         .into_iter()
-        .min_by_key(|client| (!client.belongs_to(project_id), client.uuid.clone()))
+        .min_by_key(|client| (!is_own(client), client.uuid.clone()))
 }
 
 impl Tx {
-    /// A page of the clients that a project sees.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn list_clients(
-        &mut self,
-        scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
-        self.list::<Client>(visible(scope), page, search).await
-    }
-
     /// The client of that name that a project sees.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn get_client(
         &mut self,
-        project_id: &str,
+        scope: &Scope,
         client_id: &str,
     ) -> Result<Option<Client>, StoreError> {
-        let scope = Scope::Project(project_id.to_owned());
         let clients: Vec<Client> = self
-            .select(visible(&scope).and("c.client_id = ?", [client_id]))
+            .select(Client::visible(scope).and("c.client_id = ?", [client_id]))
             .await?;
         // MySQL's comparison ignores trailing blanks.
         let same = |client: &Client| client.client_id == client_id;
-        Ok(preferred(clients.into_iter().filter(same), project_id))
+        Ok(preferred(clients.into_iter().filter(same), scope))
     }
 
     /// The owners of the clients that a project sees under these names: name and project.
@@ -86,7 +78,7 @@ impl Tx {
             "c.client_id IN ({})",
             super::statement::placeholders(client_ids.len())
         );
-        self.select(visible(&scope).and(&condition, client_ids.iter().copied()))
+        self.select(Client::visible(&scope).and(&condition, client_ids.iter().copied()))
             .await
     }
 
@@ -117,11 +109,11 @@ impl Tx {
     /// [`StoreError`].
     pub async fn find_registered(
         &mut self,
-        project_id: &str,
+        scope: &Scope,
         registration: &Registration,
     ) -> Result<Option<Client>, StoreError> {
         if !registration.is_central {
-            return self.get_client(project_id, &registration.client_id).await;
+            return self.get_client(scope, &registration.client_id).await;
         }
         let named = Conditions::live::<Client>().and("c.client_id = ?", [&registration.client_id]);
         let conditions = match &registration.hostname {
@@ -130,7 +122,7 @@ impl Tx {
         };
         let clients: Vec<Client> = self.select(conditions).await?;
         let same = |client: &Client| client.hostname == registration.hostname;
-        Ok(preferred(clients.into_iter().filter(same), project_id))
+        Ok(preferred(clients.into_iter().filter(same), scope))
     }
 
     /// Whether a private client of any project has the name; or, where no central client has it now, live jobs do that may

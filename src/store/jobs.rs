@@ -6,13 +6,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::list::{Batches, Collector, Listed, Searchable, narrowing, raw};
+use super::list::{Batches, Collector, Listed, Searchable, narrowing};
 use super::rows::{Conditions, Page, Record, of_credentials};
 use super::statement::{Argument, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
 use crate::domain::job::{Job, PidViewer, UserCredentials};
+use crate::domain::resource::raw;
 use crate::domain::search::{Pair, Search};
 
 /// Where the members of a job's document are, besides those of its actions.

@@ -4,15 +4,15 @@
 //! columns and by the text of the JSON, and what is left is read in batches and tested document by document until
 //! the page is full. Memory is bounded by a batch, however many rows there are.
 
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::rows::{Conditions, Cursor, Page, Record};
 use super::statement::Argument;
 use super::tables::{Column, ColumnKind, Json, Table};
 use super::{Engine, StoreError, Tx};
-use crate::domain::document;
+use crate::domain::resource::Resource;
 use crate::domain::search::{Pair, Search};
+use crate::domain::{Scope, document};
 
 /// Rows that the first batch of a search reads, at least; each further batch is twice as large.
 const FIRST_BATCH: u64 = 64;
@@ -31,7 +31,7 @@ pub(super) fn narrowing(pairs: &[Pair]) -> Vec<&Pair> {
 }
 
 /// Where the members of a resource's documents are found in the tables.
-pub(super) struct Searchable {
+pub(crate) struct Searchable {
     /// The resource's table, whose columns show most members.
     pub(super) table: &'static Table,
     /// Its alias in queries.
@@ -194,21 +194,24 @@ fn may_have(json: Json, key: &str) -> bool {
     }
 }
 
-/// Rows that a list shows.
-pub(super) trait Listed: Record {
+/// A resource's rows as requests find them.
+pub(crate) trait Listed: Record + Resource {
     /// Where the members of their documents are.
     const SEARCHABLE: Searchable;
-    /// The document that the list shows.
-    fn document(&self) -> Box<RawValue>;
-}
 
-/// A document as JSON text.
-#[expect(
-    clippy::expect_used,
-    reason = "documents have string keys, and no member of theirs fails to serialise"
-)]
-pub(super) fn raw(document: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(document).expect("a document is JSON")
+    /// The live rows that a scope sees.
+    fn visible(scope: &Scope) -> Conditions {
+        Conditions::within::<Self>(scope)
+    }
+
+    /// The row that a path names, if the scope sees it.
+    fn find(
+        tx: &mut Tx,
+        scope: &Scope,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Self>, StoreError>> + Send {
+        tx.find(scope, id)
+    }
 }
 
 /// Collects the documents of a page from those that a search finds.
@@ -293,16 +296,17 @@ impl Batches {
 }
 
 impl Tx {
-    /// The documents of one page of the rows that meet the conditions, and the search where there is one.
-    pub(super) async fn list<T: Listed>(
+    /// The documents of one page of the rows that the scope sees, and that the search finds where there is one.
+    pub(crate) async fn list<T: Listed>(
         &mut self,
-        conditions: Conditions,
+        scope: &Scope,
         page: Page,
         search: Option<&Search>,
     ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        let conditions = T::visible(scope);
         let Some(search) = search else {
             let rows = self.select_page::<T>(conditions, page).await?;
-            return Ok(rows.iter().map(T::document).collect());
+            return Ok(rows.iter().map(T::to_list_item).collect());
         };
         let conditions = T::SEARCHABLE.narrow(self.engine(), conditions, search);
         let mut batches = Batches::new(conditions, page);
@@ -313,7 +317,7 @@ impl Tx {
                 break;
             }
             for row in &rows {
-                collector.offer(row.document()).await;
+                collector.offer(row.to_list_item()).await;
             }
         }
         Ok(collector.into_documents())
@@ -333,6 +337,7 @@ mod tests {
     use crate::domain::backup::Backup;
     use crate::domain::client::Client;
     use crate::domain::job::Job;
+    use crate::domain::resource::raw;
     use crate::domain::session::Session;
     use crate::domain::validation;
 
@@ -382,7 +387,7 @@ mod tests {
             supported_engines: None,
             is_central: false,
         };
-        shows_what_the_catalogue_says(&Client::SEARCHABLE, &Listed::document(&client));
+        shows_what_the_catalogue_says(&Client::SEARCHABLE, &client.to_list_item());
         let action = Action {
             id: "a".to_owned(),
             project_id: None,
@@ -400,7 +405,7 @@ mod tests {
             log_file: None,
             backup_metadata: some("{}"),
         };
-        shows_what_the_catalogue_says(&Action::SEARCHABLE, &Listed::document(&action));
+        shows_what_the_catalogue_says(&Action::SEARCHABLE, &action.to_list_item());
         let backup = Backup {
             id: "b".to_owned(),
             job_id: None,
@@ -409,7 +414,7 @@ mod tests {
             status: "available".to_owned(),
             backup_metadata: some("{}"),
         };
-        shows_what_the_catalogue_says(&Backup::SEARCHABLE, &Listed::document(&backup));
+        shows_what_the_catalogue_says(&Backup::SEARCHABLE, &backup.to_list_item());
         let session = Session {
             id: "s".to_owned(),
             project_id: None,
@@ -426,7 +431,7 @@ mod tests {
             schedule: some("{}"),
             job: some("{}"),
         };
-        shows_what_the_catalogue_says(&Session::SEARCHABLE, &Listed::document(&session));
+        shows_what_the_catalogue_says(&Session::SEARCHABLE, &session.to_list_item());
         let job = Job {
             id: "j".to_owned(),
             project_id: None,

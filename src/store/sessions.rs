@@ -1,13 +1,10 @@
 //! Sessions in the database.
 
-use serde_json::value::RawValue;
-
-use super::list::{Listed, Searchable, raw};
-use super::rows::{Conditions, Page, Record};
+use super::list::{Listed, Searchable};
+use super::rows::Record;
 use super::statement::sql;
 use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
-use crate::domain::search::Search;
 use crate::domain::session::Session;
 
 impl Listed for Session {
@@ -17,39 +14,9 @@ impl Listed for Session {
         composed: &[],
         joined: &[],
     };
-
-    fn document(&self) -> Box<RawValue> {
-        raw(&Session::document(self))
-    }
 }
 
 impl Tx {
-    /// A page of sessions.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn list_sessions(
-        &mut self,
-        scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
-        self.list::<Session>(Conditions::within::<Session>(scope), page, search)
-            .await
-    }
-
-    /// One session.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn get_session(
-        &mut self,
-        scope: &Scope,
-        id: &str,
-    ) -> Result<Option<Session>, StoreError> {
-        self.find(scope, id).await
-    }
-
     /// One session, locked until the transaction ends.
     ///
     /// # Errors

@@ -12,10 +12,8 @@ use std::thread;
 
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{self, Config};
-use freezer_api::domain::Scope;
-use freezer_api::domain::job::PidViewer;
 use freezer_api::schema::SchemaState;
-use freezer_api::store::{Page, Store};
+use freezer_api::store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -513,32 +511,12 @@ on_engines_of_the_reference!(
 );
 
 async fn documents(database: &Database) -> Value {
-    let store = connect(database).await;
-    let project = Scope::Project("p1".to_owned());
-    let page = Page {
-        limit: 100,
-        offset: 0,
-    };
-    let viewer = PidViewer::Project("p1".to_owned());
+    let service = Service::start(database).await;
     let mut all = serde_json::Map::new();
-    let lists = store
-        .read("reading all", async |tx| {
-            Ok::<_, freezer_api::store::StoreError>([
-                ("clients", tx.list_clients(&project, page, None).await?),
-                ("actions", tx.list_actions(&project, page, None).await?),
-                ("jobs", tx.list_jobs(&project, page, None, &viewer).await?),
-                ("sessions", tx.list_sessions(&project, page, None).await?),
-                ("backups", tx.list_backups(&project, page, None).await?),
-            ])
-        })
-        .await
-        .unwrap();
-    for (name, list) in lists {
-        let list: Vec<Value> = list
-            .iter()
-            .map(|raw| serde_json::from_str(raw.get()).unwrap())
-            .collect();
-        all.insert(name.to_owned(), list.into());
+    for kind in ["clients", "actions", "jobs", "sessions", "backups"] {
+        let path = format!("/v2/p1/{kind}?limit=100");
+        let list = service.get(&path).await.expect(200).json();
+        all.insert(kind.to_owned(), list[kind].clone());
     }
     all.into()
 }

@@ -1,0 +1,35 @@
+//! `GET` of what is shown as it is stored: `/v2/{project_id}/clients`, `…/clients/{client_id}` and the same of actions,
+//! sessions and backups.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::Api;
+use super::extract::{List, PathId};
+use super::respond::{json_list, json_response};
+use crate::authz::Authorized;
+use crate::error::ApiError;
+use crate::store::Listed;
+
+/// A page of those that the project sees.
+pub(super) async fn list<T: Listed>(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    List { page, search }: List,
+) -> Result<Response, ApiError> {
+    let documents = api.catalogue.list::<T>(&caller, page, search).await?;
+    Ok(json_list(T::COLLECTION, documents))
+}
+
+/// One of them.
+pub(super) async fn get<T: Listed>(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    PathId(id): PathId,
+) -> Result<Response, ApiError> {
+    let document = api.catalogue.get::<T>(&caller, id).await?;
+    Ok(json_response(StatusCode::OK, &document))
+}
