@@ -140,16 +140,10 @@ impl Config {
             trustee_section,
             normalize_section(&config.centralized_scheduler.auth_section),
         ];
-        let mut warnings = reader.warnings;
-        warnings.extend(unused_entries(settings, &credentials));
-        warnings.sort_by(|one, other| one.location.cmp(&other.location));
-        if reader.wrong.is_empty() {
-            return Ok((config, warnings));
-        }
-        reader
-            .wrong
-            .sort_by(|one, other| one.location.cmp(&other.location));
-        Err(ConfigError::Wrong(reader.wrong))
+        let unused = unused_entries(settings, &credentials);
+        reader.warnings.extend(unused);
+        let warnings = reader.finish().map_err(ConfigError::Wrong)?;
+        Ok((config, warnings))
     }
 
     /// The file that a relative name of an option means: beside the configuration files, or in the default folders. None

@@ -11,6 +11,9 @@
 //! - [`error`]: from an error to a status; [`api`]: the REST interface; [`server`]: connections
 //! - [`app`]: the composition root; [`cli`]: the command lines
 
+// Tests may list many rows.
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 pub mod clock;
 
 pub mod oslo;

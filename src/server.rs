@@ -5,6 +5,8 @@ mod activity;
 mod drain;
 mod files;
 
+use std::convert::Infallible;
+use std::future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
@@ -24,7 +27,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
 use crate::config;
-use activity::{Activity, Answer, TrackedStream};
+use activity::{Activity, Answer, TrackedStream, Work};
 pub use files::raise_file_limit;
 
 /// How long to wait when no connection can be accepted (for instance for want of file descriptors).
@@ -202,25 +205,12 @@ async fn connection(
     let stopping = phase.clone();
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(remote));
-        let work = activity.begin();
-        let answer = router.clone().call(request);
-        let (activity, stopping) = (Arc::clone(&activity), stopping.clone());
-        async move {
-            let mut response = answer.await?;
-            // HTTP/2 has GOAWAY instead.
-            if *stopping.borrow() != Phase::Serving && !activity.is_http2() {
-                let headers = response.headers_mut();
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            let response = response.map(|body| Answer::new(body, &activity));
-            drop(work);
-            Ok::<_, std::convert::Infallible>(response)
-        }
+        respond(router.clone(), request, activity.begin(), stopping.clone())
     });
     let stream = TrackedStream::new(stream, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // When it is asked to end, and when it is cut off.
-    let (mut shutdown, mut end): (Option<Instant>, Option<Instant>) = (None, None);
+    let (mut shutdown, mut end) = (None, None);
     loop {
         tokio::select! {
             ended = connection.as_mut() => return ended,
@@ -228,10 +218,8 @@ async fn connection(
                 connection.as_mut().graceful_shutdown();
                 end = Some(Instant::now() + CLOSE_TIMEOUT);
             }
-            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => {
-                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
-            }
-            () = sleep_until(shutdown.unwrap_or_else(Instant::now)), if shutdown.is_some() => {
+            () = reached(end) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            () = reached(shutdown) => {
                 connection.as_mut().graceful_shutdown();
                 shutdown = None;
             }
@@ -243,5 +231,30 @@ async fn connection(
                 }
             }
         }
+    }
+}
+
+/// Answers one request; while the service stops, with the advice to use another connection.
+async fn respond(
+    mut router: Router,
+    request: Request<Incoming>,
+    work: Work,
+    phase: watch::Receiver<Phase>,
+) -> Result<Response<Answer>, Infallible> {
+    let mut response = router.call(request).await?;
+    let activity = work.activity();
+    // HTTP/2 has GOAWAY instead.
+    if *phase.borrow() != Phase::Serving && !activity.is_http2() {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| Answer::new(body, activity)))
+}
+
+/// Waits for a point in time; without one, for ever.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => future::pending().await,
     }
 }

@@ -91,6 +91,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The warnings, or all wrong values if there are any; in the order of the files.
+    pub(super) fn finish(mut self) -> Result<Vec<Warning>, Vec<WrongValue>> {
+        if !self.wrong.is_empty() {
+            let wrong = &mut self.wrong;
+            wrong.sort_by(|one, other| one.location.cmp(&other.location));
+            return Err(self.wrong);
+        }
+        let warnings = &mut self.warnings;
+        warnings.sort_by(|one, other| one.location.cmp(&other.location));
+        Ok(self.warnings)
+    }
+
     /// The option's value from the settings, or `default`. A wrong value is remembered, and gives `default` too.
     pub(super) fn read<T: OptionType>(
         &mut self,

@@ -8,9 +8,9 @@ use super::document::{self, Object, int, owned_text};
 use super::validation::Schemas;
 
 /// Tries after a failure, where the document does not say.
-const DEFAULT_MAX_RETRIES: i32 = 5;
+pub const DEFAULT_MAX_RETRIES: i32 = 5;
 /// Seconds between tries, where the document does not say.
-const DEFAULT_MAX_RETRIES_INTERVAL: i32 = 6;
+pub const DEFAULT_MAX_RETRIES_INTERVAL: i32 = 6;
 
 /// A row of `actions`.
 #[derive(Clone, Debug)]

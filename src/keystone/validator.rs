@@ -38,6 +38,21 @@ pub enum AuthError {
     },
 }
 
+/// Says which options let others in than Keystone's users.
+fn warn_of_weak_options(options: &KeystoneAuthtoken) {
+    if options.trusts_memcached() {
+        tracing::warn!(
+            "[keystone_authtoken] memcached_servers without memcache_secret_key: whoever can write to memcached can make \
+             administrators; set the same secret on all API services"
+        );
+    }
+    if !options.service_token_roles_required {
+        tracing::warn!(
+            "[keystone_authtoken] service_token_roles_required is off: any valid token passes for a service's token"
+        );
+    }
+}
+
 /// The client of `memcached_servers`, where there are any.
 fn shared_cache(servers: &[String]) -> Result<Option<Memcached>, SetupError> {
     if servers.is_empty() {
@@ -81,17 +96,7 @@ impl Keystone {
             &config.service_auth,
             clock.clone(),
         )?;
-        if options.trusts_memcached() {
-            tracing::warn!(
-                "[keystone_authtoken] memcached_servers without memcache_secret_key: whoever can write to memcached can make \
-                 administrators; set the same secret on all API services"
-            );
-        }
-        if !options.service_token_roles_required {
-            tracing::warn!(
-                "[keystone_authtoken] service_token_roles_required is off: any valid token passes for a service's token"
-            );
-        }
+        warn_of_weak_options(options);
         Ok(Self {
             www_authenticate_uri: options
                 .www_authenticate_uri

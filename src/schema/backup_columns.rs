@@ -47,12 +47,12 @@ impl Backup {
             .as_deref()
             .filter(|_| !self.client_id.is_empty());
         [
-            ("client_id", self.client_id.as_str()),
-            ("job_id", job_id.unwrap_or_default()),
-            ("user_name", &self.user_name),
+            ("client_id", Some(self.client_id.as_str())),
+            ("job_id", job_id),
+            ("user_name", Some(&self.user_name)),
         ]
         .into_iter()
-        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
     }
 }
 
@@ -102,14 +102,10 @@ impl Runner<'_> {
         if self.session.engine() == Engine::MySql {
             self.session.begin().await?;
         }
-        let columns = LEAVING.map(|column| match leaving.contains(&column) {
-            true => format!("COALESCE({column}, '') AS {column}"),
-            false => format!("'' AS {column}"),
-        });
         let behind = last.map_or("", |_| "id > ? AND ");
         let query = format!(
             "SELECT id, job_id, backup_metadata, {} FROM backups WHERE {behind}{condition} ORDER BY id LIMIT {BATCH}",
-            columns.join(", ")
+            selected(leaving)
         );
         let backups: Vec<Backup> = self.session.fetch_all(sql(query).bind_all(last)).await?;
         let emptied: String = leaving
@@ -153,6 +149,18 @@ impl Runner<'_> {
         }
         Ok(metadata)
     }
+}
+
+/// The leaving columns as a query reads them, empty where the table does not have them.
+fn selected(leaving: &[&str]) -> String {
+    let columns = LEAVING.map(|column| {
+        if leaving.contains(&column) {
+            format!("COALESCE({column}, '') AS {column}")
+        } else {
+            format!("'' AS {column}")
+        }
+    });
+    columns.join(", ")
 }
 
 /// The metadata with one more member, or why they cannot have it. The rest of the text stays as it is, numbers that Rust

@@ -12,7 +12,7 @@ use time::PrimitiveDateTime;
 
 use super::runner::Runner;
 use super::{MigrateError, Progress};
-use crate::domain::action::Action;
+use crate::domain::action::{Action, DEFAULT_MAX_RETRIES, DEFAULT_MAX_RETRIES_INTERVAL};
 use crate::domain::document::{self, Object};
 use crate::store::rows::{Record, impl_from_row};
 use crate::store::statement::{placeholders, sql};
@@ -70,8 +70,8 @@ struct Entry {
 enum Disposition {
     /// It becomes a link to a registered action. The reason says what of the entry is kept beside it.
     Link(String, Option<&'static str>),
-    /// An action is made from it, with this id.
-    Make(String, Option<&'static str>),
+    /// It becomes this new action.
+    Make(Box<Action>, Option<&'static str>),
     /// It cannot become an action.
     Keep(&'static str),
 }
@@ -165,7 +165,7 @@ impl Runner<'_> {
         let ids: Vec<&str> = entries
             .iter()
             .flatten()
-            .filter_map(|entry| action_id(&entry.value))
+            .filter_map(|entry| action_id(entry.value.as_object()?))
             .collect();
         let mut registered = Registered::new();
         for ids in ids.chunks(INSERT) {
@@ -195,12 +195,13 @@ impl Runner<'_> {
         registered: &mut Registered,
         rows: &mut Rows<'j>,
     ) -> Result<(), StoreError> {
-        let (action_id, reason) = match fate(job, &entry.value, registered, || self.ids.hex()) {
+        let new_id = || self.ids.hex();
+        let (action_id, reason) = match disposition(job, &entry.value, registered, new_id) {
             Disposition::Link(id, reason) => (Some(id), reason),
-            Disposition::Make(id, reason) => {
-                let action = new_action(job, &id, &entry.value);
-                registered.insert(id.clone(), (action.clone(), false));
-                rows.actions.push((action, job));
+            Disposition::Make(action, reason) => {
+                let id = action.id.clone();
+                registered.insert(id.clone(), (Action::clone(&action), false));
+                rows.actions.push((*action, job));
                 (Some(id), reason)
             }
             Disposition::Keep(reason) => (None, Some(reason)),
@@ -285,85 +286,82 @@ impl Runner<'_> {
     }
 }
 
+fn disposition(
+    job: &Job,
+    entry: &Value,
+    registered: &Registered,
+    new_id: impl FnOnce() -> String,
+) -> Disposition {
+    let Some(entry) = entry.as_object() else {
+        return Disposition::Keep("the entry is no object");
+    };
+    let id = action_id(entry);
+    if let Some(id) = id
+        && let Some((action, deleted)) = registered.get(id)
+    {
+        return Disposition::Link(id.to_owned(), kept_beside(job, entry, action, *deleted));
+    }
+    let described = definition(entry).and_then(|definition| Some((definition, name(definition)?)));
+    let Some((definition, name)) = described else {
+        return Disposition::Keep("the action is not registered and the entry does not name one");
+    };
+    if name.chars().count() > TEXT_WIDTH {
+        return Disposition::Keep("the action's name is longer than 255 characters");
+    }
+    let (id, reason) = match id {
+        Some(id) if id.chars().count() <= ID_WIDTH => (id.to_owned(), None),
+        Some(_) => (
+            new_id(),
+            Some("the action's id was too long, it has a new one"),
+        ),
+        None if has_other_id(entry) => (
+            new_id(),
+            Some("the action's id was no text, it has a new one"),
+        ),
+        None => (new_id(), None),
+    };
+    let action = new_action(job, id, entry, definition, name);
+    Disposition::Make(Box::new(action), reason)
+}
+
+/// Why an entry is kept beside the link to the action that is registered under its id.
+fn kept_beside(job: &Job, entry: &Object, action: &Action, deleted: bool) -> Option<&'static str> {
+    if action.project_id != job.project_id {
+        return Some("the action is another project's, so the job does not show it");
+    }
+    if deleted {
+        return Some("the action is deleted, so the job does not show it");
+    }
+    let differs = definition(entry).is_some_and(|definition| !says_the_same(definition, action));
+    differs.then_some("the action that is registered under this id differs; it counts")
+}
+
 /// The action that an entry describes. What of it has no column stays in the JSON.
-fn new_action(job: &Job, id: &str, entry: &Value) -> Action {
-    let none = Object::new();
-    let entry = entry.as_object().unwrap_or(&none);
-    let definition = definition(entry).unwrap_or(&none);
-    let retries = |key: &str, default: i32| match entry.contains_key(key) {
-        true => document::int(entry, key),
-        false => Some(default),
+fn new_action(job: &Job, id: String, entry: &Object, definition: &Object, name: &str) -> Action {
+    let retries = |key: &str, default: i32| {
+        if entry.contains_key(key) {
+            document::int(entry, key)
+        } else {
+            Some(default)
+        }
     };
     let text = |key: &str| narrow(definition, key, TEXT_WIDTH);
     Action {
-        id: id.to_owned(),
+        id,
         project_id: narrow(entry, "project_id", ID_WIDTH).or(job.project_id.clone()),
         user_id: narrow(entry, "user_id", USER_WIDTH).unwrap_or_else(|| job.user_id.clone()),
-        action: text("action").unwrap_or_default(),
+        action: name.to_owned(),
         actionmode: text("mode"),
         path_to_backup: text("path_to_backup").or_else(|| text("src_file")),
         backup_name: text("backup_name"),
         container: text("container"),
         timeout: document::int(definition, "timeout"),
         priority: document::int(definition, "priority"),
-        max_retries_interval: retries("max_retries_interval", 6),
-        max_retries: retries("max_retries", 5),
+        max_retries_interval: retries("max_retries_interval", DEFAULT_MAX_RETRIES_INTERVAL),
+        max_retries: retries("max_retries", DEFAULT_MAX_RETRIES),
         mandatory: definition.get("mandatory").and_then(Value::as_bool),
         log_file: text("log_file"),
         backup_metadata: Some(document::to_text(definition)),
-    }
-}
-
-fn fate(
-    job: &Job,
-    entry: &Value,
-    registered: &Registered,
-    new_id: impl FnOnce() -> String,
-) -> Disposition {
-    let Some(object) = entry.as_object() else {
-        return Disposition::Keep("the entry is no object");
-    };
-    let id = action_id(entry);
-    if let Some((id, (action, deleted))) = id.and_then(|id| Some((id, registered.get(id)?))) {
-        let reason = if action.project_id != job.project_id {
-            Some("the action is another project's, so the job does not show it")
-        } else if *deleted {
-            Some("the action is deleted, so the job does not show it")
-        } else {
-            let differs =
-                definition(object).is_some_and(|definition| !says_the_same(definition, action));
-            differs.then_some("the action that is registered under this id differs; it counts")
-        };
-        return Disposition::Link(id.to_owned(), reason);
-    }
-    let name = definition(object).and_then(|definition| definition.get("action"));
-    match name.and_then(Value::as_str) {
-        None | Some("") => {
-            return Disposition::Keep(
-                "the action is not registered and the entry does not name one",
-            );
-        }
-        Some(name) if name.chars().count() > TEXT_WIDTH => {
-            return Disposition::Keep("the action's name is longer than 255 characters");
-        }
-        Some(_) => {}
-    }
-    match id {
-        Some(id) if id.chars().count() <= ID_WIDTH => Disposition::Make(id.to_owned(), None),
-        Some(_) => Disposition::Make(
-            new_id(),
-            Some("the action's id was too long, it has a new one"),
-        ),
-        None if object
-            .get("action_id")
-            .is_some_and(|id| !id.is_null() && id != "") =>
-        {
-            Disposition::Make(
-                new_id(),
-                Some("the action's id was no text, it has a new one"),
-            )
-        }
-        None => Disposition::Make(new_id(), None),
     }
 }
 
@@ -382,8 +380,19 @@ fn definition(entry: &Object) -> Option<&Object> {
     entry.get("freezer_action")?.as_object()
 }
 
-fn action_id(entry: &Value) -> Option<&str> {
-    entry.get("action_id")?.as_str().filter(|id| !id.is_empty())
+fn name(definition: &Object) -> Option<&str> {
+    document::text(definition, "action").filter(|name| !name.is_empty())
+}
+
+fn action_id(entry: &Object) -> Option<&str> {
+    document::text(entry, "action_id").filter(|id| !id.is_empty())
+}
+
+/// Whether an entry has an id that is no text.
+fn has_other_id(entry: &Object) -> bool {
+    entry
+        .get("action_id")
+        .is_some_and(|id| !id.is_null() && !id.is_string())
 }
 
 /// A text that fits its column. One that does not stays in the JSON alone.

@@ -154,6 +154,13 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Work(Arc<Activity>);
 
+impl Work {
+    /// What moves on its connection.
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.0
+    }
+}
+
 impl Drop for Work {
     fn drop(&mut self) {
         let mut state = self.0.state();

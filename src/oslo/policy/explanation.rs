@@ -99,14 +99,11 @@ impl Trace for Recorder {
         });
     }
 
+    #[expect(clippy::expect_used, reason = "only what was entered is left")]
     fn leave(&mut self, passed: bool) {
-        if let Some(step) = self
-            .open
-            .pop()
-            .and_then(|position| self.steps.get_mut(position))
-        {
-            step.passed = passed;
-        }
+        let open = self.open.pop();
+        let step = open.and_then(|position| self.steps.get_mut(position));
+        step.expect("an open step").passed = passed;
     }
 }
 

@@ -164,25 +164,30 @@ impl Parser<'_> {
     }
 
     fn extend(&mut self, joined: NodeId, child: NodeId) {
-        if let Some(Node::All(children) | Node::Any(children)) = self.tree.get_mut(joined) {
-            children.push(child);
-        }
+        self.joined(joined).push(child);
+    }
+
+    /// What is joined by a node of [`Item::All`] or [`Item::Any`].
+    #[expect(
+        clippy::expect_used,
+        reason = "these items are made with such nodes, which stay what they are"
+    )]
+    fn joined(&mut self, id: NodeId) -> &mut Vec<NodeId> {
+        self.tree.children_mut(id).expect("a list of children")
     }
 
     /// `… or last and child`: `and` binds closer, so the last alternative becomes `last and child`.
+    #[expect(
+        clippy::expect_used,
+        reason = "a node that joins others has at least two"
+    )]
     fn bind_last(&mut self, any: NodeId, child: NodeId) {
-        let Some(Node::Any(children)) = self.tree.get_mut(any) else {
-            return;
-        };
-        let Some(last) = children.pop() else {
-            return;
-        };
-        let bound = match self.tree.get(last) {
-            Some(Node::All(_)) => {
-                self.extend(last, child);
-                last
-            }
-            _ => self.tree.add(Node::All(vec![last, child])),
+        let last = self.joined(any).pop().expect("an alternative");
+        let bound = if let Node::All(_) = self.tree.get(last) {
+            self.extend(last, child);
+            last
+        } else {
+            self.tree.add(Node::All(vec![last, child]))
         };
         self.extend(any, bound);
     }

@@ -132,29 +132,12 @@ impl RuleSet {
         };
         let mut recorder = Recorder::default();
         let passed = self.evaluate(found.root, target, credentials, &mut recorder);
-        let mut decision = Decision::from(passed);
-        let mut scope = None;
-        if !found.takes(credentials) {
-            let wanted: Vec<&str> = found
-                .source
-                .scope_types
-                .iter()
-                .map(|scope| scope.name())
-                .collect();
-            let consequence = if enforce_scope {
-                "refused"
-            } else {
-                "enforce_scope is off, so this is only a warning"
-            };
-            scope = Some(format!(
-                "the token's scope is {}, the rule takes {}: {consequence}",
-                credentials.scope().name(),
-                wanted.join(", ")
-            ));
-            if enforce_scope {
-                decision = Decision::WrongScope;
-            }
-        }
+        let scope = found.scope_remark(credentials, enforce_scope);
+        let decision = if scope.is_some() && enforce_scope {
+            Decision::WrongScope
+        } else {
+            Decision::from(passed)
+        };
         let stand_in = if found.name == name {
             ""
         } else {
@@ -181,11 +164,12 @@ impl RuleSet {
     }
 
     fn find(&self, name: &str) -> Option<&Rule> {
-        let RuleId(position) = self.by_name.get(name).copied().or(self.default)?;
-        self.rules.get(position)
+        let id = self.by_name.get(name).copied().or(self.default)?;
+        Some(self.rule(id))
     }
 
     /// Walks the tree from `root`, looking at no more children than the answer needs.
+    #[expect(clippy::expect_used, reason = "only checks have no children")]
     fn evaluate<T: Trace>(
         &self,
         root: NodeId,
@@ -196,20 +180,15 @@ impl RuleSet {
         let mut frames: Vec<Frame<'_>> = Vec::new();
         let mut id = root;
         loop {
-            let Some(node) = self.tree.get(id) else {
-                return false;
-            };
+            let node = self.tree.get(id);
             trace.enter(frames.len(), || describe(node, target, credentials));
             let mut answer = if let Node::Check(check) = node {
                 check.passes(target, credentials)
             } else {
                 let mut rest = self.children(node).iter();
-                if let Some(first) = rest.next() {
-                    frames.push(Frame { node, rest });
-                    id = *first;
-                    continue;
-                }
-                false
+                id = *rest.next().expect("a child");
+                frames.push(Frame { node, rest });
+                continue;
             };
             trace.leave(answer);
             // Upwards, to the first node that needs another child.
@@ -232,23 +211,21 @@ impl RuleSet {
         }
     }
 
-    #[expect(
-        clippy::expect_used,
-        reason = "references were resolved to positions of rules when they were read"
-    )]
     fn children<'a>(&'a self, node: &'a Node) -> &'a [NodeId] {
         match node {
             Node::Check(_) => &[],
             Node::Not(child) => std::slice::from_ref(child),
             Node::All(children) | Node::Any(children) => children,
-            Node::Rule {
-                rule: RuleId(position),
-                ..
-            } => {
-                let rule = self.rules.get(*position).expect("a rule");
-                std::slice::from_ref(&rule.root)
-            }
+            Node::Rule { rule, .. } => std::slice::from_ref(&self.rule(*rule).root),
         }
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "ids are made for the rules that there are"
+    )]
+    fn rule(&self, RuleId(position): RuleId) -> &Rule {
+        self.rules.get(position).expect("a rule")
     }
 }
 
@@ -262,6 +239,24 @@ impl Rule {
                 .scope_types
                 .iter()
                 .any(|taken| taken.name() == scope)
+    }
+
+    /// What an explanation says of a token whose scope the rule is not meant for.
+    fn scope_remark(&self, credentials: &Credentials, enforce_scope: bool) -> Option<String> {
+        if self.takes(credentials) {
+            return None;
+        }
+        let wanted = self.source.scope_types.iter().map(|scope| scope.name());
+        let wanted = wanted.collect::<Vec<_>>().join(", ");
+        let scope = credentials.scope().name();
+        let consequence = if enforce_scope {
+            "refused"
+        } else {
+            "enforce_scope is off, so this is only a warning"
+        };
+        Some(format!(
+            "the token's scope is {scope}, the rule takes {wanted}: {consequence}"
+        ))
     }
 
     fn warn_of_scope(&self, credentials: &Credentials) {

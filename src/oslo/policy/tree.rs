@@ -38,12 +38,20 @@ impl Tree {
         NodeId(self.nodes.len() - 1)
     }
 
-    pub(super) fn get(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(id.0)
+    #[expect(
+        clippy::expect_used,
+        reason = "ids come from `add`, and nodes are only forgotten with all that refers to them"
+    )]
+    pub(super) fn get(&self, id: NodeId) -> &Node {
+        self.nodes.get(id.0).expect("a node")
     }
 
-    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(id.0)
+    /// The children of a node that has a list of them.
+    pub(super) fn children_mut(&mut self, id: NodeId) -> Option<&mut Vec<NodeId>> {
+        match self.nodes.get_mut(id.0)? {
+            Node::All(children) | Node::Any(children) => Some(children),
+            Node::Check(_) | Node::Not(_) | Node::Rule { .. } => None,
+        }
     }
 
     /// How many nodes there are: the position of the next one.
