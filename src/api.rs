@@ -13,6 +13,8 @@ mod extract;
 mod healthcheck;
 mod jobs;
 mod middleware;
+mod openapi;
+mod operation;
 mod path;
 mod respond;
 mod routes;
@@ -34,6 +36,8 @@ use crate::keystone::Keystone;
 use crate::oslo::policy::Enforcer;
 use crate::service::Catalogue;
 
+pub use openapi::{document as openapi, document_text as openapi_text};
+pub use operation::Operation;
 pub use routes::{Endpoint, routes};
 
 /// What the handlers work with, for as long as the program runs.
@@ -68,8 +72,10 @@ pub fn service(api: Arc<Api>) -> Router {
             authorize::authenticate,
         ));
     let versions = allowing(get(versions::versions), &[Method::GET]);
+    let document = allowing(get(openapi::get), &[Method::GET]);
     let public = Router::new()
         .route("/", versions.layer(from_fn(accept::require_json)))
+        .route(openapi::PATH, document.layer(from_fn(accept::require_json)))
         .route(
             api.config.healthcheck.path.as_str(),
             any(healthcheck::check),

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
-use super::Api;
+use super::{Api, openapi};
 use crate::config::{self, Token};
 use crate::domain::Refusal;
 use crate::error::ApiError;
@@ -81,7 +81,8 @@ fn milliseconds(duration: Duration) -> f64 {
 /// Answers behind authentication carry the request's id.
 fn is_named(api: &Api, path: &str, response: &Response) -> bool {
     let path = path.trim_matches('/');
-    let public = path.is_empty() || path == api.config.healthcheck.path.as_str().trim_matches('/');
+    let others = [api.config.healthcheck.path.as_str(), openapi::PATH];
+    let public = path.is_empty() || others.iter().any(|other| other.trim_matches('/') == path);
     !public && response.status() != axum::http::StatusCode::UNAUTHORIZED
 }
 

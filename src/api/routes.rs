@@ -1,4 +1,5 @@
-//! REST version 2 as a table: which paths there are, which rule guards each, and which handler answers.
+//! REST version 2 as a table: which paths there are, which rule guards each, which handler answers, and what the OpenAPI
+//! document says of it.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
+use super::operation::Operation;
 use super::{Api, actions, backups, clients, documents, jobs, sessions};
 use crate::authz::rules::{self, Rule};
 use crate::domain::action::Action;
@@ -21,115 +23,372 @@ pub struct Endpoint {
     pub path: &'static str,
     /// The policy rule that guards it.
     pub rule: Rule,
+    /// What it takes and answers.
+    pub operation: Operation,
     pub(super) handler: MethodRouter<Arc<Api>>,
 }
 
-fn endpoint<H, T>(method: Method, path: &'static str, rule: Rule, handler: H) -> Endpoint
+fn endpoint<H, T>(
+    method: Method,
+    path: &'static str,
+    rule: Rule,
+    handler: H,
+    operation: Operation,
+) -> Endpoint
 where
     H: Handler<T, Arc<Api>>,
     T: 'static,
 {
     #[expect(
         clippy::expect_used,
-        reason = "the table below has no extension methods"
+        reason = "the tables below have no extension methods"
     )]
     let filter = MethodFilter::try_from(method.clone()).expect("a method of HTTP");
     Endpoint {
         method,
         path,
         rule,
+        operation,
         handler: on(filter, handler),
     }
 }
 
-/// The REST interface, a line each. The router, the answers to OPTIONS and the tests of authorization go through it.
-#[expect(clippy::too_many_lines, reason = "a table")]
+/// The REST interface, a line each. The router, the answers to OPTIONS, the OpenAPI document and the tests of authorization
+/// go through it.
 pub fn routes() -> Vec<Endpoint> {
+    let parts = [
+        client_routes(),
+        action_routes(),
+        job_routes(),
+        session_routes(),
+        session_member_routes(),
+        backup_routes(),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// `/v2/{project_id}/clients`.
+fn client_routes() -> Vec<Endpoint> {
     use Method as M;
     const CLIENTS: &str = "/v2/{project_id}/clients";
     const CLIENT: &str = "/v2/{project_id}/clients/{client_id}";
-    const ACTIONS: &str = "/v2/{project_id}/actions";
-    const ACTION: &str = "/v2/{project_id}/actions/{action_id}";
-    const JOBS: &str = "/v2/{project_id}/jobs";
-    const JOB: &str = "/v2/{project_id}/jobs/{job_id}";
-    const JOB_EVENT: &str = "/v2/{project_id}/jobs/{job_id}/event";
-    const SESSIONS: &str = "/v2/{project_id}/sessions";
-    const SESSION: &str = "/v2/{project_id}/sessions/{session_id}";
-    const SESSION_ACTION: &str = "/v2/{project_id}/sessions/{session_id}/action";
-    const SESSION_JOB: &str = "/v2/{project_id}/sessions/{session_id}/jobs/{job_id}";
-    const BACKUPS: &str = "/v2/{project_id}/backups";
-    const BACKUP: &str = "/v2/{project_id}/backups/{backup_id}";
     vec![
         endpoint(
             M::GET,
             CLIENTS,
             rules::CLIENTS_GET_ALL,
             documents::list::<Client>,
+            Operation::new("list_clients").lists("ClientList"),
         ),
-        endpoint(M::POST, CLIENTS, rules::CLIENTS_CREATE, clients::register),
-        endpoint(M::GET, CLIENT, rules::CLIENTS_GET, documents::get::<Client>),
-        endpoint(M::DELETE, CLIENT, rules::CLIENTS_DELETE, clients::delete),
+        endpoint(
+            M::POST,
+            CLIENTS,
+            rules::CLIENTS_CREATE,
+            clients::register,
+            Operation::new("register_client")
+                .takes("NewClient")
+                .answers(201, "ClientId")
+                .refuses(&[409]),
+        ),
+        endpoint(
+            M::GET,
+            CLIENT,
+            rules::CLIENTS_GET,
+            documents::get::<Client>,
+            Operation::new("show_client")
+                .answers(200, "Client")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::DELETE,
+            CLIENT,
+            rules::CLIENTS_DELETE,
+            clients::delete,
+            Operation::new("delete_client"),
+        ),
+    ]
+}
+
+/// `/v2/{project_id}/actions`.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn action_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const ACTIONS: &str = "/v2/{project_id}/actions";
+    const ACTION: &str = "/v2/{project_id}/actions/{action_id}";
+    vec![
         endpoint(
             M::GET,
             ACTIONS,
             rules::ACTIONS_GET_ALL,
             documents::list::<Action>,
+            Operation::new("list_actions").lists("ActionList"),
         ),
-        endpoint(M::POST, ACTIONS, rules::ACTIONS_CREATE, actions::create),
-        endpoint(M::GET, ACTION, rules::ACTIONS_GET, documents::get::<Action>),
-        endpoint(M::PATCH, ACTION, rules::ACTIONS_UPDATE, actions::update),
-        endpoint(M::POST, ACTION, rules::ACTIONS_REPLACE, actions::replace),
-        endpoint(M::DELETE, ACTION, rules::ACTIONS_DELETE, actions::delete),
-        endpoint(M::GET, JOBS, rules::JOBS_GET_ALL, jobs::list),
-        endpoint(M::POST, JOBS, rules::JOBS_CREATE, jobs::create),
-        endpoint(M::GET, JOB, rules::JOBS_GET, jobs::get),
-        endpoint(M::PATCH, JOB, rules::JOBS_UPDATE, jobs::update),
-        endpoint(M::POST, JOB, rules::JOBS_CREATE, jobs::replace),
-        endpoint(M::DELETE, JOB, rules::JOBS_DELETE, jobs::delete),
-        endpoint(M::POST, JOB_EVENT, rules::JOBS_EVENT_CREATE, jobs::event),
+        endpoint(
+            M::POST,
+            ACTIONS,
+            rules::ACTIONS_CREATE,
+            actions::create,
+            Operation::new("create_action")
+                .takes("NewAction")
+                .answers(201, "ActionId")
+                .refuses(&[409]),
+        ),
+        endpoint(
+            M::GET,
+            ACTION,
+            rules::ACTIONS_GET,
+            documents::get::<Action>,
+            Operation::new("show_action")
+                .answers(200, "Action")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::PATCH,
+            ACTION,
+            rules::ACTIONS_UPDATE,
+            actions::update,
+            Operation::new("update_action")
+                .may_take("ActionPatch")
+                .answers(200, "ActionVersion")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::POST,
+            ACTION,
+            rules::ACTIONS_REPLACE,
+            actions::replace,
+            Operation::new("replace_action")
+                .takes("ActionReplacement")
+                .answers(201, "ActionVersion")
+                .refuses(&[409]),
+        ),
+        endpoint(
+            M::DELETE,
+            ACTION,
+            rules::ACTIONS_DELETE,
+            actions::delete,
+            Operation::new("delete_action"),
+        ),
+    ]
+}
+
+/// `/v2/{project_id}/jobs`.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn job_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const JOBS: &str = "/v2/{project_id}/jobs";
+    const JOB: &str = "/v2/{project_id}/jobs/{job_id}";
+    const EVENT: &str = "/v2/{project_id}/jobs/{job_id}/event";
+    vec![
+        endpoint(
+            M::GET,
+            JOBS,
+            rules::JOBS_GET_ALL,
+            jobs::list,
+            Operation::new("list_jobs").lists_all_projects("JobList"),
+        ),
+        endpoint(
+            M::POST,
+            JOBS,
+            rules::JOBS_CREATE,
+            jobs::create,
+            Operation::new("create_job")
+                .takes("NewJob")
+                .answers(201, "JobId")
+                .refuses(&[409, 422]),
+        ),
+        endpoint(
+            M::GET,
+            JOB,
+            rules::JOBS_GET,
+            jobs::get,
+            Operation::new("show_job")
+                .answers(200, "Job")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::PATCH,
+            JOB,
+            rules::JOBS_UPDATE,
+            jobs::update,
+            Operation::new("update_job")
+                .may_take("JobPatch")
+                .answers(200, "JobVersion")
+                .refuses(&[404, 422]),
+        ),
+        endpoint(
+            M::POST,
+            JOB,
+            rules::JOBS_CREATE,
+            jobs::replace,
+            Operation::new("replace_job")
+                .takes("JobReplacement")
+                .answers(201, "JobVersion")
+                .refuses(&[409, 422]),
+        ),
+        endpoint(
+            M::DELETE,
+            JOB,
+            rules::JOBS_DELETE,
+            jobs::delete,
+            Operation::new("delete_job"),
+        ),
+        endpoint(
+            M::POST,
+            EVENT,
+            rules::JOBS_EVENT_CREATE,
+            jobs::event,
+            Operation::new("request_job_event")
+                .takes("JobEvent")
+                .answers(202, "Result")
+                .refuses(&[404, 422]),
+        ),
+    ]
+}
+
+/// `/v2/{project_id}/sessions`.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn session_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const SESSIONS: &str = "/v2/{project_id}/sessions";
+    const SESSION: &str = "/v2/{project_id}/sessions/{session_id}";
+    vec![
         endpoint(
             M::GET,
             SESSIONS,
             rules::SESSIONS_GET_ALL,
             documents::list::<Session>,
+            Operation::new("list_sessions").lists("SessionList"),
         ),
-        endpoint(M::POST, SESSIONS, rules::SESSIONS_CREATE, sessions::create),
+        endpoint(
+            M::POST,
+            SESSIONS,
+            rules::SESSIONS_CREATE,
+            sessions::create,
+            Operation::new("create_session")
+                .takes("NewSession")
+                .answers(201, "SessionId"),
+        ),
         endpoint(
             M::GET,
             SESSION,
             rules::SESSIONS_GET,
             documents::get::<Session>,
+            Operation::new("show_session")
+                .answers(200, "Session")
+                .refuses(&[404]),
         ),
-        endpoint(M::PATCH, SESSION, rules::SESSIONS_UPDATE, sessions::update),
-        endpoint(M::POST, SESSION, rules::SESSIONS_REPLACE, sessions::replace),
-        endpoint(M::DELETE, SESSION, rules::SESSIONS_DELETE, sessions::delete),
+        endpoint(
+            M::PATCH,
+            SESSION,
+            rules::SESSIONS_UPDATE,
+            sessions::update,
+            Operation::new("update_session")
+                .may_take("SessionPatch")
+                .answers(200, "SessionVersion")
+                .refuses(&[404]),
+        ),
         endpoint(
             M::POST,
-            SESSION_ACTION,
-            rules::SESSIONS_ACTION_CREATE,
-            sessions::action,
-        ),
-        endpoint(
-            M::PUT,
-            SESSION_JOB,
-            rules::SESSIONS_JOB_ADD,
-            sessions::add_job,
+            SESSION,
+            rules::SESSIONS_REPLACE,
+            sessions::replace,
+            Operation::new("replace_session")
+                .takes("SessionReplacement")
+                .answers(201, "SessionVersion")
+                .refuses(&[409]),
         ),
         endpoint(
             M::DELETE,
-            SESSION_JOB,
+            SESSION,
+            rules::SESSIONS_DELETE,
+            sessions::delete,
+            Operation::new("delete_session"),
+        ),
+    ]
+}
+
+/// What the jobs of a session do.
+fn session_member_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const ACTION: &str = "/v2/{project_id}/sessions/{session_id}/action";
+    const JOB: &str = "/v2/{project_id}/sessions/{session_id}/jobs/{job_id}";
+    vec![
+        endpoint(
+            M::POST,
+            ACTION,
+            rules::SESSIONS_ACTION_CREATE,
+            sessions::action,
+            Operation::new("request_session_action")
+                .takes("SessionAction")
+                .answers(202, "SessionResult")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::PUT,
+            JOB,
+            rules::SESSIONS_JOB_ADD,
+            sessions::add_job,
+            Operation::new("add_job_to_session").refuses(&[404]),
+        ),
+        endpoint(
+            M::DELETE,
+            JOB,
             rules::SESSIONS_JOB_REMOVE,
             sessions::remove_job,
+            Operation::new("remove_job_from_session").refuses(&[404]),
         ),
+    ]
+}
+
+/// `/v2/{project_id}/backups`.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn backup_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const BACKUPS: &str = "/v2/{project_id}/backups";
+    const BACKUP: &str = "/v2/{project_id}/backups/{backup_id}";
+    vec![
         endpoint(
             M::GET,
             BACKUPS,
             rules::BACKUPS_GET_ALL,
             documents::list::<Backup>,
+            Operation::new("list_backups").lists("BackupList"),
         ),
-        endpoint(M::POST, BACKUPS, rules::BACKUPS_CREATE, backups::create),
-        endpoint(M::GET, BACKUP, rules::BACKUPS_GET, documents::get::<Backup>),
-        endpoint(M::PATCH, BACKUP, rules::BACKUPS_UPDATE, backups::update),
-        endpoint(M::DELETE, BACKUP, rules::BACKUPS_DELETE, backups::delete),
+        endpoint(
+            M::POST,
+            BACKUPS,
+            rules::BACKUPS_CREATE,
+            backups::create,
+            Operation::new("create_backup")
+                .takes("NewBackup")
+                .answers(201, "BackupId"),
+        ),
+        endpoint(
+            M::GET,
+            BACKUP,
+            rules::BACKUPS_GET,
+            documents::get::<Backup>,
+            Operation::new("show_backup")
+                .answers(200, "Backup")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::PATCH,
+            BACKUP,
+            rules::BACKUPS_UPDATE,
+            backups::update,
+            Operation::new("update_backup")
+                .takes("BackupPatch")
+                .answers(200, "Backup")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::DELETE,
+            BACKUP,
+            rules::BACKUPS_DELETE,
+            backups::delete,
+            Operation::new("delete_backup").refuses(&[404]),
+        ),
     ]
 }

@@ -7,8 +7,11 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Value, json};
 
+mod bodies;
+
 use super::Refusal;
 use super::document::Object;
+pub use bodies::bodies;
 
 /// Characters in most text columns.
 pub const TEXT_WIDTH: usize = 255;

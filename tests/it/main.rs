@@ -39,6 +39,7 @@ mod harness;
 mod keystone;
 mod layers;
 mod migrations;
+mod openapi;
 mod outages;
 mod policy_oracle;
 mod races;

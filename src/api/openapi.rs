@@ -1,0 +1,324 @@
+//! The OpenAPI document of the REST interface, made from the table of routes and the schemas that check bodies.
+
+mod answers;
+mod examples;
+mod public;
+mod responses;
+mod texts;
+
+use std::sync::LazyLock;
+
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::operation::Body;
+use super::routes::{Endpoint, routes};
+use crate::domain::validation::{self, ID_WIDTH};
+use answers::reference;
+
+/// Where it is served.
+pub(super) const PATH: &str = "/v2/openapi.json";
+
+/// `GET /v2/openapi.json`.
+pub(super) async fn get() -> Response {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document_text()));
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, TEXT.clone()).into_response()
+}
+
+/// The document as text, the same each time.
+pub fn document_text() -> String {
+    format!("{:#}\n", document())
+}
+
+/// The document: OpenAPI 3.1.
+pub fn document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "freezer-api",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "The management API of OpenStack's backup service.",
+            "description": texts::INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"token": []}],
+        "paths": paths(),
+        "components": {
+            "securitySchemes": {"token": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Auth-Token",
+                "description": "A token of Keystone, for the project of the path or with a role that may act in all.",
+            }},
+            "headers": {"RequestId": {
+                "description": "The request's id in the log.",
+                "schema": {"type": "string"},
+            }},
+            "parameters": parameters(),
+            "schemas": schemas(),
+            "responses": responses::components(),
+        },
+    })
+}
+
+fn paths() -> Value {
+    let endpoints = routes();
+    let mut paths = public::paths();
+    for endpoint in &endpoints {
+        let item = paths
+            .entry(endpoint.path)
+            .or_insert_with(|| json!({"parameters": path_parameters(endpoint.path)}));
+        insert(
+            item,
+            &method_name(&endpoint.method),
+            operation(endpoint, &endpoints),
+        );
+    }
+    Value::Object(paths)
+}
+
+fn method_name(method: &Method) -> String {
+    method.as_str().to_ascii_lowercase()
+}
+
+fn path_parameters(path: &str) -> Value {
+    let names = path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    names.map(parameter).collect()
+}
+
+fn parameter(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
+}
+
+fn operation(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Value {
+    let operation = &endpoint.operation;
+    let (summary, description) = texts::of_operation(operation.id);
+    let rule = format!("Policy rule: {}.", endpoint.rule.name());
+    let mut value = json!({
+        "operationId": operation.id,
+        "tags": [endpoint.path.split('/').nth(3)],
+        "summary": summary,
+        "description": format!("{description} {rule}").trim_start(),
+    });
+    if !operation.query.is_empty() {
+        insert(
+            &mut value,
+            "parameters",
+            operation.query.iter().copied().map(parameter).collect(),
+        );
+    }
+    let mut refusals = [responses::ALWAYS, operation.refusals].concat();
+    if let Some(body) = &operation.body {
+        refusals.extend(responses::OF_BODIES);
+        insert(&mut value, "requestBody", request_body(operation.id, body));
+    }
+    let (status, schema) = operation.success;
+    let mut success = answer(texts::of_status(status), schema);
+    let links = links(endpoint, endpoints);
+    if !links.is_empty() {
+        insert(&mut success, "links", Value::Object(links));
+    }
+    let mut answers = Map::from_iter([(status.to_string(), success)]);
+    answers.extend(
+        responses::references(&refusals).map(|(status, answer)| (status.to_string(), answer)),
+    );
+    insert(&mut value, "responses", Value::Object(answers));
+    value
+}
+
+fn request_body(id: &str, body: &Body) -> Value {
+    let mut content = json!({"schema": reference(body.schema)});
+    if let Some(example) = examples::of_operation(id) {
+        insert(&mut content, "example", example);
+    }
+    json!({"required": body.is_required, "content": {"application/json": content}})
+}
+
+/// Adds a member to an object.
+fn insert(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = object {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// A successful answer.
+fn answer(description: &str, schema: Option<&str>) -> Value {
+    let mut answer = json!({
+        "description": description,
+        "headers": {"X-Openstack-Request-Id": {"$ref": "#/components/headers/RequestId"}},
+    });
+    if let Some(schema) = schema {
+        insert(
+            &mut answer,
+            "content",
+            json!({"application/json": {"schema": reference(schema)}}),
+        );
+    }
+    answer
+}
+
+/// From the answer of a collection's POST to what can be done with the new document.
+fn links(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Map<String, Value> {
+    if endpoint.method != Method::POST {
+        return Map::new();
+    }
+    let member = |path: &str| {
+        Some(
+            path.strip_prefix(endpoint.path)?
+                .strip_prefix("/{")?
+                .strip_suffix('}')?
+                .to_owned(),
+        )
+    };
+    let members = endpoints
+        .iter()
+        .filter_map(|other| Some((other.operation.id, member(other.path)?)));
+    let link = |(id, name): (&str, String)| {
+        let link = json!({"operationId": id, "parameters": {
+            "project_id": "$request.path.project_id",
+            (&*name): format!("$response.body#/{name}"),
+        }});
+        (id.to_owned(), link)
+    };
+    members.map(link).collect()
+}
+
+/// The parameters of paths and queries by name.
+fn parameters() -> Value {
+    let identifier = |name: &str, description: &str, example: &str| {
+        json!({
+            "name": name, "in": "path", "required": true, "description": description, "example": example,
+            "schema": {"type": "string", "minLength": 1, "pattern": r"^[^\x00]+$"},
+        })
+    };
+    let query = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "query", "description": description, "schema": schema});
+    json!({
+        "project_id": {
+            "name": "project_id", "in": "path", "required": true, "example": "demo",
+            "description": "The project in which to act.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": ID_WIDTH, "pattern": r"^[\p{L}\p{N}_\-]+$"},
+        },
+        "client_id": identifier("client_id", "The name of a client.", "host1.example.com"),
+        "action_id": identifier("action_id", "The identifier of an action.", "a1"),
+        "job_id": identifier("job_id", "The identifier of a job.", "j1"),
+        "session_id": identifier("session_id", "The identifier of a session.", "s1"),
+        "backup_id": identifier("backup_id", "The identifier of a backup's record.", "b1"),
+        "limit": query(
+            "limit",
+            "How many documents to list; 0 for 10, and at most [api] max_limit.",
+            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 10}),
+        ),
+        "offset": query(
+            "offset",
+            "How many documents to leave out before.",
+            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 0}),
+        ),
+        "all_projects": query(
+            "all_projects",
+            "List the jobs of all projects, which needs the rule jobs:get_all_projects.",
+            json!({"type": "boolean", "default": false}),
+        ),
+    })
+}
+
+/// The schemas by name, with words for their members.
+fn schemas() -> Value {
+    let mut schemas = Map::new();
+    let schedule = validation::schedule();
+    for (name, mut schema) in validation::bodies().into_iter().chain(answers::answers()) {
+        replace(&mut schema, &schedule, &reference("Schedule"));
+        schemas.insert(name.to_owned(), schema);
+    }
+    schemas.insert("Schedule".to_owned(), schedule);
+    let mut schemas = Value::Object(schemas);
+    describe(&mut schemas);
+    schemas
+}
+
+/// Puts a reference in the place of each copy of a schema.
+fn replace(value: &mut Value, schema: &Value, reference: &Value) {
+    if value == schema {
+        reference.clone_into(value);
+        return;
+    }
+    match value {
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|value| replace(value, schema, reference)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| replace(value, schema, reference)),
+        _ => {}
+    }
+}
+
+/// Adds to each member what it means, where its schema does not say it.
+fn describe(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get_mut("properties") {
+                for (name, schema) in properties.iter_mut() {
+                    if let (Value::Object(schema), Some(text)) = (schema, texts::of_member(name)) {
+                        schema.entry("description").or_insert_with(|| text.into());
+                    }
+                }
+            }
+            members.values_mut().for_each(describe);
+        }
+        Value::Array(items) => items.iter_mut().for_each(describe),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_has_its_words_and_no_words_are_left_over() {
+        let document = document();
+        let mut undescribed = Vec::new();
+        let mut described = Vec::new();
+        walk(&document["components"]["schemas"], &mut |name, schema| {
+            described.push(name.to_owned());
+            if schema["description"].as_str().is_none_or(str::is_empty) {
+                undescribed.push(name.to_owned());
+            }
+        });
+        assert_eq!(undescribed, Vec::<String>::new());
+        for (name, _) in texts::MEMBERS {
+            assert!(
+                described.iter().any(|member| member == name),
+                "nothing is called {name}"
+            );
+        }
+        let ids: Vec<&str> = routes()
+            .iter()
+            .map(|endpoint| endpoint.operation.id)
+            .collect();
+        for (id, _, _) in texts::OPERATIONS {
+            assert_eq!(ids.iter().filter(|other| *other == id).count(), 1, "{id}");
+        }
+        assert_eq!(ids.len(), texts::OPERATIONS.len());
+    }
+
+    fn walk(value: &Value, see: &mut impl FnMut(&str, &Value)) {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::Object(properties)) = members.get("properties") {
+                    properties
+                        .iter()
+                        .for_each(|(name, schema)| see(name, schema));
+                }
+                members.values().for_each(|value| walk(value, see));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(value, see)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The schemas of answers. Each document has all of its members, and no other: the test that runs the examples checks it.
+
+use serde_json::{Map, Value, json};
+
+/// The schemas of all answers by name.
+pub(super) fn answers() -> Vec<(&'static str, Value)> {
+    let id = |name: &str| exactly(json!({name: text()}), &[]);
+    let version =
+        |name: &str, version: Value| exactly(json!({name: text(), "version": version}), &[]);
+    let list = |name: &str, kind: &str| {
+        let documents = json!({"type": "array", "items": reference(kind)});
+        exactly(json!({name: documents}), &[])
+    };
+    vec![
+        ("Client", client()),
+        ("ClientList", list("clients", "Client")),
+        ("ClientId", id("client_id")),
+        ("Action", exactly(action_members(), &[])),
+        ("ActionListItem", action_list_item()),
+        ("ActionList", list("actions", "ActionListItem")),
+        ("ActionId", id("action_id")),
+        ("ActionVersion", version("action_id", text())),
+        ("Job", job()),
+        ("JobList", list("jobs", "Job")),
+        ("JobId", id("job_id")),
+        (
+            "JobVersion",
+            version("job_id", json!({"type": ["string", "integer"]})),
+        ),
+        ("Result", exactly(json!({"result": text()}), &[])),
+        ("Session", session()),
+        ("SessionList", list("sessions", "Session")),
+        ("SessionId", id("session_id")),
+        (
+            "SessionVersion",
+            version("session_id", json!({"type": ["string", "integer"]})),
+        ),
+        ("SessionResult", session_result()),
+        ("Backup", backup()),
+        ("BackupList", list("backups", "Backup")),
+        ("BackupId", id("backup_id")),
+        ("Versions", versions()),
+        ("Error", error()),
+        ("Unauthorized", unauthorized()),
+    ]
+}
+
+/// A reference to a schema of the document.
+pub(super) fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// An object with these members and no other; those that are not named as optional are always there.
+fn exactly(members: Value, optional: &[&str]) -> Value {
+    let names = members.as_object().into_iter().flat_map(Map::keys);
+    let required: Vec<&String> = names
+        .filter(|name| !optional.contains(&name.as_str()))
+        .collect();
+    json!({"type": "object", "required": required, "additionalProperties": false, "properties": members})
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn nullable_text() -> Value {
+    json!({"type": ["string", "null"]})
+}
+
+fn nullable_integer() -> Value {
+    json!({"type": ["integer", "null"]})
+}
+
+/// A stored document; null where what an older program stored is no JSON.
+fn stored() -> Value {
+    json!({"type": ["object", "null"]})
+}
+
+fn abilities() -> Value {
+    json!({"type": ["array", "null"], "items": {"type": "string"}})
+}
+
+fn client() -> Value {
+    let description = json!({
+        "uuid": text(),
+        "hostname": nullable_text(),
+        "client_id": text(),
+        "is_central": {"type": "boolean"},
+        "description": nullable_text(),
+        "supported_actions": abilities(),
+        "supported_modes": abilities(),
+        "supported_storages": abilities(),
+        "supported_engines": abilities(),
+    });
+    exactly(
+        json!({"project_id": nullable_text(), "user_id": text(), "client": exactly(description, &[])}),
+        &[],
+    )
+}
+
+fn action_members() -> Value {
+    json!({
+        "project_id": nullable_text(),
+        "action_id": text(),
+        "user_id": text(),
+        "max_retries": nullable_integer(),
+        "max_retries_interval": nullable_integer(),
+        "freezer_action": {
+            "type": "object",
+            "properties": {
+                "action": text(),
+                "mode": nullable_text(),
+                "backup_name": nullable_text(),
+                "container": nullable_text(),
+                "path_to_backup": nullable_text(),
+                "log_file": nullable_text(),
+                "timeout": nullable_integer(),
+                "priority": nullable_integer(),
+            },
+        },
+    })
+}
+
+fn action_list_item() -> Value {
+    let mut members = action_members();
+    if let Some(members) = members.as_object_mut() {
+        members.insert("timeout".to_owned(), nullable_integer());
+        members.insert("mandatory".to_owned(), json!({"type": ["boolean", "null"]}));
+    }
+    exactly(members, &[])
+}
+
+fn job() -> Value {
+    let credentials = json!({"trust_id": text(), "trustor_user_id": nullable_text()});
+    let members = json!({
+        "job_id": text(),
+        "project_id": nullable_text(),
+        "user_id": text(),
+        "job_schedule": stored(),
+        "client_id": text(),
+        "session_id": nullable_text(),
+        "session_tag": nullable_integer(),
+        "description": nullable_text(),
+        "job_actions": {"type": "array", "items": reference("Action")},
+        "user_credentials": exactly(credentials, &[]),
+    });
+    exactly(members, &["user_credentials"])
+}
+
+fn session() -> Value {
+    let members = json!({
+        "session_id": text(),
+        "project_id": nullable_text(),
+        "user_id": text(),
+        "description": nullable_text(),
+        "session_tag": nullable_integer(),
+        "result": nullable_text(),
+        "hold_off": nullable_integer(),
+        "status": nullable_text(),
+        "time_start": nullable_integer(),
+        "time_end": nullable_integer(),
+        "time_started": nullable_integer(),
+        "time_ended": nullable_integer(),
+        "schedule": stored(),
+        "jobs": {"description": "What is known of each job of the session, by its job_id.", "type": ["object", "null"]},
+    });
+    exactly(members, &["jobs"])
+}
+
+fn session_result() -> Value {
+    let result = json!({
+        "description": "hold-off where the session was started a moment ago, out-of-sync where the job has missed a start.",
+        "enum": ["success", "hold-off", "out-of-sync"],
+    });
+    exactly(
+        json!({"result": result, "session_tag": {"type": "integer"}}),
+        &[],
+    )
+}
+
+fn backup() -> Value {
+    let members = json!({
+        "project_id": nullable_text(),
+        "backup_id": text(),
+        "user_id": text(),
+        "status": text(),
+        "backup_metadata": stored(),
+    });
+    exactly(members, &[])
+}
+
+fn versions() -> Value {
+    let link = exactly(json!({"rel": text(), "href": text()}), &[]);
+    let version = json!({
+        "id": text(),
+        "status": text(),
+        "updated": text(),
+        "links": {"type": "array", "items": link},
+    });
+    exactly(
+        json!({"versions": {"type": "array", "items": exactly(version, &[])}}),
+        &[],
+    )
+}
+
+fn error() -> Value {
+    let link = exactly(json!({"text": text(), "href": text(), "rel": text()}), &[]);
+    let description = json!({"description": "What is wrong, naming the member of the body where there is one.", "type": "string"});
+    exactly(
+        json!({"title": text(), "description": description, "link": link}),
+        &["link"],
+    )
+}
+
+/// The answer of keystonemiddleware.
+fn unauthorized() -> Value {
+    let error = json!({"code": {"const": 401}, "title": text(), "message": text()});
+    exactly(json!({"error": exactly(error, &[])}), &[])
+}

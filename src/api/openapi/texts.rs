@@ -1,0 +1,342 @@
+//! The words of the OpenAPI document: what each operation does, and what each member of a document means.
+
+/// Of an operation: its name, a line that says what it does, and what more there is to know.
+pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
+    (
+        "list_clients",
+        "List clients",
+        "Those of the project, and the central clients of all projects.",
+    ),
+    (
+        "register_client",
+        "Register a client",
+        "A scheduler does it when it starts. A name that the project has registered before \
+         keeps its uuid and gets the new description and abilities. A central client, which \
+         runs jobs of any project, needs the rule clients:create_central besides.",
+    ),
+    (
+        "show_client",
+        "Show a client",
+        "One of the project, or a central client of any project.",
+    ),
+    (
+        "delete_client",
+        "Remove a client",
+        "204 also where there is none. A central client needs the rule \
+         clients:create_central besides; one of another project is 403.",
+    ),
+    ("list_actions", "List actions", "Those of the project."),
+    (
+        "create_action",
+        "Create an action",
+        "An action says what to back up or restore, and how. Jobs refer to it, or bring \
+         their own.",
+    ),
+    ("show_action", "Show an action", ""),
+    (
+        "update_action",
+        "Change an action",
+        "What the body does not name stays, also within freezer_action. Jobs that refer to \
+         the action see the change.",
+    ),
+    (
+        "replace_action",
+        "Replace an action, or create it under this id",
+        "",
+    ),
+    (
+        "delete_action",
+        "Delete an action",
+        "204 also where the project has none. Jobs that refer to it go on without it.",
+    ),
+    (
+        "list_jobs",
+        "List jobs",
+        "Those of the project. A scheduler polls with a search for its client_id. The rule \
+         jobs:get_all_projects allows all_projects, and process ids of all schedulers.",
+    ),
+    (
+        "create_job",
+        "Create a job",
+        "Its client must be registered and able to do what its actions need. A job of a \
+         central client gets a trust of the caller, under which it runs.",
+    ),
+    (
+        "show_job",
+        "Show a job",
+        "With the rule jobs:get_all_projects, one of any project.",
+    ),
+    (
+        "update_job",
+        "Change a job",
+        "What the body does not name stays. A job_schedule replaces the old one whole, and \
+         so do job_actions.",
+    ),
+    (
+        "replace_job",
+        "Replace a job, or create it under this id",
+        "A job that comes to a central client gets a trust of the caller; one that leaves \
+         it loses its trust.",
+    ),
+    (
+        "delete_job",
+        "Delete a job",
+        "204 also where the project has none. Its actions stay; the trust under which it \
+         ran is deleted when no other job needs it.",
+    ),
+    (
+        "request_job_event",
+        "Ask for a job to be started, stopped or aborted",
+        "The scheduler of its client finds the request in job_schedule.event at its next poll.",
+    ),
+    ("list_sessions", "List sessions", "Those of the project."),
+    (
+        "create_session",
+        "Create a session",
+        "A session runs jobs of several hosts at the same time.",
+    ),
+    ("show_session", "Show a session", ""),
+    (
+        "update_session",
+        "Change a session",
+        "What the body does not name stays; the entries of jobs are merged.",
+    ),
+    (
+        "replace_session",
+        "Replace a session, or create it under this id",
+        "",
+    ),
+    (
+        "delete_session",
+        "Delete a session",
+        "204 also where there is none. Its jobs stay.",
+    ),
+    (
+        "request_session_action",
+        "Say that a job of a session starts, or has ended",
+        "The first job with the tag of the session starts it, and the tag grows by one. \
+         Jobs that come within hold_off seconds join.",
+    ),
+    (
+        "add_job_to_session",
+        "Add a job to a session",
+        "The job gets the schedule and the tag of the session. Done again, it renews the entry.",
+    ),
+    (
+        "remove_job_from_session",
+        "Remove a job from a session",
+        "Also the entry of a job that is gone. The job is asked to stop.",
+    ),
+    (
+        "list_backups",
+        "List the records of backups",
+        "Those of the project.",
+    ),
+    (
+        "create_backup",
+        "Record a backup",
+        "The body is what there is to know of the backup; the agent writes it. The data \
+         lies elsewhere.",
+    ),
+    ("show_backup", "Show the record of a backup", ""),
+    (
+        "update_backup",
+        "Change the record of a backup",
+        "backup_metadata is merged with what is stored, member by member.",
+    ),
+    (
+        "delete_backup",
+        "Delete the record of a backup",
+        "The data of the backup stays where it is.",
+    ),
+];
+
+/// Of members that mean the same wherever they stand.
+pub(super) const MEMBERS: &[(&str, &str)] = &[
+    ("_version", "Ignored; kept for clients that send it."),
+    ("abort", "Break off what runs; the value does not matter."),
+    ("action", "What to do."),
+    (
+        "action_defaults",
+        "Members for each freezer_action of the job's actions that does not have them.",
+    ),
+    ("action_id", "The action's identifier."),
+    ("actions", "Actions, the oldest first."),
+    ("backup_id", "The identifier of the record."),
+    ("backup_metadata", "What the agent knows of the backup."),
+    ("backup_name", "The name under which the backup is found."),
+    ("backups", "Records of backups, the oldest first."),
+    (
+        "cindernative_freezer_only",
+        "Whether Cinder's own backups are restored only where Freezer made them.",
+    ),
+    ("client", "What the client said of itself."),
+    ("client_id", "The name of the client, usually PROJECT_HOST."),
+    ("clients", "Clients, the oldest first."),
+    ("code", "The status again."),
+    (
+        "container",
+        "Where the backup lies in its storage: a container, a bucket or a folder.",
+    ),
+    (
+        "current_pid",
+        "The process that runs the job. Shown only to the client's own project, and with \
+         jobs:get_all_projects.",
+    ),
+    ("current_tag", "The session's tag as the job knows it."),
+    ("description", "Free text for people."),
+    ("end", "A job has ended."),
+    ("error", "Why there is no valid token."),
+    ("event", "What the scheduler is asked to do."),
+    (
+        "freezer_action",
+        "What the agent runs: its options by name. Members that are not listed here are \
+         kept as they are.",
+    ),
+    (
+        "hold_off",
+        "Seconds after a start in which further jobs join it.",
+    ),
+    ("hostname", "The host."),
+    ("href", "An address."),
+    ("id", "The name of the version."),
+    ("is_central", "Whether the client runs jobs of any project."),
+    (
+        "job_actions",
+        "The job's actions in their order. One with an action_id refers to an action of the \
+         project, others are new.",
+    ),
+    ("job_id", "The job's identifier."),
+    ("job_schedule", "When the job runs, and how it went."),
+    ("jobs", "Jobs."),
+    ("link", "Where to read on."),
+    ("links", "Where it is."),
+    ("log_file", "Where the agent writes its log."),
+    ("mandatory", "Whether the job fails when this action does."),
+    (
+        "match",
+        "Pairs that a document must have. A key is looked for at any depth. The first pair \
+         may be _all with a JSON text of such a list.",
+    ),
+    ("match_not", "Pairs of which a document must have none."),
+    ("max_retries", "How often a failed action is tried again."),
+    ("max_retries_interval", "Seconds between tries."),
+    ("message", "What is wrong."),
+    ("mode", "What is backed up or restored."),
+    ("path_to_backup", "The file or folder."),
+    ("priority", "The agent's priority."),
+    ("project_id", "The project."),
+    ("rel", "What the address is."),
+    ("restore_abs_path", "Where a restore writes."),
+    ("result", "How it went."),
+    ("schedule", "When the jobs of the session run."),
+    ("schedule_date", "Run once at this time."),
+    ("schedule_day", "As in cron."),
+    ("schedule_day_of_week", "As in cron."),
+    ("schedule_end_date", "Do not run after this time."),
+    ("schedule_hour", "As in cron."),
+    (
+        "schedule_interval",
+        "Run every so often: continuous, or a number of weeks, days, hours, minutes or seconds.",
+    ),
+    ("schedule_minute", "As in cron."),
+    ("schedule_month", "As in cron."),
+    ("schedule_second", "As in cron."),
+    ("schedule_start_date", "Do not run before this time."),
+    ("schedule_week", "As in cron."),
+    ("schedule_year", "As in cron."),
+    ("session_id", "The session's identifier."),
+    ("session_name", "Ignored; kept for clients that send it."),
+    (
+        "session_tag",
+        "How often the session was started; of a job, the start that it knows of.",
+    ),
+    ("sessions", "Sessions, the oldest first."),
+    ("start", "A job starts; of a job's event: run now."),
+    ("status", "How far it has come."),
+    ("stop", "Do not run any more; the value does not matter."),
+    (
+        "supported_actions",
+        "What the client can do; without it, everything.",
+    ),
+    (
+        "supported_engines",
+        "How the client makes backups; without it, in every way.",
+    ),
+    (
+        "supported_modes",
+        "What the client can back up; without it, everything.",
+    ),
+    (
+        "supported_storages",
+        "Where the client puts backups; without it, everywhere.",
+    ),
+    ("text", "Words for people."),
+    (
+        "time_created",
+        "When the job was created, in seconds since 1970.",
+    ),
+    (
+        "time_end",
+        "When the session ended, in seconds since 1970; -1 for never.",
+    ),
+    (
+        "time_ended",
+        "When it ended, in seconds since 1970; -1 for never.",
+    ),
+    (
+        "time_start",
+        "When the session started, in seconds since 1970; -1 for never.",
+    ),
+    (
+        "time_started",
+        "When it started, in seconds since 1970; -1 for never.",
+    ),
+    ("timeout", "Seconds that the action may take."),
+    ("title", "What kind of error it is."),
+    ("trust_id", "The trust at Keystone."),
+    ("trustor_user_id", "The user who gave the trust."),
+    ("updated", "When the interface last changed."),
+    (
+        "user_credentials",
+        "The trust under which a central scheduler runs the job. Those of a request are not \
+         stored.",
+    ),
+    ("user_id", "Who wrote it last."),
+    ("uuid", "The identifier of the registration."),
+    (
+        "version",
+        "A version that clients of the Python service expect; it has no meaning.",
+    ),
+    ("versions", "The versions of the interface."),
+];
+
+/// What the document says before all else.
+pub(super) const INTRODUCTION: &str = "\
+Clients (schedulers on hosts), actions (what to back up or restore), jobs (which actions run when and where), sessions (jobs \
+of several hosts that run together) and records of backups. Each belongs to a project, which is the first part of the path.\n\n\
+HEAD is answered as GET without a body, OPTIONS with the methods of a path, other methods with 405. A search is the body of a \
+GET. Bodies are read as JSON whatever their Content-Type is; nesting beyond 128 levels, integers beyond 64 bits and NUL in \
+identifiers are refused.";
+
+/// The line and the description of an operation.
+pub(super) fn of_operation(id: &str) -> (&'static str, &'static str) {
+    let found = OPERATIONS.iter().find(|(name, _, _)| *name == id);
+    found.map_or(("", ""), |(_, summary, description)| (summary, description))
+}
+
+/// What a member means.
+pub(super) fn of_member(name: &str) -> Option<&'static str> {
+    let found = MEMBERS.iter().find(|(member, _)| *member == name);
+    found.map(|(_, text)| *text)
+}
+
+/// What a status of success says.
+pub(super) fn of_status(status: u16) -> &'static str {
+    match status {
+        201 => "It is stored.",
+        202 => "What became of the request.",
+        204 => "Done.",
+        _ => "The answer.",
+    }
+}
