@@ -36,6 +36,7 @@ use crate::keystone::Keystone;
 use crate::oslo::policy::Enforcer;
 use crate::service::Catalogue;
 
+pub use extract::MAX_SEARCH_BODY;
 pub use openapi::{document as openapi, document_text as openapi_text};
 pub use operation::Operation;
 pub use routes::{Endpoint, routes};

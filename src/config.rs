@@ -13,6 +13,7 @@ mod table;
 mod tests;
 mod types;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use options::{
@@ -80,10 +81,7 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, or all values that are wrong.
     pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self::load_with(sources, variables.collect())
+        Self::load_with(sources, std::env::vars_os().collect())
     }
 
     /// Reads one file alone: another one than the program's own, which the environment is about.
@@ -91,7 +89,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_file(file: PathBuf) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let mut settings = Settings::from_environment(Vec::new());
+        let mut settings = Settings::default();
         settings.read_file(&file)?;
         Self::from_settings(&settings)
     }
@@ -99,7 +97,7 @@ impl Config {
     /// As [`Config::load`], with the environment as a parameter.
     fn load_with(
         sources: &Sources,
-        variables: Vec<(String, String)>,
+        variables: Vec<(OsString, OsString)>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
         let (settings, search_dirs) = sources.read(variables)?;
         let mut config = Self::from_settings(&settings)?;

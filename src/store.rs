@@ -244,8 +244,9 @@ impl Store {
         E: From<StoreError> + Transient,
     {
         let context = |error: StoreError| E::from(error.context(action));
+        #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
         let _turn = match &self.pool {
-            Pool::Sqlite(_) => self.writer.acquire().await.ok(),
+            Pool::Sqlite(_) => Some(self.writer.acquire().await.expect("the writer's turn")),
             Pool::MySql(_) | Pool::Postgres(_) => None,
         };
         let mut tx = self.open().await.map_err(context)?;
@@ -293,9 +294,10 @@ impl Store {
 }
 
 /// A time as SQLAlchemy writes it into SQLite.
+#[expect(clippy::expect_used, reason = "it has all parts of the format")]
 fn sqlite_time(time: PrimitiveDateTime) -> String {
     time.format(format_description!(
         "[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6]"
     ))
-    .unwrap_or_default()
+    .expect("a date and a time of day")
 }

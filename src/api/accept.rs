@@ -34,8 +34,8 @@ pub(super) async fn require_json(request: Request, next: Next) -> Result<Respons
 /// The header's values as one list, in lower case: media types compare without case (RFC 9110, section 8.3.1).
 pub(super) fn accept_header(headers: &HeaderMap) -> String {
     let values = headers.get_all(header::ACCEPT).iter();
-    let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    texts.join(",").to_ascii_lowercase()
+    let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    texts.collect::<Vec<_>>().join(",").to_ascii_lowercase()
 }
 
 /// Whether a header allows a media type: the most specific range that covers it has a weight above 0.
@@ -60,6 +60,7 @@ fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
         (m, s) if m == main && s == sub => 2,
         _ => return None,
     };
+    // A range whose weight is no number is refused, as in the reference.
     let quality = parts
         .filter_map(|parameter| parameter.split_once('='))
         .find(|(name, _)| name.trim() == "q")
@@ -88,6 +89,7 @@ mod tests {
             "text/html",
             "application/json-home",
             "application/json;q=0",
+            "application/json;q=high",
             "*/*;q=0",
             "*/*, application/json;q=0",
             "text/*",

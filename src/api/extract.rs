@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::store::Page;
 
 /// The largest body of a list request, in bytes.
-const MAX_SEARCH_BODY: usize = 65_536;
+pub const MAX_SEARCH_BODY: usize = 65_536;
 
 /// Documents in a list where the request does not say.
 const DEFAULT_LIMIT: u64 = 10;

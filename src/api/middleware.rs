@@ -53,10 +53,9 @@ pub(super) async fn observe(
         let mut response = tokio::time::timeout(limit, next.run(request))
             .await
             .unwrap_or_else(|_| ApiError::Timeout.into_response());
-        if is_named(&api, &path, &response)
-            && let Some(value) = answered_id(sent_id.as_ref(), &request_id)
-        {
-            response.headers_mut().insert(REQUEST_ID, value);
+        if is_named(&api, &path, &response) {
+            let id = answered_id(sent_id.as_ref(), &request_id);
+            response.headers_mut().insert(REQUEST_ID, id);
         }
         tracing::info!(
             target: "freezer_api::access",
@@ -88,12 +87,18 @@ fn is_named(api: &Api, path: &str, response: &Response) -> bool {
 
 /// The id in the answer's header: the caller's own, whatever text it is, with `req-` before it where that is missing;
 /// else ours. So the reference does it.
-fn answered_id(sent: Option<&HeaderValue>, ours: &str) -> Option<HeaderValue> {
+#[expect(
+    clippy::expect_used,
+    reason = "ours is a UUID, theirs came in a header"
+)]
+fn answered_id(sent: Option<&HeaderValue>, ours: &str) -> HeaderValue {
     const PREFIX: &[u8] = b"req-";
-    match sent.map(HeaderValue::as_bytes) {
-        None | Some(b"") => HeaderValue::try_from(ours).ok(),
-        Some(id) if id.starts_with(PREFIX) => sent.cloned(),
-        Some(id) => HeaderValue::from_bytes(&[PREFIX, id].concat()).ok(),
+    match sent {
+        Some(id) if id.as_bytes().starts_with(PREFIX) => id.clone(),
+        Some(id) if !id.is_empty() => {
+            HeaderValue::from_bytes(&[PREFIX, id.as_bytes()].concat()).expect("a header's value")
+        }
+        Some(_) | None => HeaderValue::try_from(ours).expect("a header's value"),
     }
 }
 

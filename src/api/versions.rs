@@ -3,6 +3,7 @@
 //! `Forwarded` is read here: of its grammar two parameters of the first entry count, as in oslo.middleware. What crates.io has
 //! (`forwarded-header-value`, `rfc7239`) had no release for years.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -19,11 +20,15 @@ const UPDATED: &str = "2018-02-21T13:30:00";
 /// `GET /`: 300 with the versions. Links are made for the address that the client used.
 pub(super) async fn versions(State(api): State<Arc<Api>>, request: Request) -> Response {
     let behind_proxy = api.config.oslo_middleware.enable_proxy_headers_parsing;
-    let host = match request.uri().host() {
-        Some(_) => request.uri().authority().map(ToString::to_string),
-        None => text(request.headers(), header::HOST.as_str()),
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.to_string()),
+        None => text(request.headers(), header::HOST.as_str()).filter(|host| !host.is_empty()),
     };
-    let public_url = PublicUrl::of(request.headers(), host.unwrap_or_default(), behind_proxy);
+    // A client that names none (HTTP/1.0 needs not) gets the address that is listened on, as from other web servers.
+    let options = &api.config.default;
+    let listening = || SocketAddr::new(options.bind_host, options.bind_port).to_string();
+    let host = host.unwrap_or_else(listening);
+    let public_url = PublicUrl::of(request.headers(), host, behind_proxy);
     let document = json!({"versions": [{
         "id": "v2",
         "status": "CURRENT",

@@ -105,7 +105,7 @@ impl Authorized {
         if sees_all_projects {
             PidViewer::Operator
         } else {
-            PidViewer::Project(self.context.project_id.clone().unwrap_or_default())
+            PidViewer::Project(self.context.project_id.clone())
         }
     }
 }

@@ -131,7 +131,7 @@ fn develop(config: &mut Config, may_move: bool) -> anyhow::Result<()> {
         );
     }
     if config.database.connection.is_none() {
-        let folder = data_folder();
+        let folder = data_folder()?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let file = folder.join("freezer.sqlite");
@@ -144,22 +144,26 @@ fn develop(config: &mut Config, may_move: bool) -> anyhow::Result<()> {
 }
 
 /// Where a development server keeps its data (XDG Base Directory Specification).
-fn data_folder() -> PathBuf {
+fn data_folder() -> anyhow::Result<PathBuf> {
     let home = |name: &str| {
         std::env::var_os(name)
             .filter(|path| !path.is_empty())
             .map(PathBuf::from)
     };
     let data = home("XDG_DATA_HOME").or_else(|| Some(home("HOME")?.join(".local/share")));
-    data.unwrap_or_else(|| PathBuf::from("."))
-        .join("freezer-api")
+    let data = data.context(
+        "--dev keeps its data below XDG_DATA_HOME or HOME, and neither is set; a configuration file can name a database",
+    )?;
+    Ok(data.join("freezer-api"))
 }
 
 fn banner(config: &Config, address: SocketAddr) -> String {
-    let data = match &config.database.connection {
-        Some(url) if url.engine == Engine::Sqlite => url.database.clone(),
-        Some(url) => url.to_string(),
-        None => String::new(),
+    let url = config.database.connection.as_ref();
+    #[expect(clippy::expect_used, reason = "the service runs on it")]
+    let url = url.expect("a database");
+    let data = match url.engine {
+        Engine::Sqlite => url.database.clone(),
+        Engine::MySql | Engine::Postgres => url.to_string(),
     };
     format!(
         "freezer-api {version} for development: no authentication, loopback only\n\

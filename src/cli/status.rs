@@ -115,11 +115,20 @@ fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
 
 fn policy_format(config: &Config) -> Check {
     const NAME: &str = "Policy File JSON to YAML Migration";
-    let is_json = config
-        .find_file(&config.oslo_policy.policy_file)
-        .and_then(|path| std::fs::read(path).ok())
-        .is_some_and(|text| serde_json::from_slice::<serde_json::Value>(&text).is_ok());
-    if !is_json {
+    let Some(path) = config.find_file(&config.oslo_policy.policy_file) else {
+        return Check::new(NAME, Code::Success, None);
+    };
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let details = format!(
+                "Your policy file {} cannot be read: {error}.",
+                path.display()
+            );
+            return Check::new(NAME, Code::Failure, details);
+        }
+    };
+    if serde_json::from_slice::<serde_json::Value>(&text).is_err() {
         return Check::new(NAME, Code::Success, None);
     }
     Check::new(

@@ -1,5 +1,6 @@
 //! Which files are read, and in which order.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::oslo::settings::{Settings, SettingsError};
@@ -39,14 +40,14 @@ impl Sources {
     /// Reads everything. The second value are the folders in which a relative file name is looked for.
     pub(super) fn read(
         &self,
-        variables: Vec<(String, String)>,
+        variables: Vec<(OsString, OsString)>,
     ) -> Result<(Settings, Vec<PathBuf>), SettingsError> {
         let home = variables
             .iter()
             .find(|(name, _)| name == "HOME")
             .map(|(_, value)| PathBuf::from(value));
         let home = home.as_deref();
-        let mut settings = Settings::from_environment(variables);
+        let mut settings = Settings::from_environment(variables)?;
         let files = if self.config_files.is_empty() {
             FILES
                 .iter()

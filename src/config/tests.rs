@@ -1,7 +1,9 @@
 mod checks;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,11 +30,24 @@ fn load(
     sources: &Sources,
     variables: &[(&str, &str)],
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
-    let home = ("HOME".to_owned(), home.to_str().unwrap().to_owned());
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Config::load_with(sources, std::iter::once(home).chain(variables).collect())
+    let home = [("HOME", home.to_str().unwrap())];
+    let variables = home.iter().chain(variables);
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    Config::load_with(sources, variables.collect())
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_by_its_name() {
+    let value = OsStr::from_bytes(b"\xff").to_owned();
+    let load = |name: &str| {
+        let variables = vec![(name.into(), value.clone())];
+        Config::load_with(&Sources::default(), variables)
+    };
+    let error = load("OS_DATABASE__CONNECTION").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "environment variable OS_DATABASE__CONNECTION: its value is not UTF-8"
+    );
 }
 
 /// One file, named on the command line.

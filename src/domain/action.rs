@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Refusal;
-use super::document::{self, Object, int, owned_text};
+use super::document::{self, Object, int, owned_text, required_text};
 use super::validation::Schemas;
 
 /// Tries after a failure, where the document does not say.
@@ -91,9 +91,9 @@ impl Action {
         object
     }
 
-    /// Writes a `freezer_action` into the row: the JSON and the columns.
+    /// Writes a `freezer_action`, which names its action, into the row: the JSON and the columns.
     fn set_freezer_action(&mut self, freezer_action: &Object) {
-        self.action = owned_text(freezer_action, "action").unwrap_or_default();
+        self.action = required_text(freezer_action, "action");
         self.actionmode = owned_text(freezer_action, "mode");
         self.path_to_backup = owned_text(freezer_action, "path_to_backup");
         self.backup_name = owned_text(freezer_action, "backup_name");
@@ -141,9 +141,9 @@ pub fn parse(
         log_file: None,
         backup_metadata: None,
     };
-    if let Some(Value::Object(freezer_action)) = body.get("freezer_action") {
-        action.set_freezer_action(freezer_action);
-    }
+    let freezer_action = body.get("freezer_action").and_then(Value::as_object);
+    #[expect(clippy::expect_used, reason = "the schema of actions requires it")]
+    action.set_freezer_action(freezer_action.expect("an action has a freezer_action"));
     Ok(action)
 }
 

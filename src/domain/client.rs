@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Refusal;
-use super::document::{self, Object, owned_text};
+use super::document::{self, Object, owned_text, required_text};
 use super::validation::{self, Schemas};
 
 /// A row of `clients`. Its primary key `id` always equals `uuid`.
@@ -175,10 +175,8 @@ impl Registration {
             }
             Ok(text)
         };
-        #[expect(clippy::expect_used, reason = "the schema of clients requires it")]
-        let client_id = owned_text(&body, "client_id").expect("a client has a client_id");
         Ok(Registration {
-            client_id,
+            client_id: required_text(&body, "client_id"),
             hostname: owned_text(&body, "hostname"),
             description: owned_text(&body, "description"),
             uuid: owned_text(&body, "uuid"),

@@ -53,14 +53,14 @@ fn read(text: &[u8], max_nesting: usize) -> Result<Value, String> {
 
 /// Line and column of a position, counted from 1.
 fn place(text: &[u8], position: usize) -> String {
-    let before = text.get(..position).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let column = before
-        .iter()
-        .rev()
-        .take_while(|byte| **byte != b'\n')
-        .count()
-        + 1;
+    let (mut line, mut column) = (1, 1);
+    for byte in text.iter().take(position) {
+        if *byte == b'\n' {
+            (line, column) = (line + 1, 1);
+        } else {
+            column += 1;
+        }
+    }
     format!("line {line} column {column}")
 }
 
@@ -90,26 +90,27 @@ fn oversized_integer(text: &[u8]) -> Option<usize> {
         match byte {
             b'"' => position = after_string(text, position),
             b'-' | b'0'..=b'9' => {
-                let token: Vec<u8> = text
-                    .get(position..)?
-                    .iter()
-                    .copied()
-                    .take_while(|byte| {
-                        matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
-                    })
-                    .collect();
-                if !token.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
-                    let digits = std::str::from_utf8(&token).ok()?;
-                    if digits.parse::<i64>().is_err() && digits.parse::<u64>().is_err() {
-                        return Some(position);
-                    }
+                let literal = text.iter().skip(position).map_while(number_character);
+                let literal: String = literal.collect();
+                if is_oversized_integer(&literal) {
+                    return Some(position);
                 }
-                position += token.len();
+                position += literal.len();
             }
             _ => position += 1,
         }
     }
     None
+}
+
+fn number_character(byte: &u8) -> Option<char> {
+    matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9').then_some(char::from(*byte))
+}
+
+fn is_oversized_integer(literal: &str) -> bool {
+    !literal.contains(['.', 'e', 'E'])
+        && literal.parse::<i64>().is_err()
+        && literal.parse::<u64>().is_err()
 }
 
 /// The position behind the string that opens at `start`.
@@ -128,7 +129,7 @@ fn after_string(text: &[u8], start: usize) -> usize {
 /// A stored JSON text as it goes into an answer: unchanged when it is sound.
 ///
 /// The reference could store what is no JSON (NaN, Infinity) or what few can read (lone surrogates). One such row
-/// must not break a list, so it is mended on the way out; the row stays as it is.
+/// must not break a list, so it is repaired on the way out; the row stays as it is.
 pub fn stored(text: &str) -> Box<RawValue> {
     // A lone surrogate is no fault to `RawValue`, which does not decode strings.
     let sound = if has_surrogate_escape(text) {
@@ -149,7 +150,7 @@ pub fn stored(text: &str) -> Box<RawValue> {
     }
 }
 
-/// A stored JSON text as a value, mended like [`stored`].
+/// A stored JSON text as a value, repaired like [`stored`].
 pub fn stored_value(text: &str) -> Value {
     read(text.as_bytes(), MAX_STORED_NESTING)
         .or_else(|_| read(repair(text).as_bytes(), MAX_STORED_NESTING))
@@ -181,57 +182,70 @@ fn has_surrogate_escape(text: &str) -> bool {
 
 /// Replaces NaN and the infinities by null and lone surrogates by U+FFFD.
 fn repair(text: &str) -> String {
-    let mut mended = String::with_capacity(text.len());
+    const NO_JSON: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+    let mut repaired = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         if first == '"' {
+            // Behind the closing quote, or at the end of a text that has none.
             let end = after_string(rest.as_bytes(), 0).min(rest.len());
-            let (string, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
-            mended.push_str(&mend_surrogates(string));
+            let (string, behind) = rest.split_at(end);
+            replace_lone_surrogates(string, &mut repaired);
             rest = behind;
-        } else if let Some(behind) = ["NaN", "-Infinity", "Infinity"]
-            .iter()
-            .find_map(|word| rest.strip_prefix(word))
-        {
-            mended.push_str("null");
+        } else if let Some(behind) = NO_JSON.iter().find_map(|word| rest.strip_prefix(word)) {
+            repaired.push_str("null");
             rest = behind;
         } else {
-            mended.push(first);
-            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            repaired.push(first);
+            rest = behind_first(rest);
         }
     }
-    mended
+    repaired
 }
 
-fn mend_surrogates(string: &str) -> String {
-    let unit = |text: &str| {
-        let digits = text.strip_prefix("\\u")?.get(..4)?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let mut mended = String::with_capacity(string.len());
+fn replace_lone_surrogates(string: &str, replaced: &mut String) {
     let mut rest = string;
-    while let Some(first) = rest.chars().next() {
-        let width = match (first, unit(rest)) {
-            ('\\', Some(0xD800..=0xDBFF)) => match rest.get(6..).and_then(unit) {
-                Some(0xDC00..=0xDFFF) => 12,
-                _ => 0,
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        replaced.push_str(plain);
+        let (sound, behind) = match utf16_unit(escape) {
+            Some((0xD800..=0xDBFF, behind)) => match low_surrogate(behind) {
+                Some(behind) => (true, behind),
+                None => (false, behind),
             },
-            ('\\', Some(0xDC00..=0xDFFF)) => 0,
-            ('\\', _) => 2,
-            _ => first.len_utf8(),
+            Some((0xDC00..=0xDFFF, behind)) => (false, behind),
+            _ => (true, behind_first(escape)),
         };
-        match rest.get(..width) {
-            Some(sound) if width > 0 => {
-                mended.push_str(sound);
-                rest = rest.get(width..).unwrap_or_default();
-            }
-            _ => {
-                mended.push_str("\\ufffd");
-                rest = rest.get(6..).unwrap_or_default();
-            }
+        if sound {
+            let (sound, _) = escape.split_at(escape.len() - behind.len());
+            replaced.push('\\');
+            replaced.push_str(sound);
+        } else {
+            replaced.push_str("\\ufffd");
         }
+        rest = behind;
     }
-    mended
+    replaced.push_str(rest);
+}
+
+/// The number of an escape `uXXXX`, without its backslash, and what follows it.
+fn utf16_unit(escape: &str) -> Option<(u16, &str)> {
+    let (digits, behind) = escape.strip_prefix('u')?.split_at_checked(4)?;
+    Some((u16::from_str_radix(digits, 16).ok()?, behind))
+}
+
+/// What follows the second half of a surrogate pair, if the text begins with one.
+fn low_surrogate(text: &str) -> Option<&str> {
+    match utf16_unit(text.strip_prefix('\\')?)? {
+        (0xDC00..=0xDFFF, behind) => Some(behind),
+        _ => None,
+    }
+}
+
+/// The text without its first character, if it has one.
+fn behind_first(text: &str) -> &str {
+    let mut characters = text.chars();
+    characters.next();
+    characters.as_str()
 }
 
 /// The text under which a document is stored.
@@ -248,6 +262,15 @@ pub fn text<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
 /// A member as an owned string; null and absent are `None`.
 pub fn owned_text(object: &Object, key: &str) -> Option<String> {
     text(object, key).map(str::to_owned)
+}
+
+/// A member as an owned string, where a schema has seen to it that it is there.
+pub(super) fn required_text(object: &Object, key: &str) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "callers name members that their schema requires"
+    )]
+    owned_text(object, key).expect("a member that its schema requires")
 }
 
 /// A member as a 32-bit integer; null and absent are `None`. The schemas keep others out.
@@ -286,7 +309,17 @@ pub fn refuse_other_project(body: &Object, project_id: &str) -> Result<(), Refus
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_stored_text_is_shown_as_json(text in r#"(["\\{}\[\]:, é€uUdD8cC0fF1]|\\\\u[dD][89cC]0[0f]|NaN|-Infinity)*"#) {
+            let shown = stored(&text);
+            prop_assert!(serde_json::from_str::<Value>(shown.get()).is_ok(), "{text:?}: {shown}");
+        }
+    }
 
     #[test]
     fn refuses_what_would_not_come_back() {
@@ -344,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn mends_what_the_reference_could_store() {
+    fn repairs_what_the_reference_could_store() {
         let text = r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \"\ud800x\udc00 \ud83d\ude00\\ud800"}"#;
         let value = stored_value(text);
         assert_eq!(

@@ -1,5 +1,7 @@
 //! Jobs: which actions run on which client, and when.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -32,8 +34,8 @@ pub struct Job {
 pub enum PidViewer {
     /// Sees process ids in every job.
     Operator,
-    /// Sees those of its own clients.
-    Project(String),
+    /// Sees those of the own clients of the token's project, where the token has one.
+    Project(Option<String>),
 }
 
 /// The trust under which a central scheduler runs a job.
@@ -211,9 +213,14 @@ impl JobBody {
         document::text(&self.members, "client_id")
     }
 
+    #[expect(clippy::expect_used, reason = "the schema of whole jobs requires it")]
     fn required_client_id(&self) -> &str {
-        #[expect(clippy::expect_used, reason = "the schema of whole jobs requires it")]
         self.client_id().expect("a job has a client_id")
+    }
+
+    #[expect(clippy::expect_used, reason = "the schema of whole jobs requires it")]
+    fn required_entries(&self) -> &[ActionEntry] {
+        self.entries.as_deref().expect("a job has job_actions")
     }
 
     fn schedule(&self) -> Option<&Object> {
@@ -254,7 +261,7 @@ impl NewJob {
 
     /// The job's actions.
     pub fn entries(&self) -> &[ActionEntry] {
-        self.0.entries.as_deref().unwrap_or_default()
+        self.0.required_entries()
     }
 
     /// The new job; `now` in seconds since the epoch.
@@ -451,37 +458,30 @@ fn parse_entry(
         return Err(Refusal::Invalid("job_actions must be objects".to_owned()));
     };
     add_defaults(&mut entry, defaults)?;
-    if document::is_falsy(entry.get("action_id")) {
-        entry.shift_remove("action_id");
+    let action_id = entry
+        .shift_remove("action_id")
+        .filter(|id| !document::is_falsy(Some(id)));
+    let Some(action_id) = action_id else {
         let (project_id, user_id) = (context.project_id, context.user_id);
         let new_id = || context.ids.hex();
         let action = action::parse(context.schemas, entry, project_id, user_id, new_id)?;
         return Ok(ActionEntry::Inline(Box::new(action)));
+    };
+    let not_found =
+        |id: &dyn Display| Refusal::Unprocessable(format!("Action id: {id} not found."));
+    let Value::String(action_id) = action_id else {
+        return Err(not_found(&action_id));
+    };
+    // What cannot be an identifier is not looked for.
+    let checked = context.schemas.check_identifier("action_id", &action_id);
+    if checked.is_err() {
+        return Err(not_found(&action_id));
     }
-    match entry.get("action_id") {
-        // What cannot be an identifier is not looked for.
-        Some(Value::String(action_id))
-            if context
-                .schemas
-                .check_identifier("action_id", action_id)
-                .is_ok() =>
-        {
-            Ok(ActionEntry::Reference {
-                action_id: action_id.clone(),
-                freezer_action: match entry.get("freezer_action") {
-                    Some(Value::Object(freezer_action)) => Some(freezer_action.clone()),
-                    _ => None,
-                },
-            })
-        }
-        Some(Value::String(action_id)) => Err(Refusal::Unprocessable(format!(
-            "Action id: {action_id} not found."
-        ))),
-        other => Err(Refusal::Unprocessable(format!(
-            "Action id: {} not found.",
-            other.unwrap_or(&Value::Null)
-        ))),
-    }
+    let freezer_action = entry.get("freezer_action").and_then(Value::as_object);
+    Ok(ActionEntry::Reference {
+        action_id,
+        freezer_action: freezer_action.cloned(),
+    })
 }
 
 /// What an event asks of a job.

@@ -316,26 +316,25 @@ impl SessionAction {
         let Some((name, parameters)) = body.iter().next() else {
             return Err(Refusal::Invalid("Bad action request format".to_owned()));
         };
-        if !matches!(name.as_str(), "start" | "end") {
-            return Err(Refusal::Invalid("Bad Action Method".to_owned()));
-        }
         let parameter = |key: &str| {
             parameters
                 .get(key)
                 .ok_or_else(|| Refusal::Invalid(format!("{name}: '{key}' is a required property")))
         };
-        let job_id = parameter("job_id")?.as_str().map(str::to_owned);
-        let job_id =
-            job_id.ok_or_else(|| Refusal::Invalid(format!("{name}.job_id: must be a string")))?;
+        let job_id = || {
+            let job_id = parameter("job_id")?.as_str().map(str::to_owned);
+            job_id.ok_or_else(|| Refusal::Invalid(format!("{name}.job_id: must be a string")))
+        };
         match name.as_str() {
             "start" => Ok(SessionAction::Start {
-                job_id,
+                job_id: job_id()?,
                 current_tag: tag(parameter("current_tag")?)?,
             }),
-            _ => Ok(SessionAction::End {
-                job_id,
+            "end" => Ok(SessionAction::End {
+                job_id: job_id()?,
                 result: parameter("result")?.clone(),
             }),
+            _ => Err(Refusal::Invalid("Bad Action Method".to_owned())),
         }
     }
 }

@@ -114,25 +114,21 @@ impl Schema {
     /// # Errors
     /// [`Refusal::Invalid`] with the field and what is wrong with it.
     pub fn check(&self, body: Object) -> Result<Object, Refusal> {
-        let body = Value::Object(body);
+        let mut body = Value::Object(body);
         self.0
             .validate(&body)
             .map_err(|error| Refusal::Invalid(describe(&error)))?;
-        match body {
-            Value::Object(body) => Ok(body),
-            _ => Ok(Object::new()),
-        }
+        #[expect(clippy::expect_used, reason = "made of an object above")]
+        let body = body.as_object_mut().expect("an object");
+        Ok(std::mem::take(body))
     }
 }
 
 fn describe(error: &ValidationError<'_>) -> String {
     let problem = match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            format!(
-                "'{}' is a required property",
-                property.as_str().unwrap_or_default()
-            )
-        }
+        ValidationErrorKind::Required {
+            property: Value::String(property),
+        } => format!("'{property}' is a required property"),
         _ => error.to_string(),
     };
     let field = error
@@ -145,21 +141,19 @@ fn describe(error: &ValidationError<'_>) -> String {
     } else {
         format!("{field}: {problem}")
     };
-    match description.char_indices().nth(MAX_DESCRIPTION) {
-        Some((end, _)) => format!("{}…", description.get(..end).unwrap_or_default()),
-        None => description,
+    if description.chars().count() <= MAX_DESCRIPTION {
+        return description;
     }
+    let beginning = description.chars().take(MAX_DESCRIPTION);
+    beginning.chain(['…']).collect()
 }
 
 /// A schema's or a property list's members with others added or put in their place.
-fn with(base: Value, more: Value) -> Value {
-    match (base, more) {
-        (Value::Object(mut base), Value::Object(more)) => {
-            base.extend(more);
-            Value::Object(base)
-        }
-        (base, _) => base,
-    }
+#[expect(clippy::expect_used, reason = "the schemas call it with objects")]
+fn with(mut base: Value, mut more: Value) -> Value {
+    let more = more.as_object_mut().expect("an object");
+    base.as_object_mut().expect("an object").append(more);
+    base
 }
 
 fn text(width: usize) -> Value {

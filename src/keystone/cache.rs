@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::future::Cache;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
 use secrecy::{ExposeSecret, SecretString};
@@ -28,6 +29,9 @@ const MAX_TOKENS: u64 = 20_000;
 const MAX_REFUSED: u64 = 20_000;
 /// How long a refused token is not asked about again.
 const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
+
+/// In place of `memcache_secret_key` where there is none: entries are then sealed by the token alone.
+const NO_SECRET: &str = "freezer-api shared token cache";
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone)]
@@ -113,17 +117,15 @@ impl TokenCache {
         secret: Option<&SecretString>,
         clock: Clock,
     ) -> Self {
-        let lifetime = (lifetime > 0).then_some(lifetime);
-        let seconds = u64::try_from(lifetime.unwrap_or_default()).unwrap_or_default();
         Self {
-            lifetime,
+            lifetime: (lifetime > 0).then_some(lifetime),
             tokens: Cache::builder()
                 .max_capacity(MAX_TOKENS)
                 .expire_after(EntryLifetime)
                 .build(),
             refused: Cache::builder()
                 .max_capacity(MAX_REFUSED)
-                .time_to_live(REFUSED_LIFETIME.min(Duration::from_secs(seconds)))
+                .time_to_live(REFUSED_LIFETIME.min(remaining(lifetime)))
                 .build(),
             shared: shared.map(|memcached| (Arc::new(memcached), SealingKey::new(secret))),
             clock,
@@ -196,8 +198,7 @@ impl TokenCache {
         if !token.expired(now) {
             until = until.min(token.expires_at);
         }
-        let seconds = (until - now.unix_timestamp()).min(cache_time);
-        Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+        remaining((until - now.unix_timestamp()).min(cache_time))
     }
 
     async fn load_shared(&self, key: Key, token: &str) -> Option<Entry> {
@@ -205,6 +206,7 @@ impl TokenCache {
         self.lifetime?;
         let name = key.name();
         let sealed = memcached.get(&name).await?;
+        // What cannot be opened or read is somebody else's, or another release's.
         let Shared { token, checked_at } =
             serde_json::from_slice(&sealing.open(token, &name, sealed)?).ok()?;
         let lifetime = self.lifetime(&token, checked_at);
@@ -234,15 +236,23 @@ impl TokenCache {
             token: valid.clone(),
             checked_at,
         };
-        let Some(sealed) = serde_json::to_vec(&shared)
-            .ok()
-            .and_then(|plain| sealing.seal(token, &name, plain))
-        else {
-            return;
-        };
-        let memcached = Arc::clone(memcached);
-        tokio::spawn(async move { memcached.set(&name, &sealed, lifetime).await });
+        #[expect(clippy::expect_used, reason = "the keys of its objects are strings")]
+        let plain = serde_json::to_vec(&shared).expect("a token has a text");
+        match sealing.seal(token, &name, plain) {
+            Ok(sealed) => {
+                let memcached = Arc::clone(memcached);
+                tokio::spawn(async move { memcached.set(&name, &sealed, lifetime).await });
+            }
+            Err(Unspecified) => {
+                tracing::warn!("no random numbers: a token is not shared in memcached");
+            }
+        }
     }
+}
+
+/// A number of seconds; none where the time has passed.
+fn remaining(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.max(0).unsigned_abs())
 }
 
 /// Makes the key of each entry from its token: AES-256-GCM with HMAC-SHA-256 of the token.
@@ -253,39 +263,37 @@ struct SealingKey {
 
 impl SealingKey {
     fn new(secret: Option<&SecretString>) -> Self {
-        let secret = secret
-            .map(|secret| secret.expose_secret())
-            .unwrap_or("freezer-api shared token cache");
+        let secret = secret.map_or(NO_SECRET, |secret| secret.expose_secret());
         Self {
             mac: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
             random: SystemRandom::new(),
         }
     }
 
-    fn cipher(&self, token: &str) -> Option<LessSafeKey> {
+    #[expect(
+        clippy::expect_used,
+        reason = "HMAC-SHA-256 gives the 32 bytes that AES-256 takes"
+    )]
+    fn cipher(&self, token: &str) -> LessSafeKey {
         let key = hmac::sign(&self.mac, token.as_bytes());
-        UnboundKey::new(&AES_256_GCM, key.as_ref())
-            .ok()
-            .map(LessSafeKey::new)
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).expect("a key of 32 bytes"))
     }
 
-    fn seal(&self, token: &str, name: &str, mut value: Vec<u8>) -> Option<Vec<u8>> {
+    fn seal(&self, token: &str, name: &str, mut value: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
         let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).ok()?;
-        self.cipher(token)?
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(name),
-                &mut value,
-            )
-            .ok()?;
-        Some([&nonce, value.as_slice()].concat())
+        self.random.fill(&mut nonce)?;
+        self.cipher(token).seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(name),
+            &mut value,
+        )?;
+        Ok([&nonce, value.as_slice()].concat())
     }
 
     fn open(&self, token: &str, name: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
         let (nonce, value) = sealed.split_first_chunk_mut::<NONCE_LEN>()?;
         let plain = self
-            .cipher(token)?
+            .cipher(token)
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name), value)
             .ok()?;
         Some(plain.to_vec())

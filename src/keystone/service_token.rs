@@ -130,7 +130,8 @@ impl ServiceSession {
         }
         let token =
             ValidToken::from_body(&answer.body).map_err(|reason| answer.malformed(reason))?;
-        let endpoint = self.endpoint(&catalog(&answer.body))?;
+        let catalog = catalog(&answer.body).map_err(|error| answer.malformed(error))?;
+        let endpoint = self.endpoint(&catalog)?;
         tracing::debug!(
             section = self.section,
             "got a token of our own from Keystone"

@@ -152,30 +152,29 @@ fn path_matches(pattern: &str, path: &str) -> bool {
     let mut expression = String::from(r"\A(?s:");
     let mut rest = pattern;
     while let Some(next) = rest.chars().next() {
-        let taken = if rest.starts_with("**") {
+        rest = if let Some(behind) = rest.strip_prefix("**") {
             expression.push_str(".*");
-            2
-        } else if next == '*' {
+            behind
+        } else if let Some(behind) = rest.strip_prefix('*') {
             expression.push_str("[^/]+");
-            1
-        } else if let (true, Some(end)) = (next == '{', rest.find('}')) {
+            behind
+        } else if next == '{'
+            && let Some((_, behind)) = rest.split_once('}')
+        {
             expression.push_str("[^/]+");
-            end + 1
+            behind
         } else {
             expression.push_str(&regex::escape(next.encode_utf8(&mut [0; 4])));
-            next.len_utf8()
+            rest.split_at(next.len_utf8()).1
         };
-        rest = rest.get(taken..).unwrap_or_default();
     }
     expression.push_str(r")\z");
     Regex::new(&expression).is_ok_and(|expression| expression.is_match(path))
 }
 
 /// The catalog of a token body, for those who look for an endpoint in it.
-pub(crate) fn catalog(body: &[u8]) -> Vec<CatalogEntry> {
-    serde_json::from_slice::<Body>(body)
-        .map(|body| body.token.catalog)
-        .unwrap_or_default()
+pub(crate) fn catalog(body: &[u8]) -> serde_json::Result<Vec<CatalogEntry>> {
+    Ok(serde_json::from_slice::<Body>(body)?.token.catalog)
 }
 
 #[derive(Deserialize)]

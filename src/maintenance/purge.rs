@@ -133,8 +133,7 @@ impl Store {
     async fn count_unused_registrations(&self) -> Result<u64, StoreError> {
         let query = format!("SELECT COUNT(*) {UNUSED_REGISTRATIONS}");
         let mut tx = self.open().await?;
-        let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query)).await?;
-        Ok(counted.first().map_or(0, |(count,)| count.unsigned_abs()))
+        tx.session.count(sql(query)).await
     }
 
     /// Removes the names of clients that no row has any more. A row holds nothing but a lock: a registration that waits for
@@ -180,8 +179,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let query = format!("SELECT COUNT(*) {}", purged.rows_that_go());
         let mut tx = self.open().await?;
-        let counted: Vec<(i64,)> = tx.session.fetch_all(sql(query).bind(before)).await?;
-        Ok(counted.first().map_or(0, |(count,)| count.unsigned_abs()))
+        tx.session.count(sql(query).bind(before)).await
     }
 
     /// The ids of the rows that went. Along the primary key, so that no row is looked at twice.

@@ -220,8 +220,7 @@ impl Table {
         selection: Selection<'_>,
     ) -> Result<u64, StoreError> {
         let query = sql(format!("SELECT COUNT(*) FROM {} t", self.name));
-        let counted: Vec<(i64,)> = session.fetch_all(self.select(query, selection)).await?;
-        Ok(counted.first().map_or(0, |(count,)| count.unsigned_abs()))
+        session.count(self.select(query, selection)).await
     }
 }
 

@@ -166,8 +166,6 @@ impl FromStr for DatabaseUrl {
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
         let (host, port) = split_host(authority)?;
         let mut url = Self {
-            engine,
-            scheme: scheme.to_owned(),
             host: host.map(str::to_owned),
             port,
             user: user.map(|text| decode("user name", text)).transpose()?,
@@ -175,13 +173,7 @@ impl FromStr for DatabaseUrl {
                 .map(|text| decode("password", text))
                 .transpose()?
                 .map(SecretString::from),
-            database: decode("database name", database)?,
-            socket: None,
-            tls: Tls::default(),
-            connect_timeout: None,
-            read_timeout: None,
-            ignored: Vec::new(),
-            unknown: Vec::new(),
+            ..Self::new(engine, scheme, decode("database name", database)?)
         };
         url.add_parameters(query)?;
         url.check_database()?;
@@ -192,14 +184,19 @@ impl FromStr for DatabaseUrl {
 impl DatabaseUrl {
     /// The URL of an SQLite file, whatever characters its path has.
     pub fn sqlite(path: &str) -> Self {
+        Self::new(Engine::Sqlite, "sqlite", path.to_owned())
+    }
+
+    /// A database of which nothing else is said.
+    fn new(engine: Engine, scheme: &str, database: String) -> Self {
         Self {
-            engine: Engine::Sqlite,
-            scheme: "sqlite".to_owned(),
+            engine,
+            scheme: scheme.to_owned(),
             host: None,
             port: None,
             user: None,
             password: None,
-            database: path.to_owned(),
+            database,
             socket: None,
             tls: Tls::default(),
             connect_timeout: None,

@@ -4,6 +4,7 @@
 //! files. Within a file, an option's own name wins over its older names, and the last of repeated keys over the others.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,9 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
+    /// The value of an environment variable is not UTF-8.
+    #[error("environment variable {0}: its value is not UTF-8")]
+    Variable(String),
     /// A line of a file does not fit.
     #[error("{}:{}: {}", path.display(), error.line, error.reason)]
     Syntax {
@@ -85,14 +89,28 @@ pub struct Settings {
 impl Settings {
     /// Settings of the environment alone. Of the variables only those are kept whose names have the form
     /// `OS_<GROUP>__<OPTION>`.
-    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self {
-            files: Vec::new(),
-            environment: variables
-                .into_iter()
-                .filter(|(name, _)| name.starts_with("OS_") && name.contains("__"))
-                .collect(),
+    ///
+    /// # Errors
+    /// [`SettingsError::Variable`].
+    pub fn from_environment(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let mut environment = BTreeMap::new();
+        for (name, value) in variables {
+            // Names of options are ASCII.
+            if let Some(name) = name.to_str()
+                && name.starts_with("OS_")
+                && name.contains("__")
+            {
+                let value = value.into_string();
+                let value = value.map_err(|_| SettingsError::Variable(name.to_owned()))?;
+                environment.insert(name.to_owned(), value);
+            }
         }
+        Ok(Self {
+            files: Vec::new(),
+            environment,
+        })
     }
 
     /// Reads a file, whose values win over those that were read before.

@@ -73,8 +73,7 @@ impl Runner<'_> {
             .collect();
         let condition = format!("({})", left.join(" OR "));
         let count = format!("SELECT COUNT(*) FROM backups WHERE {condition}");
-        let counted: Vec<(i64,)> = self.session.fetch_all(sql(count)).await?;
-        let total = counted.first().map_or(0, |(total,)| total.unsigned_abs());
+        let total = self.session.count(sql(count)).await?;
         let (mut done, mut last) = (0, None);
         while let Some(id) = self
             .keep_batch(&leaving, &condition, last.as_deref())

@@ -80,8 +80,7 @@ impl Runner<'_> {
     /// Moves the JSON of all jobs, deleted ones too.
     pub(super) async fn normalize_job_actions(&mut self) -> Result<(), MigrateError> {
         let count = "SELECT COUNT(*) FROM jobs WHERE job_actions IS NOT NULL";
-        let counted: Vec<(i64,)> = self.session.fetch_all(sql(count)).await?;
-        let total = counted.first().map_or(0, |(total,)| total.unsigned_abs());
+        let total = self.session.count(sql(count)).await?;
         let mut done = 0;
         loop {
             let jobs = self.move_batch().await?;

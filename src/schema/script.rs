@@ -104,6 +104,7 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
                 Some(guard) => Err(format!("nothing follows {guard:?}")),
             };
         }
+        // The last line may have no end.
         let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
         if let Some(directive) = line.strip_prefix("--@ ") {
             rest = behind;
@@ -134,23 +135,30 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
 }
 
 fn parse_guard(directive: &str) -> Result<Guard<'_>, String> {
-    let mut words = directive.splitn(4, ' ');
-    let mut word = || words.next().unwrap_or_default();
-    let (condition, kind, name, value) = (word(), word(), word(), word());
+    let unknown = || format!("neither a guard nor a call: {directive}");
+    let words: Vec<&str> = directive.splitn(4, ' ').collect();
+    let (condition, object) = match *words.as_slice() {
+        [condition, "table", table] => (condition, Object::Table(table)),
+        [condition, "collation", table, collation] => {
+            (condition, Object::Collation(table, collation))
+        }
+        [condition, kind, name, ref value @ ..] => {
+            let (table, part) = name.split_once('.').ok_or_else(unknown)?;
+            let object = match (kind, value) {
+                ("column", []) => Object::Column(table, part),
+                ("index", []) => Object::Index(table, part),
+                ("constraint", []) => Object::Constraint(table, part),
+                ("type", [value]) => Object::Type(table, part, value),
+                _ => return Err(unknown()),
+            };
+            (condition, object)
+        }
+        _ => return Err(unknown()),
+    };
     let wanted = match condition {
         "when" => true,
         "unless" => false,
-        _ => return Err(format!("neither when nor unless: {directive}")),
-    };
-    let (table, part) = name.split_once('.').unwrap_or((name, ""));
-    let object = match kind {
-        "table" => Object::Table(table),
-        "column" => Object::Column(table, part),
-        "index" => Object::Index(table, part),
-        "constraint" => Object::Constraint(table, part),
-        "collation" => Object::Collation(table, value),
-        "type" => Object::Type(table, part, value),
-        _ => return Err(format!("nothing to look for: {directive}")),
+        _ => return Err(unknown()),
     };
     Ok(Guard { wanted, object })
 }
@@ -188,8 +196,18 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        assert!(parse("--@ if table t\nDROP TABLE t;\n").is_err());
-        assert!(parse("--@ when trigger t.x\nDROP TABLE t;\n").is_err());
+        for guard in [
+            "if table t",
+            "when trigger t.x",
+            "when table",
+            "when column t",
+            "unless column t.x y",
+            "unless type t.x",
+            "unless collation t",
+        ] {
+            let script = format!("--@ {guard}\nDROP TABLE t;\n");
+            assert!(parse(&script).is_err(), "{guard}");
+        }
         assert!(parse("--@ when table t\n").is_err());
         assert!(parse("DROP TABLE t").is_err());
     }

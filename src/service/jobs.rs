@@ -353,7 +353,9 @@ async fn write_change(
         if tx.id_unavailable::<Job>(scope, &job.id).await? {
             return Err(Refusal::already_registered("Job", &job.id).into());
         }
-        let inserted = insert_job(tx, job, named.as_deref().unwrap_or(&[])).await;
+        #[expect(clippy::expect_used, reason = "only a replacement makes a job")]
+        let actions = named.expect("the actions of a whole job");
+        let inserted = insert_job(tx, job, &actions).await;
         return Ok(inserted.map_err(StoreError::retry_if_duplicate)?);
     }
     tx.update_job(job).await?;

@@ -17,6 +17,10 @@ use crate::error::ApiError;
 use crate::keystone::{StripedLocks, Trust, TrustError, Trusts};
 use crate::store::Tx;
 
+/// How many trusts one request makes in place of one that was deleted, at most. Each but the first takes another server that
+/// does the same in the same moment.
+const MAX_RENEWALS: u32 = 3;
+
 /// Which jobs run under a trust.
 #[derive(Clone, Copy)]
 pub(super) struct TrustRule {
@@ -78,6 +82,7 @@ impl JobTrusts {
 
 /// A trust for a job that is about to be stored; while it is held, no trust of the project is released.
 pub(super) struct JobTrust<'a> {
+    keystone: &'a Trusts,
     trust: Trust,
     _lock: MutexGuard<'a, ()>,
 }
@@ -102,7 +107,7 @@ impl Catalogue {
         &self,
         caller: &Authorized,
     ) -> Result<JobTrust<'_>, ApiError> {
-        let keystone = self.trusts.keystone.as_ref();
+        let keystone = self.trusts.keystone.as_deref();
         let keystone = keystone.ok_or(TrustError::NoTrustee)?;
         let project_id = caller.project_id();
         let lock = timeout_at(caller.deadline().into(), self.trusts.locks.lock(project_id))
@@ -111,45 +116,63 @@ impl Catalogue {
         let trust = keystone
             .create_or_reuse(caller.context(), project_id)
             .await?;
-        Ok(JobTrust { trust, _lock: lock })
+        Ok(JobTrust {
+            keystone,
+            trust,
+            _lock: lock,
+        })
     }
 
     /// Once the transaction of the trust's job has ended, in whichever way: deletes a trust that was made for it and is in
     /// no job, and sees to it that one that existed before still does.
     pub(super) async fn settle_trust(&self, caller: &Authorized, trust: JobTrust<'_>) {
-        let trust_id = &trust.trust.id;
-        let outcome = if trust.trust.created {
-            self.delete_unused_trust(caller, trust_id).await
+        let JobTrust {
+            keystone, trust, ..
+        } = &trust;
+        let outcome = if trust.created {
+            self.delete_unused_trust(caller, keystone, &trust.id).await
         } else {
-            self.renew_deleted_trust(caller, trust_id).await
+            self.renew_deleted_trust(caller, keystone, &trust.id).await
         };
         log_failure(outcome);
     }
 
-    /// Releases the trust of a job that is gone, unless others use it.
+    /// Releases the trust that a job has given up, unless others use it. A service that makes no trusts deletes none.
     pub(super) async fn release_trust(&self, caller: &Authorized, trust_id: String) {
+        let Some(keystone) = self.trusts.keystone.as_deref() else {
+            return;
+        };
         let _lock = self.trusts.locks.lock(caller.project_id()).await;
-        log_failure(self.delete_unused_trust(caller, &trust_id).await);
+        log_failure(self.delete_unused_trust(caller, keystone, &trust_id).await);
     }
 
-    /// Deletes a trust that no job of the project uses.
+    /// Deletes a trust that no job of the project uses; then those that it made for jobs that got them in the meantime, should
+    /// they be unused in turn.
     async fn delete_unused_trust(
         &self,
         caller: &Authorized,
+        keystone: &Trusts,
         trust_id: &str,
     ) -> Result<(), ApiError> {
-        let Some(keystone) = &self.trusts.keystone else {
-            return Ok(());
-        };
-        if self.trust_in_use(caller, trust_id).await? {
-            return Ok(());
+        let mut unused = trust_id.to_owned();
+        for _ in 0..MAX_RENEWALS {
+            if self.trust_in_use(caller, &unused).await? {
+                return Ok(());
+            }
+            keystone
+                .delete(caller.context(), &unused, caller.project_id())
+                .await?;
+            if !self.trust_in_use(caller, &unused).await? {
+                return Ok(());
+            }
+            match self.renew_trust(caller, keystone, &unused).await? {
+                Some(made) => unused = made,
+                None => return Ok(()),
+            }
         }
-        keystone
-            .delete(caller.context(), trust_id, caller.project_id())
-            .await?;
-        if self.trust_in_use(caller, trust_id).await? {
-            self.renew_trust(caller, trust_id, keystone).await?;
-        }
+        tracing::warn!(
+            "a trust may be left unused at Keystone: others renewed it at the same time"
+        );
         Ok(())
     }
 
@@ -157,28 +180,29 @@ impl Catalogue {
     async fn renew_deleted_trust(
         &self,
         caller: &Authorized,
+        keystone: &Trusts,
         trust_id: &str,
     ) -> Result<(), ApiError> {
-        let Some(keystone) = &self.trusts.keystone else {
-            return Ok(());
-        };
         let exists = keystone
             .exists(caller.context(), trust_id, caller.project_id())
             .await?;
-        if !exists && self.trust_in_use(caller, trust_id).await? {
-            self.renew_trust(caller, trust_id, keystone).await?;
+        if exists || !self.trust_in_use(caller, trust_id).await? {
+            return Ok(());
         }
-        Ok(())
+        match self.renew_trust(caller, keystone, trust_id).await? {
+            Some(made) => self.delete_unused_trust(caller, keystone, &made).await,
+            None => Ok(()),
+        }
     }
 
-    /// Gives the jobs of a deleted trust another one. Two servers may do so at once: the one that finds them served already
-    /// deletes what it has made.
+    /// Gives the jobs of a deleted trust another one. Two servers may do so at once, and then one of their trusts is in no
+    /// job: the id of one that was made here.
     async fn renew_trust(
         &self,
         caller: &Authorized,
-        deleted: &str,
         keystone: &Trusts,
-    ) -> Result<(), ApiError> {
+        deleted: &str,
+    ) -> Result<Option<String>, ApiError> {
         let trust = keystone
             .create_or_reuse(caller.context(), caller.project_id())
             .await?;
@@ -189,11 +213,8 @@ impl Catalogue {
                 Ok::<_, ApiError>(tx.replace_trust(&scope, &deleted, &new).await?)
             })
             .await;
-        if trust.created {
-            // Boxed, because it may renew in turn.
-            Box::pin(self.delete_unused_trust(caller, &trust.id)).await?;
-        }
-        renewed
+        log_failure(renewed);
+        Ok(trust.created.then_some(trust.id))
     }
 
     async fn trust_in_use(&self, caller: &Authorized, trust_id: &str) -> Result<bool, ApiError> {

@@ -510,6 +510,17 @@ impl DbSession {
         self.fetch(statement).await?.decode()
     }
 
+    /// The number that a `SELECT COUNT(*)` gives.
+    #[expect(
+        clippy::expect_used,
+        reason = "an aggregate has one row, also of no rows"
+    )]
+    pub(crate) async fn count(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        let rows: Vec<(i64,)> = self.fetch_all(statement).await?;
+        let (count,) = rows.first().expect("the row of a count");
+        Ok(count.unsigned_abs())
+    }
+
     /// All rows of a query, as the driver gives them: compiled once, where the decoding is compiled for each type.
     async fn fetch(&mut self, statement: Statement) -> Result<Rows, StoreError> {
         let engine = self.engine();

@@ -224,14 +224,13 @@ impl Tx {
         if shown.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = shown.into_iter().collect();
-        let own: HashSet<String> = self
-            .get_clients(project_id, &names)
-            .await?
-            .into_iter()
-            .filter(|client| client.belongs_to(project_id))
-            .map(|client| client.client_id)
-            .collect();
+        let mut own: HashSet<String> = HashSet::new();
+        if let Some(project_id) = project_id {
+            let names: Vec<&str> = shown.into_iter().collect();
+            let clients = self.get_clients(project_id, &names).await?.into_iter();
+            let clients = clients.filter(|client| client.belongs_to(project_id));
+            own.extend(clients.map(|client| client.client_id));
+        }
         jobs.iter_mut()
             .filter(|job| job.shows_pid() && !own.contains(&job.client_id))
             .for_each(Job::hide_pid);

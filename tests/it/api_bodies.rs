@@ -1,6 +1,7 @@
 //! Bodies of requests: malformed, missing, large, and in pieces.
 
 use axum::body::Body;
+use freezer_api::api::MAX_SEARCH_BODY;
 use serde_json::{Value, json};
 
 use crate::api_http::{COLLECTIONS, ask_with};
@@ -73,7 +74,7 @@ on_each_engine! {
         for (method, path) in READERS {
             for body in malformed() {
                 let answer = service.raw(method, path, body.clone()).await;
-                if *method == "GET" && body.len() > 65_536 {
+                if *method == "GET" && body.len() > MAX_SEARCH_BODY {
                     answer.refused(400, "Bad request format");
                     continue;
                 }

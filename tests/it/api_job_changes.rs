@@ -226,14 +226,14 @@ on_each_engine! {
         for (client, own) in [("c", true), ("central", false)] {
             let id = service.job(client).await;
             service.patch(&format!("jobs/{id}"), schedule.clone()).await.expect(200);
-            let project = PidViewer::Project(PROJECT.to_owned());
-            for (viewer, sees) in [(PidViewer::Operator, true), (PidViewer::Project("p2".to_owned()), false), (project, own)] {
+            let project = PidViewer::Project(Some(PROJECT.to_owned()));
+            for (viewer, sees) in [(PidViewer::Operator, true), (PidViewer::Project(Some("p2".to_owned())), false), (project, own)] {
                 let jobs = seen(&service, &viewer, &id).await;
                 let schedules: Vec<&Value> = jobs.iter().filter(|job| job["job_id"] == *id)
                     .map(|job| &job["job_schedule"]).collect();
                 assert_eq!(schedules.len(), 2);
                 // A project that does not own the job does not even get it; here it asks for those of another.
-                let expected = if sees || viewer == PidViewer::Project("p2".to_owned()) && !own {
+                let expected = if sees || viewer == PidViewer::Project(Some("p2".to_owned())) && !own {
                     schedule["job_schedule"].clone()
                 } else {
                     json!({"status": "running"})

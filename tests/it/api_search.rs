@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use freezer_api::api::MAX_SEARCH_BODY;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
@@ -55,9 +56,9 @@ on_each_engine! {
                 let description = service.search(kind, search).await.refused(400, "Bad request format");
                 assert!(description.contains("51 pairs"), "{description}");
             }
-            let large = json!({"match": [{"status": "x".repeat(65_536)}]});
+            let large = json!({"match": [{"status": "x".repeat(MAX_SEARCH_BODY)}]});
             let description = service.search(kind, large).await.refused(400, "Bad request format");
-            assert!(description.contains("65536 bytes"), "{description}");
+            assert!(description.contains(&format!("{MAX_SEARCH_BODY} bytes")), "{description}");
         }
         many.push(json!({"action": "exec"}));
         service.search("jobs", json!({"match": many})).await.expect(400);
