@@ -13,7 +13,7 @@ pub enum Clock {
     /// The system's clock.
     #[default]
     System,
-    /// A clock that stands still until it is set, for tests.
+    /// A clock that is set by hand, for tests.
     Fixed(Arc<AtomicI64>),
 }
 
@@ -23,7 +23,7 @@ impl Clock {
         Clock::Fixed(Arc::new(AtomicI64::new(seconds)))
     }
 
-    /// Moves a fixed clock forward; the system's clock goes by itself.
+    /// Moves a fixed clock forward; the system's clock does not need it.
     pub fn advance(&self, seconds: i64) {
         if let Clock::Fixed(now) = self {
             now.fetch_add(seconds, Ordering::SeqCst);

@@ -286,6 +286,6 @@ fn unused_entry(section: &str, key: &str, location: Location, credentials: &[Str
     Warning {
         kind: WarningKind::Unknown,
         location,
-        message: format!("[{section}] {key} is no known option and is not used{hint}"),
+        message: format!("[{section}] {key} is not a known option and is not used{hint}"),
     }
 }

@@ -1,5 +1,5 @@
-//! The rules of the house, without any input or output: what a document must look like, what a request makes of
-//! what is stored, and which documents a search finds.
+//! The rules of the service, without input or output: what a document must look like, how a request changes what is
+//! stored, and which documents a search finds.
 //!
 //! Everything in here is a pure function of its arguments; the time is one of them. Nothing in here may know HTTP
 //! or SQL. The structs are the rows of the tables, with the columns' names.
@@ -26,7 +26,7 @@ pub enum Refusal {
     /// The document named in the path does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// The identifier is taken.
+    /// The identifier is in use.
     #[error("{0}")]
     Conflict(String),
     /// The document refers to something that is missing or does not fit.

@@ -15,14 +15,14 @@ use crate::domain::Refusal;
 use crate::keystone::{AuthError, TrustError};
 use crate::store::{MAX_TEXT, StoreError, Transient};
 
-/// Where a client that asks for something else than JSON can read on.
+/// Documentation for clients that ask for something else than JSON.
 const LINK: &str = "https://docs.openstack.org/freezer-api/latest/";
 const LINK_TEXT: &str = "Documentation related to this error";
 
 /// When a client may try again that found the database unavailable or waited too long.
 const RETRY_AFTER_LOAD: Duration = Duration::from_secs(5);
 
-/// Why a request has no other answer.
+/// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The rules refuse it.
@@ -49,7 +49,7 @@ pub enum ApiError {
     /// The connection broke while the body was read, or its framing is wrong.
     #[error("The request body cannot be read")]
     UnreadableBody,
-    /// A header stands more than once that has one value.
+    /// A header that has one value is repeated.
     #[error("The header {0} must not be repeated")]
     RepeatedHeader(HeaderName),
     /// There is no such path.
@@ -81,7 +81,7 @@ pub enum ApiError {
     /// All of `[api] max_connections` are in use.
     #[error("Too many connections")]
     TooManyConnections,
-    /// A fault of ours.
+    /// A bug.
     #[error("{0}")]
     Panic(String),
     /// The database failed.
@@ -101,7 +101,7 @@ pub enum ErrorForm {
 }
 
 impl ApiError {
-    /// An insert's failure, where the id may have been taken.
+    /// An insert's failure, where the id may be in use.
     pub fn id_unavailable(error: StoreError, kind: &str, id: &str) -> ApiError {
         if error.is_duplicate_key() {
             Refusal::already_registered(kind, id).into()
@@ -147,7 +147,7 @@ impl ApiError {
         }
     }
 
-    /// What the client is told besides the title. Of our own faults it is told nothing.
+    /// What the client is told besides the title. Of server errors it is told nothing.
     fn description(&self) -> String {
         match self {
             ApiError::Panic(_) => "An unexpected error occurred.".to_owned(),
@@ -184,7 +184,7 @@ impl ApiError {
         match self {
             ApiError::Unauthorized { .. } => (
                 "application/json",
-                // keystonemiddleware's answer, word for word: clients know it.
+                // Exactly keystonemiddleware's answer: clients know it.
                 json!({"error": {
                     "code": 401,
                     "title": "Unauthorized",

@@ -7,7 +7,7 @@
 //! - [`domain`]: the rules, without input or output; [`authz`]: who may do what
 //! - [`store`]: the database, as requests use it; [`schema`]: its tables; [`maintenance`]: what operators do to all rows
 //! - [`keystone`]: tokens and trusts
-//! - [`service`]: what the API does, one function an act
+//! - [`service`]: what the API does, one function for each operation
 //! - [`error`]: from an error to a status; [`api`]: the REST interface; [`server`]: connections
 //! - [`app`]: the composition root; [`cli`]: the command lines
 

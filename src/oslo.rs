@@ -1,5 +1,5 @@
-//! What OpenStack's services share, written anew: configuration files, database URLs, policies. Knows nothing of this
-//! service and imports nothing of it; it could be published by itself.
+//! What OpenStack's services share (oslo.config, SQLAlchemy's URLs, oslo.policy) in Rust. Independent of this service; it
+//! could be a crate of its own.
 
 pub mod database_url;
 pub mod ini;

@@ -1,11 +1,11 @@
 //! Making and upgrading the tables: `freezer-manage db sync`.
 //!
 //! The tables are the reference's, in the steps of its Alembic revisions, with its own stamp in `alembic_version`, so that
-//! the Python server goes on working on them. What we add has a line of revisions of its own in `freezer_api_version`.
-//! The statements lie under `migrations/`, one folder for each engine.
+//! the Python service keeps working on them. What we add has a line of revisions of its own in `freezer_api_version`.
+//! The statements are in `migrations/`, one folder for each engine.
 //!
 //! One migrator works at a time. PostgreSQL and SQLite do each revision in one transaction; MySQL cannot, so there
-//! each statement is guarded by a look at what is there, and a migration that was killed goes on where it stopped.
+//! each statement is guarded by a look at what is there, and a migration that was killed continues where it stopped.
 
 mod backup_columns;
 mod catalog;
@@ -24,7 +24,7 @@ pub use differences::ColumnDifference;
 use runner::Runner;
 pub use state::SchemaState;
 
-/// How a migration goes about it.
+/// How a migration runs.
 #[derive(Debug, Clone)]
 pub struct Migration {
     /// How long one statement may take. A table of millions of rows is copied by one statement.
@@ -45,7 +45,7 @@ impl Default for Migration {
     }
 }
 
-/// What a migration is at.
+/// How far a migration is.
 #[derive(Debug, Clone, Copy)]
 pub enum Progress<'a> {
     /// Another migration is running; we wait for its end.
@@ -68,7 +68,7 @@ pub enum Progress<'a> {
         /// Rows in all.
         total: u64,
     },
-    /// Something in the data that could not be taken over as it was, and what became of it.
+    /// A value that could not be migrated as it was, and what became of it.
     DataWarning(&'a str),
 }
 
@@ -80,7 +80,7 @@ pub type ProgressCallback<'a> = &'a mut (dyn FnMut(Progress<'_>) + Send);
 pub struct Report {
     /// The ids of the revisions that were applied, in order. Empty when there was nothing to do.
     pub applied: Vec<&'static str>,
-    /// How many values were reported that could not be taken over as they were.
+    /// How many values were reported that could not be migrated as they were.
     pub data_warnings: u64,
 }
 
@@ -122,19 +122,19 @@ pub enum MigrateError {
     /// Another migration did not end in time.
     #[error("another migration has been running for more than {} s", .0.as_secs())]
     Locked(Duration),
-    /// The database is not one that we can bring forward.
+    /// The database cannot be upgraded.
     #[error("{0}")]
     Refused(SchemaState),
-    /// The wanted revision is none that we know.
+    /// The wanted revision is unknown.
     #[error(
-        "{got} is no revision of the tables; wanted head or one of {}",
+        "{got} is not a revision of the tables; known are head and {}",
         known_revisions()
     )]
     UnknownTarget {
         /// What was asked for.
         got: String,
     },
-    /// The wanted revision lies behind the database.
+    /// The wanted revision is older than the database.
     #[error("the database is already beyond revision {target}; db sync only goes forward")]
     BehindDatabase {
         /// What was asked for.
@@ -167,7 +167,7 @@ pub enum MigrateError {
         /// The other one.
         other: String,
     },
-    /// After all revisions something is still missing.
+    /// Something is missing after all revisions.
     #[error("the database is stamped with the newest revision, but lacks {}", .0.join(", "))]
     Incomplete(Vec<String>),
 }
@@ -184,7 +184,7 @@ impl Store {
     /// Brings the tables to our head, or to the Alembic revision `target`, from whatever layout they have.
     ///
     /// # Errors
-    /// [`MigrateError`]. What was done stays; another call goes on from there.
+    /// [`MigrateError`]. What was done stays; another call continues from there.
     pub async fn db_sync(
         &self,
         target: Option<&str>,
@@ -208,7 +208,7 @@ impl Store {
         runner::plan(&mut session, target).await
     }
 
-    /// Takes our additions back, so that the tables are as the Python tool makes them.
+    /// Removes our additions, so that the tables are as the Python tool makes them.
     ///
     /// # Errors
     /// [`MigrateError`].

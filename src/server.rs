@@ -1,5 +1,5 @@
-//! Serving HTTP/1.1 and HTTP/2 without TLS (h2c): a bounded number of connections, limits on slow clients, and an
-//! end that loses no request.
+//! Serving HTTP/1.1 and HTTP/2 without TLS (h2c): a bounded number of connections, limits on slow clients, and a
+//! shutdown that loses no request.
 
 mod activity;
 mod drain;
@@ -57,13 +57,13 @@ pub struct Services {
 enum Phase {
     /// It serves.
     Serving,
-    /// It serves, and asks clients to go elsewhere.
+    /// It serves, and asks clients to use other servers.
     Draining,
     /// Requests in flight end.
     Closing,
 }
 
-/// Serves until `stop` is ready. Then clients have `[api] drain_time` to go elsewhere, and requests in flight
+/// Serves until `stop` is ready. Then clients have `[api] drain_time` to move to other servers, and requests in flight
 /// `shutdown_timeout` to end.
 pub async fn serve(
     listener: TcpListener,
@@ -76,12 +76,12 @@ pub async fn serve(
         () = stop => {}
         () = server.accept(&listener) => {}
     }
-    tracing::info!("stopping: clients are asked to go elsewhere");
+    tracing::info!("stopping: clients are asked to use other servers");
     server.phase.send_replace(Phase::Draining);
     tokio::select! {
         () = server.accept(&listener) => {}
         () = sleep(options.drain_time) => {}
-        // There is nobody to ask.
+        // No client is connected.
         () = server.phase.closed() => {}
     }
     match drain::last_connections(listener).await {
@@ -96,7 +96,7 @@ pub async fn serve(
     server.phase.send_replace(Phase::Closing);
     let end = tokio::time::timeout(options.shutdown_timeout, server.phase.closed());
     if end.await.is_err() {
-        tracing::warn!("requests that did not end in time are cut off");
+        tracing::warn!("requests that did not finish in time are aborted");
     }
 }
 
@@ -169,7 +169,7 @@ impl Server {
         let phase = self.phase.subscribe();
         tokio::spawn(async move {
             if let Err(error) = connection(stream, remote, router, builder, activity, phase).await {
-                tracing::debug!(%remote, error, "a connection broke");
+                tracing::debug!(%remote, error, "a connection failed");
             }
             drop(place);
         });

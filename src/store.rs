@@ -253,7 +253,7 @@ impl Store {
         tx.run(Mode::Write, action, work).await
     }
 
-    /// Full jitter: a random share of a limit that doubles, so that rivals do not meet again.
+    /// Full jitter: a random share of a limit that doubles, so that transactions that collided do not collide again.
     async fn back_off(&self, attempt: u32) {
         let limit_ms = 5u64.saturating_mul(1 << attempt.min(7));
         let share = Ids::Random.random_fraction();
@@ -278,14 +278,17 @@ impl Store {
 
     async fn lease(&self) -> Result<Connection, StoreError> {
         Ok(match &self.pool {
-            Pool::MySql(pool) => Connection::MySql(Lease(self.taken(pool.get().await)?)),
-            Pool::Postgres(pool) => Connection::Postgres(Lease(self.taken(pool.get().await)?)),
-            Pool::Sqlite(pool) => Connection::Sqlite(Lease(self.taken(pool.get().await)?)),
+            Pool::MySql(pool) => Connection::MySql(Lease(self.leased(pool.get().await)?)),
+            Pool::Postgres(pool) => Connection::Postgres(Lease(self.leased(pool.get().await)?)),
+            Pool::Sqlite(pool) => Connection::Sqlite(Lease(self.leased(pool.get().await)?)),
         })
     }
 
-    fn taken<T>(&self, taken: Result<T, managed::PoolError<sqlx::Error>>) -> Result<T, StoreError> {
-        taken.map_err(|error| match error {
+    fn leased<T>(
+        &self,
+        leased: Result<T, managed::PoolError<sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        leased.map_err(|error| match error {
             managed::PoolError::Timeout(_) => StoreError::PoolTimeout(self.pool_limit),
             managed::PoolError::Backend(error) => StoreError::Connect(error),
             other => StoreError::Unreachable(other.to_string()),

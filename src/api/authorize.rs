@@ -88,8 +88,8 @@ async fn caller(
         })
 }
 
-/// A token in a header. A repeated header is none, equal or not: the reference's web server joins the values, and a proxy in
-/// front may have looked at another one than we would.
+/// A token in a header. A repeated header is refused, equal or not: the reference's web server joins the values, and a proxy
+/// in front may have used another one than we would.
 fn token<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();

@@ -118,7 +118,7 @@ async fn read(body: HttpBody, limit: usize) -> Result<bytes::Bytes, ApiError> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge(limit)),
         Err(error) => {
-            tracing::debug!(error, "the body broke off");
+            tracing::debug!(error, "the body ended early");
             Err(ApiError::UnreadableBody)
         }
     }

@@ -102,15 +102,15 @@ fn answered_id(sent: Option<&HeaderValue>, ours: &str) -> HeaderValue {
     }
 }
 
-/// The id that a calling service gave the request: `req-` and a UUID; other texts are not taken into the log.
+/// The id that a calling service gave the request: `req-` and a UUID; other texts are not logged.
 fn global_request_id(sent: &HeaderValue) -> Option<&str> {
     let text = sent.to_str().ok()?;
     let uuid = text.strip_prefix("req-")?;
     (uuid.len() == 36 && uuid::Uuid::try_parse(uuid).is_ok()).then_some(text)
 }
 
-/// Runs what may write in a task of its own, since the server drops a request whose client goes away, and a change
-/// is not to be cut off between its transaction and what belongs to it.
+/// Runs requests that may write in tasks of their own: the server drops a request whose client disconnects, and a change
+/// must not end between its transaction and what belongs to it.
 pub(super) async fn detach_writes(request: Request, next: Next) -> Response {
     if matches!(
         *request.method(),
@@ -124,7 +124,7 @@ pub(super) async fn detach_writes(request: Request, next: Next) -> Response {
     }
 }
 
-/// The answer of a handler that panicked; the connection and the other requests go on.
+/// The answer of a handler that panicked; the connection and other requests are not affected.
 pub(super) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
     let text = payload
         .downcast_ref::<String>()
@@ -137,7 +137,7 @@ fn panicked_with(text: &str) -> ApiError {
     ApiError::Panic(format!("panic: {text}"))
 }
 
-/// Headers that have one value: with a second one, a proxy in front may have believed the other.
+/// Headers that have one value: with two, a proxy in front may have used the other one.
 const SINGLE: [HeaderName; 4] = [
     header::HOST,
     header::CONTENT_LENGTH,

@@ -24,7 +24,7 @@ pub(super) async fn versions(State(api): State<Arc<Api>>, request: Request) -> R
         Some(authority) => Some(authority.to_string()),
         None => text(request.headers(), header::HOST.as_str()).filter(|host| !host.is_empty()),
     };
-    // A client that names none (HTTP/1.0 needs not) gets the address that is listened on, as from other web servers.
+    // A client that names none (HTTP/1.0 needs not) gets the address that the service listens on, as WSGI servers do it.
     let options = &api.config.default;
     let listening = || SocketAddr::new(options.bind_host, options.bind_port).to_string();
     let host = host.unwrap_or_else(listening);
@@ -47,7 +47,7 @@ struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// Believes `Forwarded` (RFC 7239) or `X-Forwarded-*` where there is a proxy, as oslo.middleware does.
+    /// Trusts `Forwarded` (RFC 7239) or `X-Forwarded-*` where there is a proxy, as oslo.middleware does.
     fn of(headers: &HeaderMap, host: String, behind_proxy: bool) -> PublicUrl {
         let mut public_url = PublicUrl {
             scheme: "http".to_owned(),

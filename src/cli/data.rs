@@ -47,7 +47,7 @@ pub(super) struct Check {
 /// `db copy`. A URL on the command line shows its password in the list of processes; files and the environment do not.
 #[derive(Debug, Args)]
 pub(super) struct Copy {
-    /// The database to read. Without it, that of [database] connection.
+    /// The database to read. Default: [database] connection.
     #[arg(
         long,
         value_name = "URL",
@@ -55,7 +55,7 @@ pub(super) struct Copy {
         hide_env_values = true
     )]
     from: Option<DatabaseUrl>,
-    /// The database to write. Its tables are made when it has none.
+    /// The database to write. Its tables are created when it has none.
     #[arg(
         long,
         value_name = "URL",
@@ -78,7 +78,7 @@ pub(super) struct Export {
     /// Only the documents of this project.
     #[arg(long, value_name = "ID")]
     project: Option<String>,
-    /// The file to write, which only its owner can read. Without it, standard output.
+    /// The file to write, readable by its owner alone. Default: standard output.
     #[arg(long, value_name = "PATH")]
     output: Option<PathBuf>,
 }
@@ -134,26 +134,26 @@ pub(super) async fn purge(store: &Store, arguments: Purge) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Fails when something is left that does not fit.
+/// Fails when an inconsistent row is left.
 pub(super) async fn check(store: &Store, arguments: Check) -> anyhow::Result<()> {
     require_current(store).await?;
     let (mut repaired, mut left) = (0u64, 0u64);
     let mut printed = Ok(());
     store
         .check(arguments.fix, &mut |finding| {
-            let remedy = match (finding.remedy, arguments.fix) {
+            let repair = match (finding.repair, arguments.fix) {
                 (None, _) => String::new(),
-                (Some(remedy), true) => format!("; repaired: {remedy}"),
-                (Some(remedy), false) => format!("; --fix: {remedy}"),
+                (Some(repair), true) => format!("; repaired: {repair}"),
+                (Some(repair), false) => format!("; --fix: {repair}"),
             };
-            match (finding.remedy, arguments.fix) {
+            match (finding.repair, arguments.fix) {
                 (Some(_), true) => repaired += 1,
                 _ => left += 1,
             }
-            // Where nobody reads on, the work goes on all the same.
+            // The work is finished even when nobody reads the output.
             if printed.is_ok() {
                 let (table, id, problem) = (finding.table, &finding.id, &finding.problem);
-                printed = output::line!("{table} {id}: {problem}{remedy}");
+                printed = output::line!("{table} {id}: {problem}{repair}");
             }
         })
         .await?;
@@ -161,7 +161,7 @@ pub(super) async fn check(store: &Store, arguments: Check) -> anyhow::Result<()>
     output::line!("{repaired} repaired, {left} left")?;
     match left {
         0 => Ok(()),
-        _ => bail!("the tables have {left} rows that do not fit together"),
+        _ => bail!("the tables have {left} inconsistent rows"),
     }
 }
 

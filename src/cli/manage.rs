@@ -15,7 +15,7 @@ use crate::oslo::policy::Enforcer;
 use crate::schema::{Migration, Report};
 use crate::store::Store;
 
-/// Looks after the database of freezer-api.
+/// Manages the database of freezer-api.
 #[derive(Debug, Parser)]
 #[command(name = "freezer-manage", version)]
 struct Arguments {
@@ -27,17 +27,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The tables.
+    /// Manages the tables.
     #[command(subcommand)]
     Db(Db),
     /// Writes all documents that are not deleted as JSON Lines.
     Export(data::Export),
     /// Adds the documents of an export that are not there yet.
     Import(data::Import),
-    /// The configuration.
+    /// Prints a sample configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// The policy.
+    /// Shows and tests the policy.
     #[command(subcommand)]
     Policy(PolicyCommand),
 }
@@ -46,15 +46,15 @@ enum Command {
 enum Db {
     #[command(flatten)]
     Configured(ConfiguredDb),
-    /// Copies every row into another database, of another engine too, and compares both. A copy that was interrupted
-    /// continues when it is run again.
+    /// Copies all rows into another database, which may be of another engine, and compares both. If interrupted, it continues
+    /// when run again.
     Copy(Box<data::Copy>),
 }
 
 /// What is done to the database that the configuration names.
 #[derive(Debug, Subcommand)]
 enum ConfiguredDb {
-    /// Makes the tables, or upgrades them from any older layout. Running it twice, or two at once, is harmless.
+    /// Creates the tables, or upgrades them from any older layout. Running it twice, or two at once, is harmless.
     #[command(visible_alias = "update")]
     Sync {
         /// The Alembic revision to stop at. Without it, the newest, with our additions.
@@ -66,8 +66,8 @@ enum ConfiguredDb {
         #[arg(long, hide = true, value_name = "STATEMENTS")]
         abort_after: Option<u64>,
     },
-    /// Removes what this program adds to the tables of the Python service, which needs none of it. One that was interrupted
-    /// goes on when it is run again; `db sync` takes it back.
+    /// Removes what this program adds to the tables of the Python service, which needs none of it. If interrupted, it continues
+    /// when run again; `db sync` adds it again.
     Downgrade {
         /// For tests of interrupted migrations: abort the process after this many statements.
         #[arg(long, hide = true, value_name = "STATEMENTS")]
@@ -75,8 +75,8 @@ enum ConfiguredDb {
     },
     /// Removes rows that were marked as deleted long ago, in small transactions.
     Purge(data::Purge),
-    /// Looks for rows that do not fit together: jobs without client or action, sessions with missing jobs, invalid JSON,
-    /// duplicate clients. Fails when any is left.
+    /// Finds inconsistent rows: jobs without client or action, sessions with missing jobs, invalid JSON, duplicate clients.
+    /// Fails when any is left.
     Check(data::Check),
     /// Prints the names of all tables as a JSON list.
     Show,
@@ -84,7 +84,7 @@ enum ConfiguredDb {
     Version,
     /// Drops all tables, with everything in them.
     Remove {
-        /// Yes, everything goes.
+        /// Confirm that everything is to be deleted.
         #[arg(long)]
         yes: bool,
     },
@@ -102,7 +102,7 @@ enum PolicyCommand {
     Sample,
     /// Prints the rules in force and where each comes from.
     List,
-    /// Says whether a rule lets a token pass, and which check decided.
+    /// Tells whether a rule allows a token, and which check decided.
     Check {
         /// Keystone's answer to GET /v3/auth/tokens, or an object of credentials, as JSON.
         #[arg(long, value_name = "PATH")]
@@ -190,7 +190,7 @@ async fn db(config: &ConfigArguments, command: Db) -> anyhow::Result<()> {
         ConfiguredDb::Version => version(store).await,
         ConfiguredDb::Remove { yes: false } => {
             bail!(
-                "this drops all tables of the database, with everything in them; add --yes to do it"
+                "this drops all tables of the database, with everything in them; confirm with --yes"
             )
         }
         ConfiguredDb::Remove { yes: true } => {

@@ -1,4 +1,4 @@
-//! What the programs print. A reader that goes away (`freezer-manage … | head`) ends them quietly.
+//! What the programs print. When their output is closed (`freezer-manage … | head`), they end quietly.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -34,7 +34,7 @@ pub(super) fn write_note(text: fmt::Arguments<'_>) {
     let _ = io::stderr().write_fmt(text);
 }
 
-/// Whether a program ended because nobody reads on.
+/// Whether a program ended because its output was closed.
 pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<OutputError>()

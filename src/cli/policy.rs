@@ -1,4 +1,4 @@
-//! `freezer-manage policy`: the sample file, the rules in force, and what they answer to a token.
+//! `freezer-manage policy`: the sample file, the rules in force, and how they decide about a token.
 
 use std::fmt::Write;
 

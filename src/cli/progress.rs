@@ -1,4 +1,4 @@
-//! How a long piece of work shows that it goes on: a bar on a terminal, plain lines elsewhere.
+//! Progress of long commands: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ impl Display {
         output::note!("{text}");
     }
 
-    /// A `total` of 0 is one that nobody knows.
+    /// A `total` of 0 is unknown.
     fn rows(&mut self, what: &str, done: u64, total: u64) {
         let last = total > 0 && done >= total;
         if self.terminal {

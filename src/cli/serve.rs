@@ -46,8 +46,8 @@ pub struct Arguments {
     /// Folder of the log file, instead of [DEFAULT] log_dir.
     #[arg(long, visible_alias = "logdir", value_name = "DIR")]
     log_dir: Option<PathBuf>,
-    /// Serve without authentication on loopback, in an SQLite file where the configuration names no database, and
-    /// make the tables.
+    /// Serve without authentication on loopback, create the tables and, where the configuration names no database, use an
+    /// SQLite file.
     #[arg(long)]
     dev: bool,
     /// With --dev: add a few sample records to an empty database.
@@ -79,11 +79,11 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
         Mode::Production
     };
     let api = app::build(config, mode, Clock::System, Ids::Random).await?;
-    // Not before: who listens is taken to serve, and the database may take its time, or be refused.
+    // Not earlier: a service that listens is expected to answer, and the database may be slow, or refused.
     let listener = app::listen(&api.config).await?;
     let address = listener.local_addr()?;
     if arguments.sample {
-        // Nobody made these requests, so they are not in the access log.
+        // These are no requests of users, so they are not in the access log.
         add_sample(&api)
             .with_subscriber(NoSubscriber::default())
             .await?;
@@ -133,7 +133,7 @@ fn develop(config: &mut Config, may_move: bool) -> anyhow::Result<()> {
     if config.database.connection.is_none() {
         let folder = data_folder()?;
         std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let file = folder.join("freezer.sqlite");
         let file = file
             .to_str()

@@ -1,4 +1,4 @@
-//! `freezer-manager-status upgrade check`: whether this release can run on what is there, in the form of
+//! `freezer-manager-status upgrade check`: whether this release can run with what is installed, in the form of
 //! oslo.upgradecheck.
 
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::store::Store;
 /// The width to which details are wrapped, as in oslo.upgradecheck.
 const WIDTH: usize = 60;
 
-/// Tells whether an upgrade can go on.
+/// Checks whether this release can be run.
 #[derive(Debug, Parser)]
 #[command(name = "freezer-manager-status", version)]
 struct Arguments {
@@ -34,7 +34,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Upgrade {
-    /// Looks at the configuration, the policy file and the database. Ends with 0 when all is well, 1 with a warning, 2 with a failure.
+    /// Checks the configuration, the policy file and the database. The exit code is 0 for success, 1 for warnings, 2 for failures.
     Check {
         /// Print the results as JSON.
         #[arg(long)]
@@ -185,7 +185,7 @@ async fn duplicate_clients(store: &Store, state: &SchemaState) -> anyhow::Result
 }
 
 async fn integrity(store: &Store) -> anyhow::Result<Check> {
-    const NAME: &str = "Rows That Fit Together";
+    const NAME: &str = "Consistent Rows";
     let mut wrong = 0u64;
     store.check(false, &mut |_| wrong += 1).await?;
     Ok(match wrong {
@@ -193,7 +193,7 @@ async fn integrity(store: &Store) -> anyhow::Result<Check> {
         _ => Check::new(
             NAME,
             Code::Warning,
-            format!("{wrong} rows do not fit together. freezer-manage db check lists them."),
+            format!("{wrong} rows are inconsistent. freezer-manage db check lists them."),
         ),
     })
 }

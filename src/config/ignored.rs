@@ -122,7 +122,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Options of keystoneauth that may stand in any section with credentials. Ours for connecting to Keystone are those of
+/// Options of keystoneauth that any section with credentials may have. Ours for connecting to Keystone are those of
 /// `[keystone_authtoken]`.
 const CREDENTIAL_OPTIONS: &[&str] = &[
     "auth_section",

@@ -30,7 +30,7 @@ options! {
         bind_port: u16 = 9090, 0..=65535;
         /// Log messages of level DEBUG too, instead of INFO and above.
         debug: bool = false;
-        /// File to log to. A relative path lies in log_dir. Without it and without log_dir, messages go to standard
+        /// File to log to. A relative path is in log_dir. Without it and without log_dir, messages go to standard
         /// error.
         log_file: Option<PathBuf> = None, also "logfile";
         /// Folder for log files. Without log_file, the file is named after the program.
@@ -50,7 +50,7 @@ options! {
         max_pool_size: u32 = 5, 0..=1_000_000;
         /// Connections that may be opened beyond max_pool_size when all are in use. -1 means no limit.
         max_overflow: i64 = 50, -1..=1_000_000;
-        /// How many seconds a request waits for a free connection before it is refused. Without it, 30.
+        /// How many seconds a request waits for a free connection before it is answered with 503. Without it, 30.
         pool_timeout: Option<Duration> = None;
         /// After how many seconds a connection is replaced by a new one. -1 means never.
         connection_recycle_time: i64 = 3600, -1..=2_147_483_647;
@@ -66,11 +66,11 @@ options! {
         connection_debug: u32 = 0, 0..=100;
     }
 
-    /// `[storage]`: kept because operators have it; SQL is the only storage.
+    /// `[storage]`: accepted for existing files; SQL is the only storage.
     "storage" Storage {
-        /// The kind of storage. Only sqlalchemy remains.
+        /// The kind of storage. Only sqlalchemy is supported.
         backend: StorageBackend = StorageBackend::default();
-        /// The driver of the storage. Only sqlalchemy remains.
+        /// The driver of the storage. Only sqlalchemy is supported.
         driver: StorageBackend = StorageBackend::default();
     }
 
@@ -80,19 +80,19 @@ options! {
         max_limit: u32 = 1000, 1..=1_000_000;
         /// The most pairs of key and value in the search of a list; more are refused with 400.
         max_search_terms: u32 = 50, 1..=1000;
-        /// The most connections that are served at once. Some more are answered, with 503, so that the health check is told.
+        /// The most connections that are served at once. A few more are accepted and answered with 503, so that health checks get an answer.
         max_connections: u32 = 4096, 1..=1_000_000;
-        /// Seconds after which a request that is still worked on is answered with 503.
+        /// Seconds after which a request that is still being processed is answered with 503.
         request_timeout: Duration = Duration::from_secs(60), 1..=86_400;
         /// Seconds in which a client must send the header of a request, and then its body.
         read_timeout: Duration = Duration::from_secs(30), 1..=86_400;
-        /// Seconds after which a connection is closed on which nothing moves: no request comes, or no answer is taken. More
-        /// than the time for which proxies in front keep theirs, or requests that they send at that moment are lost.
+        /// Seconds after which an idle connection is closed: no request arrives, or the client reads no answer. Set it higher than
+        /// the keep-alive time of proxies in front, or requests that they send at that moment are lost.
         idle_timeout: Duration = Duration::from_secs(75), 1..=86_400;
-        /// Seconds that clients have to go elsewhere when the service is stopped: connections are still accepted, and HTTP/1
-        /// is answered with Connection: close. Without open connections, none.
+        /// Seconds that clients have to move to other servers when the service is stopped: connections are still accepted, and
+        /// HTTP/1 is answered with Connection: close. Skipped when no connection is open.
         drain_time: Duration = Duration::from_secs(2), 0..=86_400;
-        /// Seconds that requests in flight then have to end.
+        /// Seconds that requests in flight then have to finish.
         shutdown_timeout: Duration = Duration::from_secs(60), 0..=86_400;
     }
 
@@ -100,8 +100,8 @@ options! {
     "oslo_middleware" Middleware {
         /// The largest body of a request, in bytes. A larger one is answered with 413.
         max_request_body_size: usize = 1_048_576, 1..=1_073_741_824;
-        /// Believe the headers Forwarded and X-Forwarded-* of a proxy when links are made. Only for a service that
-        /// nobody reaches but through that proxy.
+        /// Trust the headers Forwarded and X-Forwarded-* of a proxy when links are made. Only for a service that can be
+        /// reached through that proxy alone.
         enable_proxy_headers_parsing: bool = false;
     }
 
@@ -109,7 +109,7 @@ options! {
     "healthcheck" Healthcheck {
         /// The path of the health check.
         path: UrlPath = UrlPath::healthcheck();
-        /// Name each check with its details, and in JSON and HTML the time and the platform. Everybody who reaches the
+        /// Name each check with its details, and in JSON and HTML the time and the platform. Anyone who reaches the
         /// service can read it.
         detailed: bool = false;
         /// What is checked: disable_by_file, disable_by_files_ports, enable_by_files, each by its option below.
@@ -162,10 +162,10 @@ options! {
         trusts_delegated_roles: Vec<String> = vec!["member".to_owned()];
     }
 
-    /// `[keystone_authtoken]`: how tokens are checked, with keystonemiddleware's options. The TLS and HTTP options here
+    /// `[keystone_authtoken]`: how tokens are validated, with keystonemiddleware's options. The TLS and HTTP options here
     /// are used for every call to Keystone.
     "keystone_authtoken" KeystoneAuthtoken {
-        /// Keystone's address for clients; an answer of 401 names it.
+        /// Keystone's address for clients, sent with 401 answers.
         www_authenticate_uri: Option<String> = None;
         /// Which of Keystone's endpoints is used: internal, public or admin.
         interface: Interface = Interface::Internal;
@@ -175,7 +175,7 @@ options! {
         delay_auth_decision: bool = false;
         /// Seconds that connecting to Keystone may take.
         http_connect_timeout: Option<Duration> = None;
-        /// How often a call to Keystone that found nobody is tried again.
+        /// How often a call to Keystone that got no answer is tried again.
         http_request_max_retries: u32 = 3, 0..=100;
         /// PEM file of the authorities that are trusted for Keystone's certificate. Without it, the system's.
         cafile: Option<PathBuf> = None;
@@ -185,15 +185,15 @@ options! {
         keyfile: Option<PathBuf> = None;
         /// Do not verify Keystone's certificate. Not for production.
         insecure: bool = false;
-        /// Memcached servers, host:port, that share checked tokens between several API services. Without them, each
+        /// Memcached servers, host:port, in which several API services share validated tokens. Without them, each
         /// keeps its own in memory.
         memcached_servers: Vec<String> = Vec::new(), also "memcache_servers";
-        /// Secret that all API services share. With it, an entry in memcached that none of them made is not believed.
+        /// Secret that all API services share. With it, an entry in memcached that none of them wrote is not trusted.
         /// (Entries are encrypted in any case.)
         memcache_secret_key: Option<SecretString> = None;
         /// MAC or ENCRYPT: do not start without memcache_secret_key. Nothing else depends on it.
         memcache_security_strategy: MemcacheStrategy = MemcacheStrategy::None;
-        /// Seconds for which a checked token is believed without asking again. -1 asks every time.
+        /// Seconds for which a validated token is cached. -1 asks Keystone every time.
         token_cache_time: i64 = 300, -1..=2_147_483_647;
         /// Roles of which a service token must have one.
         service_token_roles: Vec<String> = vec!["service".to_owned()];
@@ -205,7 +205,7 @@ options! {
         auth_section: Option<String> = None;
     }
 
-    /// The service's own credentials for Keystone, with keystoneauth's options. They stand in `[keystone_authtoken]`, or
+    /// The service's own credentials for Keystone, with keystoneauth's options. They are in `[keystone_authtoken]`, or
     /// in a section that an `auth_section` names.
     "keystone_authtoken" AuthPlugin {
         /// The kind of credentials: password (or v3password), v3applicationcredential, v3token.
@@ -234,13 +234,13 @@ options! {
         domain_id: Option<String> = None;
         /// The domain's name, for a token of a whole domain.
         domain_name: Option<String> = None;
-        /// The id of the domain that user and project have when nothing else is said.
+        /// The id of the domain of user and project where none is given.
         default_domain_id: Option<String> = None;
-        /// The name of the domain that user and project have when nothing else is said.
+        /// The name of the domain of user and project where none is given.
         default_domain_name: Option<String> = None;
         /// For a token of the whole system: all.
         system_scope: Option<String> = None;
-        /// The id of a trust in whose name the token is made.
+        /// The id of a trust that the token is made from.
         trust_id: Option<SecretString> = None;
         /// The application credential's id.
         application_credential_id: Option<String> = None;

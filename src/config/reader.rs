@@ -1,5 +1,5 @@
 //! Reads options out of the settings, one after the other, and gathers all that is wrong with them, so that an operator
-//! hears of every mistake at once.
+//! is told of every mistake at once.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct WrongValue {
     pub section: String,
     /// The key, by the name that was used.
     pub key: String,
-    /// Where the value stands.
+    /// Where the value is set.
     pub location: Location,
-    /// The value as it stands there. None: it is a secret.
+    /// The value as written. None: it is a secret.
     pub got: Option<String>,
     /// What the option takes, or why the value cannot be used.
     pub wanted: String,
@@ -39,7 +39,7 @@ impl fmt::Display for WrongValue {
 pub struct Warning {
     /// How much it matters.
     pub kind: WarningKind,
-    /// Where it stands.
+    /// Where it is.
     pub location: Location,
     /// What it is, in one line.
     pub message: String,
@@ -48,7 +48,7 @@ pub struct Warning {
 /// The kinds of [`Warning`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WarningKind {
-    /// A name that nobody knows, most often a slip.
+    /// An unknown name, most often a typing error.
     Unknown,
     /// An option's older name.
     Deprecated,

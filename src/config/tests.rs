@@ -381,16 +381,16 @@ usrname = u
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    Unknown a.conf:2: [DEFAULT] bind-port is no known option and is not used; the name is written with _ instead of -
+    Unknown a.conf:2: [DEFAULT] bind-port is not a known option and is not used; the name is written with _ instead of -
     Ignored a.conf:3: [DEFAULT] transport_url has no meaning in this program and is not used
-    Unknown a.conf:5: [databse] connection is no known option and is not used
+    Unknown a.conf:5: [databse] connection is not a known option and is not used
     Unknown a.conf:7: [database] connection: the parameter plugin is not known and not used
     Ignored a.conf:7: [database] connection: the parameter write_timeout has no meaning in this program and is not used
     Ignored a.conf:8: [database] slave_connection has no meaning in this program and is not used
     Ignored a.conf:10: [oslo_messaging_notifications] driver has no meaning in this program and is not used
     Unknown a.conf:12: [storage] backend is "sqlachemy"; the storage is the SQL database of [database] connection, whose name here is sqlalchemy
     Ignored a.conf:15: [keystone_authtoken] memcache_pool_maxsize has no meaning in this program and is not used
-    Unknown a.conf:19: [creds] usrname is no known option and is not used
+    Unknown a.conf:19: [creds] usrname is not a known option and is not used
     "#);
 }
 

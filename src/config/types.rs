@@ -25,7 +25,7 @@ pub(super) trait OptionType: Sized {
     /// What is wanted instead, to follow the word "wants"; never the text itself.
     fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String>;
 
-    /// Reads the values of a key that stands more than once. Of a single value the last wins.
+    /// Reads the values of a key that is written more than once. Of a single value the last wins.
     ///
     /// # Errors
     /// As [`OptionType::parse`].
@@ -431,7 +431,7 @@ impl OptionType for PortPath {
 }
 
 /// The kind of storage as files name it. It is always the SQL database of `[database] connection`: Elasticsearch, which old
-/// releases had, is gone, and any other word means SQL to the reference too (kolla has written `sqlachemy` since 2019).
+/// releases had, is no longer supported, and any other word means SQL to the reference too (kolla has written `sqlachemy` since 2019).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageBackend(String);
 

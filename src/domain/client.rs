@@ -188,7 +188,7 @@ impl Registration {
         })
     }
 
-    /// The refusal of a central client whose name a private one has, or jobs of one that is gone.
+    /// The refusal of a central client whose name a private one has, or jobs of one that was deleted.
     pub fn is_private_name(&self) -> Refusal {
         Refusal::Conflict(format!(
             "Client {} is already the name of a client that is not central, or jobs of one are left",

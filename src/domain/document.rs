@@ -1,4 +1,4 @@
-//! JSON documents: reading a request's body strictly, and a stored text forgivingly.
+//! JSON documents: a request's body is parsed strictly, a stored text leniently.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -126,10 +126,10 @@ fn after_string(text: &[u8], start: usize) -> usize {
     position
 }
 
-/// A stored JSON text as it goes into an answer: unchanged when it is sound.
+/// A stored JSON text as it goes into an answer: unchanged when it is valid.
 ///
 /// The reference could store what is no JSON (NaN, Infinity) or what few can read (lone surrogates). One such row
-/// must not break a list, so it is repaired on the way out; the row stays as it is.
+/// must not break a list, so it is repaired in the answer; the row stays as it is.
 pub fn stored(text: &str) -> Box<RawValue> {
     // A lone surrogate is no fault to `RawValue`, which does not decode strings.
     let sound = if has_surrogate_escape(text) {
@@ -140,11 +140,11 @@ pub fn stored(text: &str) -> Box<RawValue> {
     match sound {
         Ok(sound) if nested_beyond(sound.get().as_bytes(), MAX_STORED_NESTING).is_none() => sound,
         Ok(_) => {
-            tracing::warn!("a stored document is nested too deep; it is shown as null");
+            tracing::warn!("a stored document is nested too deeply; it is shown as null");
             RawValue::NULL.to_owned()
         }
         Err(error) => {
-            tracing::warn!(%error, "a stored document is no JSON; it is shown as null");
+            tracing::warn!(%error, "a stored document is not valid JSON; it is shown as null");
             RawValue::NULL.to_owned()
         }
     }
@@ -155,7 +155,7 @@ pub fn stored_value(text: &str) -> Value {
     read(text.as_bytes(), MAX_STORED_NESTING)
         .or_else(|_| read(repair(text).as_bytes(), MAX_STORED_NESTING))
         .unwrap_or_else(|error| {
-            tracing::warn!(%error, "a stored document is no JSON; it is taken as null");
+            tracing::warn!(%error, "a stored document is not valid JSON; it is treated as null");
             Value::Null
         })
 }

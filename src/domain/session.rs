@@ -457,7 +457,7 @@ impl SessionReplacement {
 pub struct SessionPatch(Object);
 
 impl SessionPatch {
-    /// Checks a body: only members of the session's document are taken (deviation D9).
+    /// Checks a body: only members of the session's document are accepted (deviation D9).
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.

@@ -109,7 +109,7 @@ impl Schema {
             .map(Schema)
     }
 
-    /// Gives a body back when it is sound.
+    /// Returns a body that is valid.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] with the field and what is wrong with it.

@@ -1,10 +1,10 @@
-//! Tokens that Keystone vouched for a moment ago, kept by their hash: in this process, and where `memcached_servers`
-//! names some, in memcached for all nodes of the API.
+//! Validated tokens, kept by their hash: in this process and, where `memcached_servers` names servers, in memcached for
+//! all nodes of the API.
 //!
-//! An entry lives for `token_cache_time`, never beyond the token. It is not prolonged by use, nor by passing from node to
-//! node, so that a revoked token is refused after `token_cache_time` at the latest. What is in memcached is encrypted by
-//! a key made from the token itself: who can read the cache learns nothing. With `memcache_secret_key`, who can write
-//! to it cannot forge an entry.
+//! An entry is kept for `token_cache_time`, never beyond the token's expiry. Neither use nor a copy on another node prolongs
+//! it, so that a revoked token is refused after `token_cache_time` at the latest. Entries in memcached are encrypted
+//! with a key derived from the token itself: whoever can read the cache learns nothing. With `memcache_secret_key`, whoever
+//! can write to it cannot forge an entry.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,9 +25,9 @@ use crate::clock::Clock;
 
 /// Tokens kept in memory; about 1 kB each.
 const MAX_TOKENS: u64 = 20_000;
-/// Refused tokens kept in memory, apart, so that a flood of nonsense does not push out good tokens.
+/// Refused tokens kept in memory, apart, so that a flood of invalid tokens does not evict valid ones.
 const MAX_REFUSED: u64 = 20_000;
-/// How long a refused token is not asked about again.
+/// How long a token stays refused without asking Keystone again.
 const REFUSED_LIFETIME: Duration = Duration::from_secs(10);
 
 /// In place of `memcache_secret_key` where there is none: entries are then sealed by the token alone.
@@ -42,7 +42,7 @@ pub(crate) enum Refusal {
     Unavailable(Arc<IdentityError>),
 }
 
-/// A token's place in the cache. Whether Keystone was told to accept it expired is part of it, because the answers differ.
+/// The key of a token in the cache. Whether Keystone was told to accept it expired is part of it, because the answers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     hash: [u8; digest::SHA256_OUTPUT_LEN],
@@ -99,7 +99,7 @@ struct Shared {
     checked_at: i64,
 }
 
-/// The cache of checked tokens.
+/// The cache of validated tokens.
 pub(crate) struct TokenCache {
     /// Seconds; `None`: every request asks Keystone.
     lifetime: Option<i64>,
@@ -188,7 +188,7 @@ impl TokenCache {
         }
     }
 
-    /// How long an answer of `checked_at` may still be believed.
+    /// How long an answer of `checked_at` is still valid.
     fn lifetime(&self, token: &ValidToken, checked_at: i64) -> Duration {
         let Some(cache_time) = self.lifetime else {
             return Duration::ZERO;

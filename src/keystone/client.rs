@@ -19,10 +19,10 @@ pub(crate) const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-
 
 /// Time for a whole call where `http_connect_timeout` is not set. (keystoneauth then waits for ever.)
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for establishing a connection; a host that is gone does not refuse, it is silent.
+/// Time for establishing a connection; a host that is down does not refuse, it does not answer at all.
 const MAX_CONNECT: Duration = Duration::from_secs(3);
 /// The pause before the first repetition; each further one is twice as long, up to the longest. Shorter than
-/// keystoneauth's (0.5 s, 1 s, 2 s, …): requests wait meanwhile, and go on as soon as Keystone is back.
+/// keystoneauth's (0.5 s, 1 s, 2 s, …): requests wait meanwhile, and continue as soon as Keystone is back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_millis(400);
 /// What callers are told to wait where Keystone does not say.
@@ -30,7 +30,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait that we pass on from Keystone.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Keystone did not do what was asked, through no fault of the token in question.
+/// A call to Keystone failed for another reason than an invalid token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
     /// No answer: refused, timed out, TLS failed. The text has no URL (ids stand in some) and no token.
@@ -177,7 +177,7 @@ impl IdentityClient {
                     .map_err(unusable)?;
                 tracing::warn!(
                     error = chain(&error),
-                    "no certificate of Keystone will be trusted"
+                    "no certificate authorities found: no certificate of Keystone will be trusted"
                 );
                 http
             }
@@ -213,7 +213,7 @@ impl IdentityClient {
             tracing::debug!(
                 call = call.name,
                 error = chain(&error),
-                "Keystone does not answer, trying again"
+                "no answer from Keystone, trying again"
             );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
@@ -242,8 +242,8 @@ impl IdentityClient {
     /// The address of API version 3 below `base`: `base` itself where it ends in `/v3`, else where Keystone's version
     /// document says, else `base` with `/v3`. No slash at the end.
     ///
-    /// Only the path of the document's link is taken: a Keystone behind a proxy often names itself by a host, or by plain
-    /// HTTP, that is not the way to it, and tokens must not go where the operator did not send them.
+    /// Only the path of the document's link is used: a Keystone behind a proxy often announces a host or a scheme by which
+    /// it cannot be reached, and tokens must not go to an address that the operator did not configure.
     ///
     /// # Errors
     /// As [`IdentityClient::send`].

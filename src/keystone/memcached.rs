@@ -1,8 +1,7 @@
 //! A client for memcached's text protocol: `get` and `set`, which is all that a token cache needs.
 //!
 //! Written here because the async client of crate `memcache` is marked experimental and needs the meta protocol of newer
-//! servers. A server that fails is left alone for a while, so a dead one costs a request in thirty seconds a tenth of
-//! a second, and the others nothing.
+//! servers. A server that fails is not asked for 30 s, so a dead one delays one request in that time by 100 ms.
 
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Mutex, PoisonError};
@@ -15,14 +14,14 @@ use tokio::net::TcpStream;
 /// Time for one `get` or `set`, with the connection where one must be made.
 const TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a server that failed is not asked.
-const LEFT_ALONE: Duration = Duration::from_secs(30);
+const BACKOFF: Duration = Duration::from_secs(30);
 /// Idle connections kept for each server.
 const MAX_IDLE: usize = 10;
 /// The protocol takes larger numbers for points in time.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The longest line and the largest value that we read.
 const MAX_LINE: u64 = 512;
-const LARGEST_VALUE: usize = 1 << 20;
+const MAX_VALUE: usize = 1 << 20;
 
 /// Memcached servers; a key has its place on one of them.
 #[derive(Debug)]
@@ -173,10 +172,10 @@ impl Server {
     }
 
     fn leave_alone(&self, error: &Error) {
-        tracing::warn!(server = self.address, %error, "memcached fails; it is not asked for {} s", LEFT_ALONE.as_secs());
+        tracing::warn!(server = self.address, %error, "a memcached server fails; it is not asked for {} s", BACKOFF.as_secs());
         let mut state = self.state();
         state.idle.clear();
-        state.backoff_until = Some(Instant::now() + LEFT_ALONE);
+        state.backoff_until = Some(Instant::now() + BACKOFF);
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -230,7 +229,7 @@ async fn read_value(stream: &mut BufStream<TcpStream>) -> Result<Option<Vec<u8>>
         .nth(2)
         .and_then(|length| length.parse().ok())
         .ok_or_else(unreadable)?;
-    if length > LARGEST_VALUE {
+    if length > MAX_VALUE {
         return Err(unreadable());
     }
     let mut value = vec![0; length];

@@ -1,5 +1,5 @@
 //! The service's own token: fetched with the operator's credentials when first needed, renewed before it expires and
-//! when Keystone no longer takes it. Beside it stands what its answer tells: our user id and where Keystone is.
+//! when Keystone no longer accepts it. With it is kept what Keystone's answer says: our user id and the address of Keystone.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl ServiceSession {
             ));
         }
         reqwest::Url::parse(&auth_url)
-            .map_err(|e| in_section(format!("auth_url is no URL: {e}")))?;
+            .map_err(|e| in_section(format!("auth_url is not a URL: {e}")))?;
         Ok(Self {
             client,
             clock,
@@ -134,7 +134,7 @@ impl ServiceSession {
         let endpoint = self.endpoint(&catalog)?;
         tracing::debug!(
             section = self.section,
-            "got a token of our own from Keystone"
+            "got the service's own token from Keystone"
         );
         Ok(Arc::new(ServiceToken {
             secret: answer.subject_token()?.into(),

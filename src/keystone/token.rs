@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::authz::RequestContext;
 
-/// A token that Keystone vouched for. Holds no secret: this is also what the shared cache stores.
+/// A token that Keystone has validated. Holds no secret: this is also what the shared cache stores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ValidToken {
     /// Seconds since the epoch; at this second the token is no longer good.
@@ -243,7 +243,7 @@ impl TryFrom<WireToken> for ValidToken {
 
     fn try_from(wire: WireToken) -> Result<Self, String> {
         let expires_at = OffsetDateTime::parse(&wire.expires_at, &Rfc3339)
-            .map_err(|e| format!("expires_at is no ISO 8601 time: {e}"))?
+            .map_err(|e| format!("expires_at is not an ISO 8601 time: {e}"))?
             .unix_timestamp();
         let catalog = wire.catalog;
         let access = wire

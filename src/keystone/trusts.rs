@@ -1,4 +1,4 @@
-//! Trusts: a user's leave for the service user to act in a project, so that a central scheduler can run the user's jobs.
+//! Trusts: a user's permission for the service user to act in a project, so that a central scheduler can run the user's jobs.
 //!
 //! As in freezer-api 19.0.0 (`freezer_api.keystone_client`): made with the caller's token, from the caller to the user
 //! of `[centralized_scheduler] auth_section`, in the job's project, without impersonation, redelegation and expiry. One that
@@ -47,7 +47,7 @@ impl fmt::Debug for Trust {
 /// Why there is no trust. Each is a 422 `Missing required credentials`, and its text may stand in the answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
-    /// The caller's token does not lead into the project: no role there, or a token that cannot be changed into one for
+    /// The caller's token is not valid for the project: no role there, or a token that cannot be changed into one for
     /// the project.
     #[error("The token gives no access to project {project_id}, so no trust can be made for it")]
     NoAccess {
@@ -57,13 +57,13 @@ pub enum TrustError {
     /// The caller does not have a role that is to be delegated.
     #[error("A trust needs roles that the user does not have in the project: {}", .0.join(", "))]
     RolesMissing(Vec<String>),
-    /// The user of `auth_section` cannot be found out.
+    /// The user of `auth_section` is unknown.
     #[error("The user that trusts are made for cannot be deduced from the configuration")]
     NoTrustee,
-    /// Keystone does not want it.
+    /// Keystone refuses it.
     #[error("Keystone refused the trust (status {0})")]
     Refused(u16),
-    /// The trust leads into another project.
+    /// The trust is for another project.
     #[error("The trust is for another project")]
     OtherProject,
     /// Keystone did not answer as it should.
@@ -128,7 +128,7 @@ impl Trusts {
     ) -> Result<Trust, TrustError> {
         let caller = self.caller(context, project_id).await?;
         let trustee = self.trustee.own().await.map_err(|error| {
-            tracing::error!(%error, "the trustee of [centralized_scheduler] auth_section cannot be found out");
+            tracing::error!(%error, "cannot find out the trustee of [centralized_scheduler] auth_section");
             match *error {
                 IdentityError::Unreachable { .. } | IdentityError::Unexpected { .. } => TrustError::Unavailable,
                 IdentityError::Credentials { .. } | IdentityError::Malformed { .. } | IdentityError::NoEndpoint { .. } => {
@@ -159,7 +159,7 @@ impl Trusts {
         Ok(self.get(&caller, trust_id).await?.is_some())
     }
 
-    /// Deletes a trust of the caller in the project. One that is gone already is as good.
+    /// Deletes a trust of the caller in the project. One that does not exist any more is no error.
     ///
     /// # Errors
     /// [`TrustError`]: the trust still exists. [`TrustError::OtherProject`] where it is not the project's.
@@ -272,7 +272,7 @@ impl Trusts {
             // A policy may forbid listing and allow making.
             tracing::warn!(
                 status = answer.status.as_u16(),
-                "trusts cannot be listed; a new one is made"
+                "trusts cannot be listed; a new one is created"
             );
             return Ok(None);
         }
@@ -384,7 +384,7 @@ fn encoded(text: &str) -> String {
 }
 
 fn unavailable(error: &IdentityError) -> TrustError {
-    tracing::error!(%error, "no trust can be made or deleted");
+    tracing::error!(%error, "a trust cannot be created or deleted");
     TrustError::Unavailable
 }
 

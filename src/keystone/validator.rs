@@ -1,5 +1,5 @@
 //! Token authentication as keystonemiddleware's `auth_token` does it: a token is what Keystone says it is, asked once
-//! in `token_cache_time`. What a client says about itself is never looked at.
+//! in `token_cache_time`. Identity headers of the client are ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const MAX_TOKEN_LENGTH: usize = 8 * 1024;
 /// Tells Keystone that we check access rules; without it, it refuses tokens that have some.
 const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
 
-/// Why a request is not let in.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// 401: no token, or none that is good for this request. The reason is for the log; it is no part of the answer.
@@ -38,7 +38,7 @@ pub enum AuthError {
     },
 }
 
-/// Says which options let others in than Keystone's users.
+/// Warns of options that weaken authentication.
 fn warn_of_weak_options(options: &KeystoneAuthtoken) {
     if options.trusts_memcached() {
         tracing::warn!(
@@ -64,7 +64,7 @@ fn shared_cache(servers: &[String]) -> Result<Option<Memcached>, SetupError> {
         .map_err(|error| SetupError(format!("[keystone_authtoken] {error}")))
 }
 
-/// Checks tokens at Keystone. One for the process.
+/// Validates tokens at Keystone. One for the process.
 pub struct Keystone {
     session: Arc<ServiceSession>,
     cache: TokenCache,
@@ -219,7 +219,7 @@ impl Keystone {
         };
         outcome.map_err(|(refusal, _)| {
             if let Refusal::Unavailable(error) = &refusal {
-                tracing::error!(%error, "a token cannot be checked");
+                tracing::error!(%error, "a token cannot be validated");
             }
             refusal
         })

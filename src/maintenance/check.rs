@@ -1,4 +1,4 @@
-//! `freezer-manage db check`: what in the tables does not fit together, and mending what can be mended without a decision.
+//! `freezer-manage db check`: finds inconsistent rows, and repairs those that need no decision.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::store::{Engine, Store, StoreError, Tx};
 /// How many rows are read at once.
 const BATCH: usize = 500;
 
-/// Something that does not fit.
+/// An inconsistent row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The table of the row.
@@ -20,8 +20,8 @@ pub struct Finding {
     pub id: String,
     /// What is wrong with it.
     pub problem: String,
-    /// What mending does, or did; none where somebody has to decide.
-    pub remedy: Option<&'static str>,
+    /// What the repair does, or did; none where somebody has to decide.
+    pub repair: Option<&'static str>,
 }
 
 /// Where findings go; there may be many.
@@ -33,7 +33,7 @@ struct RowCheck {
     /// On a row `t`.
     condition: &'static str,
     problem: &'static str,
-    /// What mends it, and its words.
+    /// The statement that repairs it, and what it does.
     repair: Option<(&'static str, &'static str)>,
 }
 
@@ -49,7 +49,7 @@ const ROW_CHECKS: [RowCheck; 5] = [
         table: "jobs",
         condition: "t.deleted = FALSE AND t.session_id <> '' AND NOT EXISTS (SELECT 1 FROM sessions s \
                     WHERE s.id = t.session_id AND s.deleted = FALSE)",
-        problem: "its session is gone",
+        problem: "its session does not exist",
         repair: Some((
             "UPDATE jobs SET session_id = '', session_tag = 0 WHERE id = ?",
             "the job belongs to no session",
@@ -59,14 +59,14 @@ const ROW_CHECKS: [RowCheck; 5] = [
         table: "job_actions",
         // Those of a job that is marked as deleted go with it when it is purged.
         condition: "NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id)",
-        problem: "its job is gone",
+        problem: "its job does not exist",
         repair: Some(("DELETE FROM job_actions WHERE id = ?", "the row is removed")),
     },
     RowCheck {
         table: "job_actions",
         condition: "t.deleted = FALSE AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE) \
                     AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.id = t.action_id AND a.deleted = FALSE)",
-        problem: "its action is gone, so the job lacks it",
+        problem: "its action does not exist, so the job lacks it",
         repair: Some((
             "UPDATE job_actions SET deleted = TRUE, deleted_at = CURRENT_TIMESTAMP WHERE id = ?",
             "the row is marked as deleted, as when an action is deleted",
@@ -75,7 +75,7 @@ const ROW_CHECKS: [RowCheck; 5] = [
     RowCheck {
         table: "user_credentials",
         condition: "t.deleted = FALSE AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = t.job_id AND j.deleted = FALSE)",
-        problem: "its job is gone; the trust may still exist in Keystone",
+        problem: "its job does not exist; the trust may still exist in Keystone",
         repair: Some((
             "UPDATE user_credentials SET deleted = TRUE, deleted_at = CURRENT_TIMESTAMP WHERE id = ?",
             "the row is marked as deleted",
@@ -83,9 +83,9 @@ const ROW_CHECKS: [RowCheck; 5] = [
     },
 ];
 
-/// What an integer column holds at most is 2147483647; from here on it is said.
+/// An integer column holds 2147483647 at most; values above this one are reported.
 const NEARLY_FULL_COUNTER: &str = "2000000000";
-/// Bytes from which on a document is said to be large. Documents end at [`MAX_TEXT`](crate::store::MAX_TEXT).
+/// Documents with more bytes are reported as large. Documents end at [`MAX_TEXT`](crate::store::MAX_TEXT).
 const LARGE_DOCUMENT: &str = "6000000";
 
 /// The condition on rows whose value will not fit for much longer, and what it means.
@@ -131,7 +131,7 @@ impl Store {
         Ok(near)
     }
 
-    /// Reports all that does not fit together; with `fix`, mends what has a remedy.
+    /// Reports all inconsistent rows; with `fix`, repairs those that need no decision.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -152,7 +152,7 @@ impl Store {
                     "registered more than once in project {}",
                     duplicate.project_id.as_deref().unwrap_or("none")
                 ),
-                remedy: None,
+                repair: None,
             });
         }
         Ok(())
@@ -187,14 +187,14 @@ impl Store {
                     table: check.table,
                     id,
                     problem: check.problem.to_owned(),
-                    remedy: check.repair.map(|(_, remedy)| remedy),
+                    repair: check.repair.map(|(_, words)| words),
                 });
             }
         }
     }
 
-    /// Locks a row that was found, looks whether it still does not fit, and repairs it where there is a remedy. Whether it
-    /// was still so.
+    /// Locks a row that was found, checks it again, and repairs it where that is possible. Whether it
+    /// was still inconsistent.
     async fn repair(&self, check: &RowCheck, id: &str) -> Result<bool, StoreError> {
         let query = format!(
             "SELECT t.id FROM {} t WHERE t.id = ? AND {}{}",
@@ -238,14 +238,14 @@ impl Store {
             for (id, text) in rows {
                 let problem = match serde_json::from_str(&text) {
                     Ok(Value::Object(_) | Value::Null) => continue,
-                    Ok(_) => format!("{column} is no JSON object"),
-                    Err(error) => format!("{column} is no JSON: {error}"),
+                    Ok(_) => format!("{column} is not a JSON object"),
+                    Err(error) => format!("{column} is not valid JSON: {error}"),
                 };
                 findings(&Finding {
                     table,
                     id,
                     problem,
-                    remedy: None,
+                    repair: None,
                 });
             }
         }
@@ -266,7 +266,7 @@ impl Store {
         tx.session.fetch_all(sql(query).bind(after)).await
     }
 
-    /// Sessions that have entries of jobs that are gone.
+    /// Sessions that have entries of jobs that do not exist.
     async fn check_sessions(&self, fix: bool, findings: Findings<'_>) -> Result<(), StoreError> {
         let mut after = String::new();
         loop {
@@ -276,25 +276,25 @@ impl Store {
             };
             after.clone_from(last);
             for (id, text) in rows {
-                let gone = if fix {
+                let missing = if fix {
                     self.remove_entries(&id).await?
                 } else {
                     let mut tx = self.open().await?;
-                    gone(&mut tx, &entries(&text)).await?
+                    missing_jobs(&mut tx, &entries(&text)).await?
                 };
-                if !gone.is_empty() {
+                if !missing.is_empty() {
                     findings(&Finding {
                         table: "sessions",
                         id,
-                        problem: format!("it names jobs that are gone: {}", gone.join(", ")),
-                        remedy: Some("the entries are removed"),
+                        problem: format!("it names jobs that do not exist: {}", missing.join(", ")),
+                        repair: Some("the entries are removed"),
                     });
                 }
             }
         }
     }
 
-    /// Removes the entries of a session whose jobs are gone, under its lock; their ids.
+    /// Removes the entries of a session whose jobs do not exist, under its lock; their ids.
     async fn remove_entries(&self, id: &str) -> Result<Vec<String>, StoreError> {
         let lock = self.lock_of("s");
         let query = format!(
@@ -306,15 +306,15 @@ impl Store {
                 return Ok(Vec::new());
             };
             let mut jobs = entries(&text);
-            let gone = gone(tx, &jobs).await?;
-            if !gone.is_empty() {
-                jobs.retain(|job, _| !gone.contains(job));
+            let missing = missing_jobs(tx, &jobs).await?;
+            if !missing.is_empty() {
+                jobs.retain(|job, _| !missing.contains(job));
                 let update = sql("UPDATE sessions SET job = ? WHERE id = ?")
                     .bind(Value::Object(jobs).to_string())
                     .bind(id);
                 tx.session.execute(update).await?;
             }
-            Ok(gone)
+            Ok(missing)
         })
         .await
     }
@@ -329,7 +329,7 @@ fn entries(text: &str) -> Map<String, Value> {
 }
 
 /// The keys that are no live job.
-async fn gone(tx: &mut Tx, jobs: &Map<String, Value>) -> Result<Vec<String>, StoreError> {
+async fn missing_jobs(tx: &mut Tx, jobs: &Map<String, Value>) -> Result<Vec<String>, StoreError> {
     let ids: Vec<&String> = jobs.keys().collect();
     let mut live = std::collections::HashSet::new();
     for ids in ids.chunks(BATCH) {
@@ -341,8 +341,8 @@ async fn gone(tx: &mut Tx, jobs: &Map<String, Value>) -> Result<Vec<String>, Sto
         let found: Vec<(String,)> = tx.session.fetch_all(query).await?;
         live.extend(found.into_iter().map(|(id,)| id));
     }
-    let gone = ids.into_iter().filter(|id| !live.contains(*id));
-    Ok(gone.cloned().collect())
+    let missing = ids.into_iter().filter(|id| !live.contains(*id));
+    Ok(missing.cloned().collect())
 }
 
 /// A name under which a project has several clients.

@@ -20,7 +20,7 @@ pub struct Copied {
     pub equal: bool,
 }
 
-/// Why a copy did not come to its end.
+/// Why a copy failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// A database failed.
@@ -42,7 +42,7 @@ pub enum CopyError {
         /// What it is.
         state: SchemaState,
     },
-    /// A database has other columns than this program knows, so that values would be left behind.
+    /// A database has other columns than this program knows, so that values would be lost.
     #[error("the database to {verb}: {differences}")]
     Columns {
         /// `read` or `write`.
@@ -54,7 +54,7 @@ pub enum CopyError {
 
 impl Store {
     /// Copies all rows into `other`, whose tables have to be there, and compares both. Rows that are there already stay, so a copy
-    /// that was interrupted is simply done again.
+    /// that was interrupted can be run again.
     ///
     /// # Errors
     /// [`CopyError`].

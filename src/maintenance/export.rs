@@ -28,7 +28,7 @@ impl ExportLine {
     }
 }
 
-/// Why an export did not come to its end.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The database failed.

@@ -19,7 +19,7 @@ pub struct Imported {
     pub new: u64,
 }
 
-/// Why an import did not come to its end.
+/// Why an import failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The database failed.
@@ -38,15 +38,15 @@ pub enum ImportError {
     },
 }
 
-/// Rows of one table that wait for being written together.
+/// Rows of one table that are to be written together.
 type Waiting = Option<(&'static Table, Vec<TextRow>)>;
 
 impl Store {
     /// Adds the rows of an export that are not there yet; with `dry_run`, only reads them. What an editor may add to the file
-    /// is no matter: a byte order mark, blank lines, carriage returns.
+    /// is ignored: a byte order mark, blank lines, carriage returns.
     ///
     /// # Errors
-    /// [`ImportError`]. What was added stays; another import goes on.
+    /// [`ImportError`]. What was added stays; another import continues.
     pub async fn import(
         &self,
         file: &mut dyn BufRead,

@@ -1,4 +1,4 @@
-//! `freezer-manage db purge`: rows that are marked as deleted really go, and names that no client has any more.
+//! `freezer-manage db purge`: removes rows that are marked as deleted, and names that no client has any more.
 
 use time::{Duration, OffsetDateTime};
 
@@ -6,12 +6,12 @@ use crate::schema::{Progress, ProgressCallback};
 use crate::store::statement::{placeholders, sql};
 use crate::store::{Store, StoreError};
 
-/// A table whose rows are marked as deleted, and what has to be so that one may go.
+/// A table whose rows are marked as deleted, and when one may be removed.
 struct Purged {
     table: &'static str,
     /// A further condition on a row `t`.
     condition: &'static str,
-    /// Tables whose rows go with it, and their columns that name it.
+    /// Tables whose rows are removed with it, and their columns that name it.
     children: &'static [(&'static str, &'static str)],
 }
 
@@ -59,7 +59,7 @@ impl Purged {
     }
 }
 
-/// How many rows of a table go, or went.
+/// How many rows of a table are, or were, removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PurgedRows {
     /// The table.
@@ -93,7 +93,7 @@ impl Store {
     /// has to wait for long.
     ///
     /// # Errors
-    /// [`StoreError`]. What went is gone; another call goes on.
+    /// [`StoreError`]. What was removed stays removed; another call continues.
     pub async fn purge(
         &self,
         age: Duration,
@@ -182,7 +182,7 @@ impl Store {
         tx.session.count(sql(query).bind(before)).await
     }
 
-    /// The ids of the rows that went. Along the primary key, so that no row is looked at twice.
+    /// The ids of the removed rows. In the order of the primary key, so that no row is looked at twice.
     async fn purge_batch(
         &self,
         purged: &Purged,

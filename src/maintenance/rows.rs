@@ -101,7 +101,7 @@ impl Table {
         for ((column, value), impossible) in self.columns.iter().zip(&mut row.0).zip(impossible) {
             if impossible && let Some(time) = value.take() {
                 warn(&format!(
-                    "{} {key}: {} is {time}, which is no date; taken as null",
+                    "{} {key}: {} is {time}, which is not a date; it becomes null",
                     self.name, column.name
                 ));
             }

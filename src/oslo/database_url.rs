@@ -2,8 +2,8 @@
 //!
 //! Only the address is read here; nothing connects. The grammar is that of `sqlalchemy.engine.make_url`: user, password
 //! and database are percent-decoded, a password may hold `/` and `:` as they are, a query value may hold `+` for a blank.
-//! The `+driver` part names a Python driver and says nothing to us: it is checked against those that speak the same
-//! protocol, and otherwise left alone.
+//! The `+driver` part names a Python driver and has no meaning here: it is checked against those that speak the same
+//! protocol, and otherwise ignored.
 
 #[cfg(test)]
 mod tests;
@@ -87,7 +87,7 @@ pub struct DatabaseUrl {
     pub read_timeout: Option<Duration>,
     /// Parameters that are known and change nothing here.
     pub ignored: Vec<&'static str>,
-    /// Parameters that mean nothing to us, in the order of the URL, so that the caller can say so.
+    /// Parameters that have no meaning here, in the order of the URL, so that the caller can say so.
     pub unknown: Vec<String>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A line is a section `[name]`, a comment (`#` or `;` in its first column), an assignment `key = value` or
 //! `key: value`, a continuation of the assignment above it (it begins with a blank), or empty, which ends an assignment.
-//! There are no comments after a value. One pair of quotes around the whole first line of a value is taken off. What a
+//! There are no comments after a value. One pair of quotes around the whole first line of a value is removed. What a
 //! value means, and which of several counts, is not decided here.
 
 /// One assignment.

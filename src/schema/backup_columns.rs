@@ -18,7 +18,7 @@ const UPDATE: usize = 50;
 /// What MySQL's TEXT takes, in bytes.
 const TEXT_LIMIT: usize = 65_535;
 
-/// The columns that leave. One that is empty in all rows is done.
+/// The columns that are removed. One that is empty in all rows is done.
 const LEAVING: [&str; 2] = ["client_id", "user_name"];
 
 /// A row of `backups`, as far as it matters here; a column that the table does not have is empty.
@@ -58,7 +58,7 @@ impl Backup {
 
 impl Runner<'_> {
     /// Moves the leaving columns of all backups, deleted ones too. They are emptied together with it, so that a migration
-    /// that was killed goes on with the next.
+    /// that was killed continues with the next.
     pub(super) async fn keep_backup_columns(
         &mut self,
         catalog: &Catalog,
@@ -133,7 +133,7 @@ impl Runner<'_> {
         Ok(backups.into_iter().next_back().map(|backup| backup.id))
     }
 
-    /// The metadata with what leaves; what they cannot take is kept beside them.
+    /// The metadata with the values of the leaving columns; a value that does not fit is kept in `freezer_api_leftovers`.
     async fn keep_columns(&mut self, backup: &Backup) -> Result<Option<String>, StoreError> {
         let mut metadata = backup.backup_metadata.clone();
         for (column, value) in backup.members() {
@@ -163,10 +163,10 @@ fn selected(leaving: &[&str]) -> String {
 }
 
 /// The metadata with one more member, or why they cannot have it. The rest of the text stays as it is, numbers that Rust
-/// would write otherwise for instance, unless a null has to make room.
+/// would format differently for instance, unless it replaces a null.
 fn with_member(text: &str, key: &str, value: &str) -> Result<String, &'static str> {
     let Ok(Value::Object(mut metadata)) = serde_json::from_str(text) else {
-        return Err("the backup's metadata is no JSON object that could take it");
+        return Err("the backup's metadata is not a JSON object that could hold it");
     };
     let joined = match (metadata.get(key), text.trim_end().strip_suffix('}')) {
         (Some(found), _) if found == value => return Ok(text.to_owned()),

@@ -1,9 +1,9 @@
 //! Revision a1b2c3d4e5f6: the actions of a job, once a JSON list in the job's row, become rows of `job_actions` that
 //! refer to rows of `actions`.
 //!
-//! As in the reference, an entry whose action is not registered makes one. Unlike there nothing gets lost: what has no
-//! place in the new tables goes to `freezer_api_leftovers`, word for word, and each such case is reported. A job's column
-//! is emptied in the transaction that moves its entries, so a migration that was killed goes on with the next job.
+//! As in the reference, an entry whose action is not registered makes one. Unlike there nothing is lost: what has no
+//! place in the new tables goes to `freezer_api_leftovers` unchanged, and each such case is reported. A job's column
+//! is emptied in the transaction that moves its entries, so a migration that was killed continues with the next job.
 
 use std::collections::HashMap;
 
@@ -292,7 +292,7 @@ fn disposition(
     new_id: impl FnOnce() -> String,
 ) -> Disposition {
     let Some(entry) = entry.as_object() else {
-        return Disposition::Keep("the entry is no object");
+        return Disposition::Keep("the entry is not an object");
     };
     let id = action_id(entry);
     if let Some(id) = id
@@ -315,7 +315,7 @@ fn disposition(
         ),
         None if has_other_id(entry) => (
             new_id(),
-            Some("the action's id was no text, it has a new one"),
+            Some("the action's id was not a string, it has a new one"),
         ),
         None => (new_id(), None),
     };

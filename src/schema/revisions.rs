@@ -13,7 +13,7 @@ pub(super) struct Revision {
     pub(super) scripts: &'static [Script],
 }
 
-/// A file that lies in each of the folders under `migrations/`.
+/// A file in each of the folders of `migrations/`.
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) file: &'static str,
@@ -43,7 +43,7 @@ macro_rules! script {
     };
 }
 
-/// The tables in which we note things; made before anything else.
+/// Our bookkeeping tables; created before anything else.
 pub(super) static BOOKKEEPING: Script = script!("00_bookkeeping");
 
 /// The Alembic revisions of freezer-api 19.0.0, from the first to its head. A database without a stamp (an empty one, one
@@ -103,7 +103,7 @@ pub(super) static OWN: &[Revision] = &[Revision {
     scripts: &[script!("10_freezer_0001")],
 }];
 
-/// Takes our additions back, the last first.
+/// Removes our additions, the last first.
 pub(super) static OWN_DOWN: &[Script] = &[script!("10_freezer_0001_down")];
 
 #[cfg(test)]

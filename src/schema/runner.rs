@@ -18,7 +18,7 @@ const LOCK_RETRY: Duration = Duration::from_millis(200);
 /// The first half of PostgreSQL's advisory lock; the second is the schema.
 const POSTGRES_LOCK: i64 = 1_179_796_805;
 
-/// One migration at work.
+/// A migration that runs.
 pub(super) struct Runner<'a> {
     pub(super) session: DbSession,
     pub(super) ids: Ids,
@@ -46,8 +46,8 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Applies one revision after the other until the target is reached. Each looks anew where the database stands, since
-    /// on SQLite another migration may have its turn in between.
+    /// Applies one revision after the other until the target is reached. Each reads the revision again, since
+    /// on SQLite another migration may run in between.
     pub(super) async fn sync(mut self, target: Target) -> Result<Report, MigrateError> {
         self.lock().await?;
         loop {
@@ -177,7 +177,7 @@ impl<'a> Runner<'a> {
                     .await?;
                 self.done();
             } else {
-                self.odd("freezer_api_leftovers stays: it holds values that have no place in the other tables");
+                self.warn("freezer_api_leftovers stays: it holds values that have no place in the other tables");
             }
         }
         if catalog.has_table("freezer_api_version") {
@@ -196,13 +196,13 @@ impl<'a> Runner<'a> {
             .map_err(MigrateError::Refused)
     }
 
-    /// Keeps other migrations out for as long as the connection lives. SQLite has no such lock; there each revision is a
+    /// Excludes other migrations for as long as the connection lives. SQLite has no such lock; there each revision is a
     /// transaction that takes the write lock.
     async fn lock(&mut self) -> Result<(), MigrateError> {
         let query = match self.session.engine() {
             Engine::MySql => {
                 // Columns of a foreign key change together with those they refer to, in several statements. A table in
-                // use makes all who come later wait too, so we do not stand in line for long.
+                // use makes all later statements wait too, so the wait is short.
                 self.session
                     .execute_raw("SET SESSION foreign_key_checks = 0, lock_wait_timeout = 60")
                     .await?;
@@ -309,12 +309,12 @@ impl<'a> Runner<'a> {
         (self.progress)(progress);
     }
 
-    pub(super) fn odd(&mut self, oddity: &str) {
+    pub(super) fn warn(&mut self, warning: &str) {
         self.report.data_warnings += 1;
-        self.tell(Progress::DataWarning(oddity));
+        self.tell(Progress::DataWarning(warning));
     }
 
-    /// Keeps a value that has no place in the newer tables, word for word, and reports it. Position -1 stands for the
+    /// Keeps a value that has no place in the newer tables, unchanged, and reports it. Position -1 stands for the
     /// whole value, others for an entry of its list.
     pub(super) async fn keep(
         &mut self,
@@ -337,11 +337,11 @@ impl<'a> Runner<'a> {
             0.. => format!("[{position}]"),
             _ => String::new(),
         };
-        self.odd(&format!("{table} {row_id}, {column}{entry}: {reason}"));
+        self.warn(&format!("{table} {row_id}, {column}{entry}: {reason}"));
         Ok(())
     }
 
-    /// Counts a statement, and dies here when a test wants it.
+    /// Counts a statement, and aborts the process when a test asks for it.
     pub(super) fn done(&mut self) {
         self.statements += 1;
         if self.migration.abort_after == Some(self.statements) {

@@ -1,4 +1,4 @@
-//! Where a database stands on the two lines of revisions.
+//! Which revisions a database has, of both lines.
 
 use std::fmt;
 
@@ -41,16 +41,16 @@ pub enum SchemaState {
 
 impl fmt::Display for SchemaState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MEND: &str = "run: freezer-manage db sync";
+        const REMEDY: &str = "run: freezer-manage db sync";
         match self {
             SchemaState::Current => f.write_str("the database is at the newest revision"),
-            SchemaState::Empty => write!(f, "the database has no tables yet; {MEND}"),
+            SchemaState::Empty => write!(f, "the database has no tables yet; {REMEDY}"),
             SchemaState::Behind { alembic, own } => {
                 let alembic = alembic.unwrap_or("none");
                 let own = own.unwrap_or("none");
                 write!(
                     f,
-                    "the database is older than this program (revision {alembic}, our additions {own}); {MEND}"
+                    "the database is older than this program (revision {alembic}, our additions {own}); {REMEDY}"
                 )
             }
             SchemaState::Unknown { table, revisions } => write!(
@@ -180,7 +180,7 @@ pub(super) async fn read(session: &mut DbSession) -> Result<SchemaState, StoreEr
     })
 }
 
-/// Where the database stands, or why nobody can tell.
+/// The revision of the database, or why it is unknown.
 pub(super) async fn find(
     session: &mut DbSession,
     catalog: &Catalog,
@@ -211,7 +211,7 @@ pub(super) async fn stamps(
     Ok((shown(alembic), shown(own)))
 }
 
-/// The revision ids in a line's table; one, unless somebody meddled.
+/// The revision ids in a line's table; one, unless it was edited by hand.
 async fn stamped(
     session: &mut DbSession,
     catalog: &Catalog,
@@ -267,7 +267,7 @@ fn our_tables(catalog: &Catalog) -> impl Iterator<Item = &str> {
 
 /// All tables that are ours or the reference's, in an order in which they can be dropped.
 pub(super) fn removable(catalog: &Catalog) -> Vec<&'static str> {
-    // Of those that stand in the catalogue, the later refer to the earlier.
+    // Of those in the catalogue, the later refer to the earlier.
     let ours = TABLES.iter().rev().map(|table| table.name);
     let all = ours.chain([RevisionLine::Alembic.table(), "migrate_version"]);
     all.filter(|table| catalog.has_table(table)).collect()

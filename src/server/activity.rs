@@ -1,4 +1,4 @@
-//! What moves on a connection, and so when a client has kept it for too long.
+//! Activity on a connection: when it has been idle, or a header outstanding, for too long.
 //!
 //! hyper's own limit counts the time between two requests like the time for a header, has none for an answer that nobody
 //! takes, and none for a connection of HTTP/2 that only answers pings.
@@ -92,7 +92,7 @@ impl Activity {
         Work(Arc::clone(self))
     }
 
-    /// Returns when a time limit is over, late by a quarter of it at most.
+    /// Returns when a time limit has passed, late by a quarter of it at most.
     pub(super) async fn expired(&self) {
         loop {
             let left = self.left(Instant::now());
@@ -172,7 +172,7 @@ impl Drop for Work {
 /// The body of an answer, in small pieces.
 pub(super) struct Answer {
     body: axum::body::Body,
-    /// What of the last frame is not handed over yet.
+    /// The part of the last frame that is not handed over yet.
     rest: Bytes,
     activity: Arc<Activity>,
 }

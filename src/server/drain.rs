@@ -1,4 +1,4 @@
-//! The last connections of a listener, without a moment in which one is lost.
+//! Closes a listener without losing a connection that the kernel has accepted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,12 +27,12 @@ const NO_SYN: [SockFilter; 4] = [
 /// Closes the listener; the connections that the kernel had accepted for it.
 ///
 /// Closing alone resets them. So first no handshake begins any more: a client whose SYN is dropped sends it again a second
-/// later, and is refused then, which tells it to go elsewhere.
+/// later, and is refused then, so it uses another server.
 pub(super) async fn last_connections(
     listener: TcpListener,
 ) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
     if let Err(error) = SockRef::from(&listener).attach_filter(&NO_SYN) {
-        tracing::warn!(%error, "clients that connect at this moment may lose their requests");
+        tracing::warn!(%error, "requests of clients that connect at this moment may be lost");
     }
     sleep(HANDSHAKE).await;
     let listener = listener.into_std()?;

@@ -9,7 +9,7 @@ use crate::config::Config;
 const OTHERS: u64 = 128;
 
 /// Raises the soft limit on open files to the hard one (systemd's default is 1,024, which `select` of old programs needs),
-/// and warns where that does not hold all connections.
+/// and warns where that is too low for all connections.
 pub fn raise_file_limit(config: &Config) {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -28,7 +28,7 @@ pub fn raise_file_limit(config: &Config) {
         tracing::warn!(
             files,
             wanted,
-            "the limit on open files does not hold [api] max_connections: raise LimitNOFILE in the unit, or lower max_connections"
+            "the limit on open files is too low for [api] max_connections: raise LimitNOFILE in the unit, or lower max_connections"
         );
     }
 }

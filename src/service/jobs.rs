@@ -157,7 +157,7 @@ impl Catalogue {
             .await
     }
 
-    /// Deletes a job and the trust that nobody needs any more; its actions stay. A job that the project does not have
+    /// Deletes a job and its trust, if no other job uses it; its actions stay. A job that the project does not have
     /// changes nothing.
     ///
     /// # Errors
@@ -266,13 +266,13 @@ impl Catalogue {
     }
 }
 
-/// What a job's transaction came to.
+/// The outcome of a job's transaction.
 enum Stored {
-    /// Nothing yet: the job needs a trust, and Keystone is not asked inside a transaction.
+    /// Nothing is stored: the job needs a trust, and Keystone is not asked inside a transaction.
     NeedsTrust,
-    /// All of it.
+    /// The job is stored.
     Done {
-        /// The trust that the job has given up.
+        /// The trust that the job no longer uses.
         released: Option<String>,
     },
 }
@@ -324,7 +324,7 @@ async fn apply_change(
     Ok(Stored::Done { released })
 }
 
-/// Writes the trust of a changed job that has held `held`; the one that it has given up.
+/// Writes the trust of a changed job that has held `held`; the one that it no longer uses.
 async fn write_trust(
     tx: &mut Tx,
     job_id: &str,

@@ -1,7 +1,7 @@
 //! Trusts for jobs that a central scheduler runs in the name of their project.
 //!
 //! Keystone is asked before the job's transaction, never inside it. A trust that was made for a job that then is not
-//! stored is deleted again; one that no job uses any more is released. Both hold the project's lock, so that no request of
+//! stored is deleted again, as is one that no job uses any more. Both hold the project's lock, so that no request of
 //! this server deletes a trust between another's finding it and storing the job that uses it. Other servers do not know
 //! that lock: who has stored a job under a trust that existed before looks once more whether it still does, and who has
 //! deleted a trust looks once more whether a job uses it; either then gives those jobs a new trust.
@@ -37,7 +37,7 @@ pub(super) enum TrustChange {
     Keep,
     /// The job gets a trust of the caller, in place of what it has.
     Give,
-    /// The job gives up its trust.
+    /// The trust is taken from the job.
     Remove,
 }
 
@@ -124,7 +124,7 @@ impl Catalogue {
     }
 
     /// Once the transaction of the trust's job has ended, in whichever way: deletes a trust that was made for it and is in
-    /// no job, and sees to it that one that existed before still does.
+    /// no job, and renews one that existed before and was deleted meanwhile.
     pub(super) async fn settle_trust(&self, caller: &Authorized, trust: JobTrust<'_>) {
         let JobTrust {
             keystone, trust, ..
@@ -137,7 +137,7 @@ impl Catalogue {
         log_failure(outcome);
     }
 
-    /// Releases the trust that a job has given up, unless others use it. A service that makes no trusts deletes none.
+    /// Deletes the trust that a job no longer uses, unless others use it. A service that makes no trusts deletes none.
     pub(super) async fn release_trust(&self, caller: &Authorized, trust_id: String) {
         let Some(keystone) = self.trusts.keystone.as_deref() else {
             return;
@@ -230,7 +230,7 @@ impl Catalogue {
 /// The job's request has succeeded or failed by itself; as in the reference, what becomes of its trust does not change that.
 fn log_failure(outcome: Result<(), ApiError>) {
     if let Err(error) = outcome {
-        tracing::warn!(%error, "a trust that may be unused is kept, or a job's trust may be gone");
+        tracing::warn!(%error, "a trust may be left unused at Keystone, or a job's trust may not exist any more");
     }
 }
 

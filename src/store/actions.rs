@@ -49,7 +49,7 @@ impl Tx {
     /// Adds an action.
     ///
     /// # Errors
-    /// [`StoreError`]; a duplicate key where the id is taken.
+    /// [`StoreError`]; a duplicate key where the id is in use.
     pub async fn insert_action(&mut self, action: &Action) -> Result<(), StoreError> {
         let statement = sql(
             "INSERT INTO actions (id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, \

@@ -150,7 +150,7 @@ impl Tx {
     /// Adds a client.
     ///
     /// # Errors
-    /// [`StoreError`]; a duplicate key where `uuid` is taken.
+    /// [`StoreError`]; a duplicate key where `uuid` is in use.
     pub async fn insert_client(
         &mut self,
         project_id: &str,

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the database. Knows nothing of HTTP. What each code of the engines means stands in
+//! What can go wrong between us and the database. Knows nothing of HTTP. What each code of the engines means is in
 //! [`failure`](super::failure).
 
 use std::time::Duration;
@@ -21,14 +21,14 @@ pub enum StoreError {
     /// COMMIT failed in a way that does not tell whether the work is done.
     #[error("the outcome of a commit is unknown: {0}")]
     UnknownOutcome(Box<StoreError>),
-    /// All connections were taken for as long as `[database] pool_timeout` allows.
+    /// All connections were in use for as long as `[database] pool_timeout` allows.
     #[error("no database connection became free within {} s", .0.as_secs())]
     PoolTimeout(Duration),
     /// A statement did not answer in time; its connection is gone.
     #[error("the database did not answer within {} s", .0.as_secs())]
     QueryTimeout(Duration),
     /// The connection was lost earlier in the same unit of work.
-    #[error("the database connection is gone")]
+    #[error("the database connection was lost")]
     ConnectionGone,
     /// A text that does not stand for a value of its column.
     #[error("got {got}, wanted {wanted}")]

@@ -251,7 +251,7 @@ impl Tx {
     /// Adds a job with its actions and its trust.
     ///
     /// # Errors
-    /// [`StoreError`]; a duplicate key where the id is taken.
+    /// [`StoreError`]; a duplicate key where the id is in use.
     pub async fn insert_job(&mut self, job: &Job, action_ids: &[String]) -> Result<(), StoreError> {
         let statement = sql(
             "INSERT INTO jobs (id, project_id, user_id, schedule, client_id, session_id, session_tag, description, \

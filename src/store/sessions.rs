@@ -32,7 +32,7 @@ impl Tx {
     /// Adds a session.
     ///
     /// # Errors
-    /// [`StoreError`]; a duplicate key where the id is taken.
+    /// [`StoreError`]; a duplicate key where the id is in use.
     pub async fn insert_session(&mut self, session: &Session) -> Result<(), StoreError> {
         let statement = sql(
             "INSERT INTO sessions (id, project_id, user_id, description, session_tag, result, hold_off, status, \

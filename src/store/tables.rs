@@ -1,7 +1,7 @@
-//! The catalogue of tables: every table and column that the newest layout has, said once.
+//! The catalogue of tables: every table and column that the newest layout has, in one place.
 //!
 //! What copies, exports, compares, searches or limits columns reads them here. A test compares the catalogue with the tables
-//! of each engine and with the documents of the API, so a new column that stands nowhere here fails.
+//! of each engine and with the documents of the API, so a new column that is missing here fails.
 
 use super::Engine;
 
@@ -345,7 +345,7 @@ pub(crate) static BACKUPS: Table = shared(
     ],
 );
 
-/// Which nobody reads or writes any more.
+/// Neither read nor written any more.
 static ACTION_REPORTS: Table = shared(
     "action_reports",
     true,
@@ -379,7 +379,7 @@ static LEFTOVERS: Table = Table {
     computed: &[],
 };
 
-/// It fills itself.
+/// Its rows are made by registrations.
 static CLIENT_REGISTRATIONS: Table = Table {
     name: "client_registrations",
     role: Role::Bookkeeping,

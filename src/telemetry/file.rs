@@ -1,11 +1,11 @@
-//! A log file that follows logrotate: when another file, or none, has come in its place, it is opened anew.
+//! A log file that follows logrotate: when it was renamed or removed, a file of its name is opened again.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A file that is appended to and looked after by its name, as Python's `WatchedFileHandler` does.
+/// A file that is appended to, and watched by its name as Python's `WatchedFileHandler` does.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
@@ -32,8 +32,8 @@ impl LogFile {
         })
     }
 
-    /// Opens the file anew when the name no longer leads to it. Where that fails, the old file goes on, since there is no
-    /// better place for the reason.
+    /// Opens the file again when its name refers to another file or none. Where that fails, the old file is kept, since there is
+    /// no better place for the reason.
     fn follow(&mut self) {
         let moved = std::fs::metadata(&self.path)
             .map_or(true, |metadata| identity(&metadata) != self.identity);

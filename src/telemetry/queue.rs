@@ -17,14 +17,14 @@ struct Waiting {
     dropped: AtomicU64,
 }
 
-/// Takes lines; one `write` is one line.
+/// Accepts lines; one `write` is one line.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     lines: NonBlocking,
     waiting: Arc<Waiting>,
 }
 
-/// Writes what was taken, in a thread of its own.
+/// Writes the lines, in a thread of its own.
 struct Drain<W, F> {
     writer: W,
     waiting: Arc<Waiting>,

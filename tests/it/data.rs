@@ -75,7 +75,7 @@ on_each_engine! {
         database.run("UPDATE clients SET client_id = 'same', deleted = FALSE".to_owned()).await;
         let (code, checks) = status(&database);
         assert_eq!(code, 1);
-        for name in ["Duplicate Clients", "Rows That Fit Together", "Columns Near Their Limits"] {
+        for name in ["Duplicate Clients", "Consistent Rows", "Columns Near Their Limits"] {
             assert_eq!(result(&checks, name), Some(1), "{checks:?}");
         }
         database.run("UPDATE alembic_version SET version_num = 'ffff'".to_owned()).await;
@@ -203,7 +203,7 @@ on_each_engine! {
             for engine in engines() {
                 let other = Database::create(engine).await;
                 let copied = succeeds(&database, &["db", "copy", "--from", &database.url(), "--to", &other.url()]);
-                assert!(copied.contains(&format!("updated_at is {time}.000000, which is no date")), "{copied}");
+                assert!(copied.contains(&format!("updated_at is {time}.000000, which is not a date")), "{copied}");
                 assert_eq!(lists(&Service::start(&other).await).await, wanted, "{engine:?}");
             }
         }
@@ -257,11 +257,11 @@ on_each_engine! {
         let (found, success) = run(&database, &["db", "check"]);
         assert!(!success);
         for line in [
-            format!("jobs {other}: its session is gone"),
-            "job_actions orphan: its job is gone; --fix: the row is removed".to_owned(),
-            "job_actions dangling: its action is gone, so the job lacks it; --fix: the row is marked as deleted".to_owned(),
-            format!("sessions {session}: it names jobs that are gone: {job}"),
-            "backup_metadata is no JSON".to_owned(),
+            format!("jobs {other}: its session does not exist"),
+            "job_actions orphan: its job does not exist; --fix: the row is removed".to_owned(),
+            "job_actions dangling: its action does not exist, so the job lacks it; --fix: the row is marked as deleted".to_owned(),
+            format!("sessions {session}: it names jobs that do not exist: {job}"),
+            "backup_metadata is not valid JSON".to_owned(),
             "0 repaired, 5 left".to_owned(),
         ] {
             assert!(found.contains(&line), "{line}:\n{found}");

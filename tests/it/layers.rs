@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "keystone",
             "oslo::policy",
             "service",
+            "store::list",
             "store::rows",
             "telemetry",
         ],
@@ -225,6 +226,40 @@ fn the_table_of_dependencies_is_up_to_date() {
         old, table,
         "UPDATE_GOLDEN=1 cargo test --test it layers rewrites the table in ARCHITECTURE.md"
     );
+}
+
+/// Comments cite deviations from the reference by their numbers in `docs/compatibility.md`: "deviation D6", "(D23)".
+#[test]
+fn cited_deviations_are_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documented: BTreeSet<String> = fs::read_to_string(root.join("docs/compatibility.md"))
+        .unwrap()
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| D")?.split_once(' ')?.0.to_owned()))
+        .collect();
+    assert!(documented.len() > 40, "{documented:?}");
+    let files = ["src", "tests/it"].map(|folder| rust_files(&root.join(folder)));
+    let mut cited = 0;
+    for file in files.iter().flatten() {
+        let text = fs::read_to_string(file).unwrap();
+        for mark in ["eviation D", "(D"] {
+            for (_, behind) in text
+                .match_indices(mark)
+                .map(|(at, _)| text.split_at(at + mark.len()))
+            {
+                let number: String = behind.chars().take_while(char::is_ascii_digit).collect();
+                if !number.is_empty() {
+                    cited += 1;
+                    assert!(
+                        documented.contains(&number),
+                        "{}: D{number}",
+                        file.display()
+                    );
+                }
+            }
+        }
+    }
+    assert!(cited > 15, "{cited}");
 }
 
 #[test]

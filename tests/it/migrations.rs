@@ -155,7 +155,7 @@ on_each_engine! {
             assert!(matches!(store.schema_state().await.unwrap(), SchemaState::Unknown { .. }));
             database.run(format!("UPDATE {table} SET version_num = '{head}'")).await;
         }
-        assert!(text(&try_db(&database, &["sync", "12"])).contains("12 is no revision"));
+        assert!(text(&try_db(&database, &["sync", "12"])).contains("12 is not a revision"));
         assert!(text(&try_db(&database, &["sync", "1333cef214d9"])).contains("only goes forward"));
     }
 }

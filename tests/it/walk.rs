@@ -13,7 +13,7 @@ use crate::support::{Service, api::contains};
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = fs::read_to_string(path).unwrap();
-    let (_, section) = text.split_once("\n## The proof\n").unwrap();
+    let (_, section) = text.split_once("\n## A walk through the API\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     section
         .lines()

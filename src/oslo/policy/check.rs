@@ -75,7 +75,7 @@ impl Check {
     pub(super) fn parse(kind: &str, wanted: &str) -> Result<Self, String> {
         let text = format!("{kind}:{wanted}");
         let wanted = Template::parse(wanted).map_err(|place| {
-            format!("check {text:?}: {place:?} is no %(key)s (write %% for a percent sign)")
+            format!("check {text:?}: {place:?} is not %(key)s (write %% for a percent sign)")
         })?;
         let kind = match kind {
             "role" => Kind::Role(match wanted {
@@ -119,7 +119,7 @@ impl Check {
         let reason = match &self.kind {
             Kind::Always => Ok("always passes".to_owned()),
             Kind::Never => Ok("never passes".to_owned()),
-            Kind::Unreadable => Ok("the text is no policy check, so it never passes".to_owned()),
+            Kind::Unreadable => Ok("the text is not a policy check, so it never passes".to_owned()),
             Kind::Role(name) => match name {
                 RoleName::Lowercase(name) => Ok(name.clone()),
                 RoleName::Filled(template) => filled(template),

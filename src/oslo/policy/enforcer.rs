@@ -51,7 +51,7 @@ impl Default for Options {
 #[derive(Debug, Default)]
 struct Look {
     files: Files,
-    /// Whether the policy file was ever there. It is then missed when it is gone.
+    /// Whether the policy file ever existed. If so, its removal is an error.
     had_policy_file: bool,
     /// The error that was logged last, so that it is not repeated at each look.
     complaint: Option<String>,
@@ -195,7 +195,7 @@ impl Enforcer {
             Err(error) => {
                 let complaint = Some(error.to_string());
                 if look.complaint != complaint {
-                    tracing::error!(%error, "policy files cannot be loaded: the last good rules stay in force");
+                    tracing::error!(%error, "policy files cannot be loaded: the last valid rules stay in force");
                     look.complaint = complaint;
                 }
             }

@@ -38,8 +38,8 @@ pub enum PolicyError {
         /// What the system said.
         source: io::Error,
     },
-    /// A policy file that was loaded before is gone.
-    #[error("policy file {path} is gone")]
+    /// A policy file that was loaded before does not exist any more.
+    #[error("policy file {path} does not exist any more")]
     Gone {
         /// The file.
         path: PathBuf,

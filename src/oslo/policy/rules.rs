@@ -238,7 +238,7 @@ impl Rule {
                 .source
                 .scope_types
                 .iter()
-                .any(|taken| taken.name() == scope)
+                .any(|wanted| wanted.name() == scope)
     }
 
     /// What an explanation says of a token whose scope the rule is not meant for.

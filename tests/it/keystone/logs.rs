@@ -107,7 +107,7 @@ async fn no_secret_is_in_any_line() {
     let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for expected in [
         "seen by a handler",
-        "a token cannot be checked",
+        "a token cannot be validated",
         "refused the service's own credentials",
         "no answer",
     ] {

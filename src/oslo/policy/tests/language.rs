@@ -161,9 +161,9 @@ fn what_could_only_fail_later_is_refused_with_file_and_rule() {
         ),
         (
             "a: 'x:%d'",
-            "policy rule \"a\" ((text), line 1): check \"x:%d\": \"%d\" is no %(key)s",
+            "policy rule \"a\" ((text), line 1): check \"x:%d\": \"%d\" is not %(key)s",
         ),
-        ("a: '(x:%(y)'", "check \"x:%(y\": \"%(y\" is no %(key)s"),
+        ("a: '(x:%(y)'", "check \"x:%(y\": \"%(y\" is not %(key)s"),
         (
             "a: ':x'",
             "check \":x\": the left side \"\" is neither an attribute",
