@@ -94,7 +94,8 @@ pub async fn build(
         (state, Mode::Production) => return Err(StartError::Schema(state)),
     }
     let schemas = Schemas::new()?;
-    let catalogue = Catalogue::new(store, schemas, trusts, clock, ids.clone());
+    let max_size = config.api.max_document_size;
+    let catalogue = Catalogue::new(store, schemas, trusts, clock, ids.clone(), max_size);
     Ok(Arc::new(Api {
         catalogue,
         policy: Arc::new(policy),

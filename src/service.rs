@@ -25,6 +25,8 @@ pub struct Catalogue {
     /// Time.
     pub clock: Clock,
     ids: Ids,
+    /// How many bytes the document of a job may have.
+    max_document_size: usize,
 }
 
 impl Catalogue {
@@ -35,6 +37,7 @@ impl Catalogue {
         trusts: JobTrusts,
         clock: Clock,
         ids: Ids,
+        max_document_size: usize,
     ) -> Catalogue {
         Catalogue {
             store,
@@ -42,6 +45,7 @@ impl Catalogue {
             trusts,
             clock,
             ids,
+            max_document_size,
         }
     }
 }

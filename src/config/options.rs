@@ -80,6 +80,8 @@ options! {
         max_limit: u32 = 1000, 1..=1_000_000;
         /// The most pairs of key and value in the search of a list; more are refused with 400.
         max_search_terms: u32 = 50, 1..=1000;
+        /// The most bytes that the document of a job may have with its actions, each as often as the job names it.
+        max_document_size: usize = 8_388_608, 1024..=1_073_741_824;
         /// The most connections that are served at once. A few more are accepted and answered with 503, so that health checks get an answer.
         max_connections: u32 = 4096, 1..=1_000_000;
         /// Seconds after which a request that is still being processed is answered with 503.

@@ -76,6 +76,11 @@ impl Action {
         }
     }
 
+    /// How many bytes its definition has.
+    pub fn size(&self) -> usize {
+        self.backup_metadata.as_ref().map_or(0, String::len)
+    }
+
     /// The stored `freezer_action` with the columns that belong to it, null where unset.
     pub fn freezer_action(&self) -> Object {
         let mut object = document::stored_object(self.backup_metadata.as_deref());

@@ -101,7 +101,10 @@ impl Client {
     ///
     /// # Errors
     /// [`Refusal::Unprocessable`] naming the first one missing.
-    pub fn check_capabilities(&self, freezer_actions: &[Object]) -> Result<(), Refusal> {
+    pub fn check_capabilities(
+        &self,
+        freezer_actions: impl IntoIterator<Item = Object>,
+    ) -> Result<(), Refusal> {
         let supported = [
             ("action", &self.supported_actions),
             ("mode", &self.supported_modes),

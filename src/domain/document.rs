@@ -1,6 +1,6 @@
 //! JSON documents: a request's body is parsed strictly, a stored text leniently.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -252,6 +252,24 @@ fn behind_first(text: &str) -> &str {
 pub fn to_text(object: &Object) -> String {
     #[expect(clippy::expect_used, reason = "the keys of an object are strings")]
     serde_json::to_string(object).expect("an object has a text")
+}
+
+/// How many bytes the text of a document has.
+pub fn size(document: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    #[expect(clippy::expect_used, reason = "the keys of an object are strings")]
+    serde_json::to_writer(&mut count, document).expect("a document has a text");
+    count.0
 }
 
 /// The text of a member that is a string.

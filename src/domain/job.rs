@@ -1,16 +1,19 @@
 //! Jobs: which actions run on which client, and when.
 
-use std::fmt::Display;
+mod entries;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Refusal;
-use super::action::{self, Action, ActionDocument};
+use super::action::{Action, ActionDocument};
 use super::document::{self, Object, int, owned_text};
-use super::validation::{Schema, Schemas};
-use crate::clock::Ids;
+use super::validation::Schema;
+pub use entries::{ActionEntry, BodyContext, check_claims, check_size, refuse_larger};
+use entries::{expanded_size, parse_entries};
 
 /// A row of `jobs` with its row of `user_credentials`.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ pub struct JobDocument<'a> {
 
 impl Job {
     /// The document that answers show, with the job's actions in their order.
-    pub fn document<'a>(&'a self, actions: &'a [Action]) -> JobDocument<'a> {
+    pub fn document<'a>(&'a self, actions: &'a [Arc<Action>]) -> JobDocument<'a> {
         JobDocument {
             job_id: &self.id,
             project_id: &self.project_id,
@@ -74,7 +77,7 @@ impl Job {
             session_id: &self.session_id,
             session_tag: self.session_tag,
             description: &self.description,
-            job_actions: actions.iter().map(Action::document).collect(),
+            job_actions: actions.iter().map(|action| action.document()).collect(),
             user_credentials: self.trust_id.as_ref().map(
                 |trust_id| json!({"trust_id": trust_id, "trustor_user_id": self.trustor_user_id}),
             ),
@@ -113,68 +116,14 @@ impl Job {
     }
 }
 
-/// One entry of `job_actions` in a request.
-#[derive(Clone, Debug)]
-pub enum ActionEntry {
-    /// A new action, described in the job itself.
-    Inline(Box<Action>),
-    /// An action of the project; with its definition, where the entry repeats it.
-    Reference {
-        /// The action's identifier.
-        action_id: String,
-        /// What the entry says that the action is.
-        freezer_action: Option<Object>,
-    },
-}
-
-impl ActionEntry {
-    /// Refuses a reference whose entry says something else than the stored action. Null and absent are equal, and
-    /// the members that the reference ignores are ignored.
-    ///
-    /// # Errors
-    /// [`Refusal::Unprocessable`].
-    pub fn check_against(&self, stored: &Action) -> Result<(), Refusal> {
-        let ActionEntry::Reference {
-            freezer_action: Some(claimed),
-            ..
-        } = self
-        else {
-            return Ok(());
-        };
-        let stored_action = stored.freezer_action();
-        let differs = |key: &String| {
-            let value = |object: &Object| object.get(key).filter(|value| !value.is_null()).cloned();
-            !matches!(key.as_str(), "_version" | "user_id")
-                && value(claimed) != value(&stored_action)
-        };
-        if claimed.keys().chain(stored_action.keys()).any(differs) {
-            return Err(Refusal::Unprocessable(format!(
-                "Action id: {} already exists with a different definition. \
-                 Update the action directly, or omit action_id to create a new one.",
-                stored.id
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// What the parsing of a body needs besides it.
-#[derive(Clone, Copy)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct BodyContext<'a> {
-    pub schemas: &'a Schemas,
-    pub project_id: &'a str,
-    pub user_id: &'a str,
-    /// Makes the ids of new actions.
-    pub ids: &'a Ids,
-}
-
 /// The checked members of a job's body, with its `job_actions` apart.
 #[derive(Clone, Debug)]
 struct JobBody {
     members: Object,
     /// Where the body names them.
     entries: Option<Vec<ActionEntry>>,
+    /// How many bytes it has with the defaults in each entry.
+    size: usize,
 }
 
 impl JobBody {
@@ -197,6 +146,8 @@ impl JobBody {
             Some(Value::Object(defaults)) => defaults,
             _ => Object::new(),
         };
+        let size = expanded_size(&members, &defaults);
+        refuse_larger(size, context.max_size)?;
         let entries = match members.shift_remove("job_actions") {
             Some(Value::Array(entries)) => Some(parse_entries(context, entries, &defaults)?),
             _ if !defaults.is_empty() => {
@@ -206,7 +157,11 @@ impl JobBody {
             }
             _ => None,
         };
-        Ok(JobBody { members, entries })
+        Ok(JobBody {
+            members,
+            entries,
+            size,
+        })
     }
 
     fn client_id(&self) -> Option<&str> {
@@ -262,6 +217,11 @@ impl NewJob {
     /// The job's actions.
     pub fn entries(&self) -> &[ActionEntry] {
         self.0.required_entries()
+    }
+
+    /// How many bytes the body has with the defaults in each entry.
+    pub fn size(&self) -> usize {
+        self.0.size
     }
 
     /// The new job; `now` in seconds since the epoch.
@@ -396,6 +356,11 @@ impl JobChange {
         self.body().entries.as_deref()
     }
 
+    /// How many bytes the body has with the defaults in each entry.
+    pub fn size(&self) -> usize {
+        self.body().size
+    }
+
     /// The job as it shall be, given what is stored under its id.
     ///
     /// # Errors
@@ -420,68 +385,6 @@ impl JobChange {
             }
         }
     }
-}
-
-fn parse_entries(
-    context: &BodyContext<'_>,
-    entries: Vec<Value>,
-    defaults: &Object,
-) -> Result<Vec<ActionEntry>, Refusal> {
-    entries
-        .into_iter()
-        .map(|entry| parse_entry(context, entry, defaults))
-        .collect()
-}
-
-/// Puts the job's `action_defaults` where an entry has nothing.
-fn add_defaults(entry: &mut Object, defaults: &Object) -> Result<(), Refusal> {
-    if defaults.is_empty() {
-        return Ok(());
-    }
-    let Some(Value::Object(freezer_action)) = entry.get_mut("freezer_action") else {
-        return Err(Refusal::Invalid("Missing request body".to_owned()));
-    };
-    for (key, value) in defaults {
-        if freezer_action.get(key).is_none_or(Value::is_null) {
-            freezer_action.insert(key.clone(), value.clone());
-        }
-    }
-    Ok(())
-}
-
-fn parse_entry(
-    context: &BodyContext<'_>,
-    entry: Value,
-    defaults: &Object,
-) -> Result<ActionEntry, Refusal> {
-    let Value::Object(mut entry) = entry else {
-        return Err(Refusal::Invalid("job_actions must be objects".to_owned()));
-    };
-    add_defaults(&mut entry, defaults)?;
-    let action_id = entry
-        .shift_remove("action_id")
-        .filter(|id| !document::is_falsy(Some(id)));
-    let Some(action_id) = action_id else {
-        let (project_id, user_id) = (context.project_id, context.user_id);
-        let new_id = || context.ids.hex();
-        let action = action::parse(context.schemas, entry, project_id, user_id, new_id)?;
-        return Ok(ActionEntry::Inline(Box::new(action)));
-    };
-    let not_found =
-        |id: &dyn Display| Refusal::Unprocessable(format!("Action id: {id} not found."));
-    let Value::String(action_id) = action_id else {
-        return Err(not_found(&action_id));
-    };
-    // What cannot be an identifier is not looked for.
-    let checked = context.schemas.check_identifier("action_id", &action_id);
-    if checked.is_err() {
-        return Err(not_found(&action_id));
-    }
-    let freezer_action = entry.get("freezer_action").and_then(Value::as_object);
-    Ok(ActionEntry::Reference {
-        action_id,
-        freezer_action: freezer_action.cloned(),
-    })
 }
 
 /// What an event asks of a job.

@@ -18,6 +18,9 @@ pub const TEXT_WIDTH: usize = 255;
 /// Characters in identifier columns.
 pub const ID_WIDTH: usize = 36;
 
+/// Entries that a job's `job_actions` may have.
+pub const MAX_JOB_ACTIONS: usize = 200;
+
 /// What an action can do.
 pub const ACTIONS: &[&str] = &["backup", "restore", "info", "admin", "exec"];
 /// What it can do it to.
@@ -129,6 +132,11 @@ fn describe(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Required {
             property: Value::String(property),
         } => format!("'{property}' is a required property"),
+        // The message of the library shows all of them.
+        ValidationErrorKind::MaxItems { limit } => {
+            let items = error.instance().as_array().map_or(0, Vec::len);
+            format!("has {items} entries; it may have {limit}")
+        }
         _ => error.to_string(),
     };
     let field = error
@@ -348,7 +356,7 @@ fn job_properties() -> Value {
         },
     });
     json!({
-        "job_actions": {"type": "array", "items": job_action},
+        "job_actions": {"type": "array", "maxItems": MAX_JOB_ACTIONS, "items": job_action},
         "job_schedule": schedule(),
         "job_id": identifier(),
         "client_id": client_id(),

@@ -5,6 +5,8 @@ use crate::authz::Authorized;
 use crate::domain::Refusal;
 use crate::domain::action::{self, Action, ActionPatch};
 use crate::domain::document::Object;
+use crate::domain::job;
+use crate::domain::validation::MAX_JOB_ACTIONS;
 use crate::error::ApiError;
 use crate::store::Tx;
 
@@ -44,6 +46,7 @@ impl Catalogue {
     ) -> Result<(), ApiError> {
         let patch = ActionPatch::parse(&self.schemas, body)?;
         let caller = caller.clone();
+        let max_size = self.max_document_size;
         self.store
             .write("changing an action", async move |tx: &mut Tx| {
                 let mut action = tx
@@ -52,7 +55,7 @@ impl Catalogue {
                     .ok_or_else(|| Refusal::not_found("Action", &action_id))?;
                 patch.apply(&mut action);
                 caller.user_id().clone_into(&mut action.user_id);
-                Ok(tx.update_action(&action).await?)
+                write_changed(tx, &action, max_size).await
             })
             .await
     }
@@ -72,10 +75,11 @@ impl Catalogue {
         let same_id = || action_id.clone();
         let action = action::parse(&self.schemas, body, project_id, user_id, same_id)?;
         let scope = caller.scope();
+        let max_size = self.max_document_size;
         self.store
             .write("replacing an action", async move |tx: &mut Tx| {
                 if tx.lock_action(&scope, &action.id).await?.is_some() {
-                    return Ok(tx.update_action(&action).await?);
+                    return write_changed(tx, &action, max_size).await;
                 }
                 if tx.id_unavailable::<Action>(&scope, &action.id).await? {
                     return Err(Refusal::already_registered("Action", &action.id).into());
@@ -106,4 +110,14 @@ impl Catalogue {
             })
             .await
     }
+}
+
+/// Writes a changed action, unless a job that has it would become too large. An action that is so small that the largest number
+/// of it fits is not looked at: beside large ones, a job can outgrow the limit by as much again.
+async fn write_changed(tx: &mut Tx, action: &Action, max_size: usize) -> Result<(), ApiError> {
+    tx.update_action(action).await?;
+    if action.size() > max_size / MAX_JOB_ACTIONS {
+        job::refuse_larger(tx.largest_job_with(&action.id).await?, max_size)?;
+    }
+    Ok(())
 }

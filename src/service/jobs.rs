@@ -1,6 +1,7 @@
 //! Jobs: which actions run on which client, and when.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ use crate::domain::action::Action;
 use crate::domain::client::Client;
 use crate::domain::document::Object;
 use crate::domain::job::{
-    ActionEntry, BodyContext, Job, JobChange, JobEvent, JobPatch, JobReplacement, NewJob,
+    self, ActionEntry, BodyContext, Job, JobChange, JobEvent, JobPatch, JobReplacement, NewJob,
     UserCredentials,
 };
 use crate::domain::search::Search;
@@ -98,13 +99,13 @@ impl Catalogue {
         credentials: Option<UserCredentials>,
     ) -> Result<Stored, ApiError> {
         let (caller, new, job) = (caller.clone(), new.clone(), job.clone());
-        let rule = self.trusts.rule();
+        let (rule, sizes) = (self.trusts.rule(), (new.size(), self.max_document_size));
         self.store
             .write("creating a job", async move |tx: &mut Tx| {
                 if tx.job_exists(&job.id).await? {
                     return Err(Refusal::already_registered("Job", &job.id).into());
                 }
-                let actions = resolve_actions(tx, &caller.scope(), new.entries()).await?;
+                let actions = resolve_actions(tx, &caller.scope(), new.entries(), sizes).await?;
                 let client = tx.get_client(&caller.scope(), &job.client_id).await?;
                 check_client(client.as_ref(), &job, &actions)?;
                 let gives = rule.change(client.as_ref(), true, false) == TrustChange::Give;
@@ -217,6 +218,7 @@ impl Catalogue {
             project_id: caller.project_id(),
             user_id: caller.user_id(),
             ids: &self.ids,
+            max_size: self.max_document_size,
         }
     }
 
@@ -254,16 +256,28 @@ impl Catalogue {
         credentials: Option<UserCredentials>,
     ) -> Result<Stored, ApiError> {
         let (caller, job_id, change) = (caller.clone(), job_id.to_owned(), change.clone());
-        let rule = self.trusts.rule();
+        let terms = Terms {
+            rule: self.trusts.rule(),
+            max_size: self.max_document_size,
+        };
         self.store
             .write("changing a job", async move |tx: &mut Tx| {
                 let credentials = credentials.as_ref();
-                let stored = apply_change(tx, &caller, rule, &job_id, &change, credentials).await?;
+                let stored =
+                    apply_change(tx, &caller, terms, &job_id, &change, credentials).await?;
                 in_time(&caller)?;
                 Ok::<_, ApiError>(stored)
             })
             .await
     }
+}
+
+/// What the configuration says of changed jobs.
+#[derive(Clone, Copy)]
+struct Terms {
+    rule: TrustRule,
+    /// How many bytes a document may have.
+    max_size: usize,
 }
 
 /// The outcome of a job's transaction.
@@ -289,7 +303,7 @@ fn in_time(caller: &Authorized) -> Result<(), ApiError> {
 async fn apply_change(
     tx: &mut Tx,
     caller: &Authorized,
-    rule: TrustRule,
+    terms: Terms,
     job_id: &str,
     change: &JobChange,
     credentials: Option<&UserCredentials>,
@@ -297,7 +311,10 @@ async fn apply_change(
     let scope = caller.scope();
     let old = tx.lock_job(&scope, job_id).await?;
     let named = match change.entries() {
-        Some(entries) => Some(resolve_actions(tx, &scope, entries).await?),
+        Some(entries) => {
+            let sizes = (change.size(), terms.max_size);
+            Some(resolve_actions(tx, &scope, entries, sizes).await?)
+        }
         None => None,
     };
     let job = change.apply(old.as_ref(), job_id, caller.project_id(), caller.user_id())?;
@@ -315,7 +332,7 @@ async fn apply_change(
         check_client(client.as_ref(), &job, &stored_actions(tx, old).await?)?;
     }
     let held = old.as_ref().and_then(|job| job.trust_id.clone());
-    let trust = rule.change(client.as_ref(), arrives, held.is_some());
+    let trust = terms.rule.change(client.as_ref(), arrives, held.is_some());
     if trust == TrustChange::Give && credentials.is_none() {
         return Ok(Stored::NeedsTrust);
     }
@@ -368,16 +385,17 @@ async fn write_change(
 
 /// An action of a job.
 enum JobAction {
-    /// It exists.
-    Stored(Action),
+    /// It exists; other entries may name it too.
+    Stored(Arc<Action>),
     /// The job brings it along.
-    New(Action),
+    New(Box<Action>),
 }
 
 impl JobAction {
     fn action(&self) -> &Action {
         match self {
-            JobAction::Stored(action) | JobAction::New(action) => action,
+            JobAction::Stored(action) => action,
+            JobAction::New(action) => action,
         }
     }
 }
@@ -396,38 +414,33 @@ async fn stored_actions(tx: &mut Tx, job: &Job) -> Result<Vec<JobAction>, StoreE
     Ok(actions.map(JobAction::Stored).collect())
 }
 
-/// The actions that the entries of a job stand for. Those that exist are locked until the transaction ends.
+/// The actions that the entries of a job stand for. Those that exist are locked until the transaction ends. They are measured
+/// before they are read: `body` bytes of the request and all of them may have `max` together.
 async fn resolve_actions(
     tx: &mut Tx,
     scope: &Scope,
     entries: &[ActionEntry],
+    (body, max): (usize, usize),
 ) -> Result<Vec<JobAction>, ApiError> {
-    let named: Vec<&str> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            ActionEntry::Reference { action_id, .. } => Some(action_id.as_str()),
-            ActionEntry::Inline(_) => None,
-        })
-        .collect();
-    let stored: HashMap<String, Action> = tx
-        .lock_actions(scope, &named)
-        .await?
-        .into_iter()
-        .map(|action| (action.id.clone(), action))
-        .collect();
-    entries
-        .iter()
-        .map(|entry| match entry {
-            ActionEntry::Inline(action) => Ok(JobAction::New(Action::clone(action))),
-            ActionEntry::Reference { action_id, .. } => {
-                let action = stored.get(action_id).ok_or_else(|| {
-                    Refusal::Unprocessable(format!("Action id: {action_id} not found."))
-                })?;
-                entry.check_against(action)?;
-                Ok(JobAction::Stored(action.clone()))
-            }
-        })
-        .collect()
+    let named: HashSet<&str> = entries.iter().filter_map(ActionEntry::reference).collect();
+    let named: Vec<&str> = named.into_iter().collect();
+    let sizes = tx.action_sizes(scope, &named).await?;
+    job::check_size(body, entries, &sizes, max)?;
+    let mut stored: HashMap<String, Arc<Action>> = HashMap::new();
+    for action in tx.lock_actions(scope, &named).await? {
+        job::check_claims(entries, &action)?;
+        stored.insert(action.id.clone(), Arc::new(action));
+    }
+    let resolve = |entry: &ActionEntry| match entry {
+        ActionEntry::Inline(action) => Ok(JobAction::New(action.clone())),
+        ActionEntry::Reference { action_id, .. } => {
+            let action = stored.get(action_id).map(Arc::clone);
+            action.map(JobAction::Stored).ok_or_else(|| {
+                Refusal::Unprocessable(format!("Action id: {action_id} not found.")).into()
+            })
+        }
+    };
+    entries.iter().map(resolve).collect()
 }
 
 /// Refuses a job whose client the project does not see, or that cannot do what the actions need.
@@ -435,11 +448,12 @@ fn check_client(client: Option<&Client>, job: &Job, actions: &[JobAction]) -> Re
     let client = client.ok_or_else(|| {
         Refusal::Unprocessable(format!("Client not found with ID {}", job.client_id))
     })?;
-    let wanted: Vec<Object> = actions
+    let mut seen = HashSet::new();
+    let distinct = actions
         .iter()
-        .map(|action| action.action().freezer_action())
-        .collect();
-    client.check_capabilities(&wanted)
+        .map(JobAction::action)
+        .filter(|action| seen.insert(action.id.as_str()));
+    client.check_capabilities(distinct.map(Action::freezer_action))
 }
 
 async fn insert_job(tx: &mut Tx, job: &Job, actions: &[JobAction]) -> Result<(), StoreError> {

@@ -1,9 +1,11 @@
 //! Actions in the database.
 
+use std::collections::HashMap;
+
 use super::list::{Listed, Searchable};
 use super::rows::{Conditions, Record};
-use super::statement::{placeholders, sql};
-use super::{StoreError, Tx, tables};
+use super::statement::{in_lists, placeholders, sql};
+use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
 
@@ -14,6 +16,11 @@ impl Listed for Action {
         composed: &[],
         joined: &[],
     };
+}
+
+fn of_ids(scope: &Scope, ids: &[&str]) -> Conditions {
+    let condition = format!("a.id IN ({})", placeholders(ids.len()));
+    Conditions::within::<Action>(scope).and(&condition, ids.iter().copied())
 }
 
 impl Tx {
@@ -38,12 +45,56 @@ impl Tx {
         scope: &Scope,
         ids: &[&str],
     ) -> Result<Vec<Action>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        let mut actions = Vec::new();
+        for ids in in_lists(ids) {
+            actions.extend(self.select_locked(of_ids(scope, &ids)).await?);
         }
-        let condition = format!("a.id IN ({})", placeholders(ids.len()));
-        let conditions = Conditions::within::<Action>(scope).and(&condition, ids.iter().copied());
-        self.select_locked(conditions).await
+        Ok(actions)
+    }
+
+    /// How many bytes the definitions of these actions have, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn action_sizes(
+        &mut self,
+        scope: &Scope,
+        ids: &[&str],
+    ) -> Result<HashMap<String, usize>, StoreError> {
+        let mut sizes = HashMap::new();
+        for ids in in_lists(ids) {
+            let statement =
+                of_ids(scope, &ids).select::<Action>("a.id, OCTET_LENGTH(a.backup_metadata)");
+            let add = |(id, size): (String, Option<i32>)| {
+                sizes.insert(
+                    id,
+                    usize::try_from(size.unwrap_or_default()).unwrap_or_default(),
+                );
+            };
+            self.session.fetch_each(statement, add).await?;
+        }
+        Ok(sizes)
+    }
+
+    /// How many bytes the definitions have that the largest of the jobs with this action shows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn largest_job_with(&mut self, action_id: &str) -> Result<usize, StoreError> {
+        let sum = match self.engine() {
+            // It sums up decimals.
+            Engine::MySql => "CAST(SUM(OCTET_LENGTH(a.backup_metadata)) AS SIGNED)",
+            Engine::Postgres | Engine::Sqlite => "SUM(OCTET_LENGTH(a.backup_metadata))",
+        };
+        let statement = sql(format!(
+            "SELECT COALESCE({sum}, 0) AS size FROM job_actions ja JOIN actions a ON a.id = ja.action_id \
+             WHERE ja.deleted = FALSE AND a.deleted = FALSE AND ja.job_id IN \
+             (SELECT own.job_id FROM job_actions own WHERE own.action_id = ? AND own.deleted = FALSE) \
+             GROUP BY ja.job_id ORDER BY size DESC LIMIT 1"
+        ));
+        let sizes: Vec<(i64,)> = self.session.fetch_all(statement.bind(action_id)).await?;
+        let size = sizes.first().map_or(0, |(size,)| *size);
+        Ok(usize::try_from(size).unwrap_or_default())
     }
 
     /// Adds an action.

@@ -2,7 +2,7 @@
 
 use super::list::{Listed, Searchable};
 use super::rows::{Conditions, Record};
-use super::statement::sql;
+use super::statement::{in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
@@ -74,12 +74,13 @@ impl Tx {
         client_ids: &[&str],
     ) -> Result<Vec<Client>, StoreError> {
         let scope = Scope::Project(project_id.to_owned());
-        let condition = format!(
-            "c.client_id IN ({})",
-            super::statement::placeholders(client_ids.len())
-        );
-        self.select(Client::visible(&scope).and(&condition, client_ids.iter().copied()))
-            .await
+        let mut clients = Vec::new();
+        for client_ids in in_lists(client_ids) {
+            let condition = format!("c.client_id IN ({})", placeholders(client_ids.len()));
+            let conditions = Client::visible(&scope).and(&condition, client_ids);
+            clients.extend(self.select::<Client>(conditions).await?);
+        }
+        Ok(clients)
     }
 
     /// Waits for all other registrations of this name, on whichever node, and keeps further ones out until the

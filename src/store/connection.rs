@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, RecycleError, RecycleResult};
+use futures_util::TryStreamExt;
 use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -507,7 +508,9 @@ impl DbSession {
         &mut self,
         statement: Statement,
     ) -> Result<Vec<R>, StoreError> {
-        self.fetch(statement).await?.decode()
+        let mut rows = Vec::new();
+        self.fetch_each(statement, |row: R| rows.push(row)).await?;
+        Ok(rows)
     }
 
     /// The number that a `SELECT COUNT(*)` gives.
@@ -521,8 +524,28 @@ impl DbSession {
         Ok(count.unsigned_abs())
     }
 
-    /// All rows of a query, as the driver gives them: compiled once, where the decoding is compiled for each type.
-    async fn fetch(&mut self, statement: Statement) -> Result<Rows, StoreError> {
+    /// Hands over each row of a query as it comes, for those that are not kept as they are.
+    pub(crate) async fn fetch_each<R: Row>(
+        &mut self,
+        statement: Statement,
+        mut take: impl FnMut(R) + Send,
+    ) -> Result<(), StoreError> {
+        let mut failure = None;
+        let mut decode = |row: AnyRow| match row.decode() {
+            Ok(row) => take(row),
+            // The rows behind it are read all the same: the connection is used again.
+            Err(error) => drop(failure.get_or_insert(error)),
+        };
+        self.fetch(statement, &mut decode).await?;
+        failure.map_or(Ok(()), |error| Err(StoreError::Database(error)))
+    }
+
+    /// The rows of a query, as the driver gives them: compiled once, where the decoding is compiled for each type.
+    async fn fetch(
+        &mut self,
+        statement: Statement,
+        take: &mut (dyn FnMut(AnyRow) + Send),
+    ) -> Result<(), StoreError> {
         let engine = self.engine();
         let text = statement.text_for(engine);
         self.prepare_in_galera(&text).await?;
@@ -531,46 +554,47 @@ impl DbSession {
         let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
             let query = sqlx::query::<DB>(AssertSqlSafe(text)).persistent(is_kept);
-            bind_arguments!(engine, query, statement.arguments)
-                .fetch_all(&mut *connection)
-                .await
-                .map(Rows::from)
+            let mut rows =
+                bind_arguments!(engine, query, statement.arguments).fetch(&mut *connection);
+            while let Some(row) = rows.try_next().await? {
+                take(AnyRow::from(row));
+            }
+            Ok::<_, sqlx::Error>(())
         })
     }
 }
 
-/// The rows of one answer.
-enum Rows {
-    MySql(Vec<MySqlRow>),
-    Postgres(Vec<PgRow>),
-    Sqlite(Vec<SqliteRow>),
+/// A row of any engine.
+enum AnyRow {
+    MySql(MySqlRow),
+    Postgres(PgRow),
+    Sqlite(SqliteRow),
 }
 
-impl Rows {
-    fn decode<R: Row>(&self) -> Result<Vec<R>, StoreError> {
-        let decoded: Result<Vec<R>, sqlx::Error> = match self {
-            Rows::MySql(rows) => rows.iter().map(R::from_row).collect(),
-            Rows::Postgres(rows) => rows.iter().map(R::from_row).collect(),
-            Rows::Sqlite(rows) => rows.iter().map(R::from_row).collect(),
-        };
-        decoded.map_err(StoreError::Database)
+impl AnyRow {
+    fn decode<R: Row>(&self) -> Result<R, sqlx::Error> {
+        match self {
+            AnyRow::MySql(row) => R::from_row(row),
+            AnyRow::Postgres(row) => R::from_row(row),
+            AnyRow::Sqlite(row) => R::from_row(row),
+        }
     }
 }
 
-impl From<Vec<MySqlRow>> for Rows {
-    fn from(rows: Vec<MySqlRow>) -> Rows {
-        Rows::MySql(rows)
+impl From<MySqlRow> for AnyRow {
+    fn from(row: MySqlRow) -> AnyRow {
+        AnyRow::MySql(row)
     }
 }
 
-impl From<Vec<PgRow>> for Rows {
-    fn from(rows: Vec<PgRow>) -> Rows {
-        Rows::Postgres(rows)
+impl From<PgRow> for AnyRow {
+    fn from(row: PgRow) -> AnyRow {
+        AnyRow::Postgres(row)
     }
 }
 
-impl From<Vec<SqliteRow>> for Rows {
-    fn from(rows: Vec<SqliteRow>) -> Rows {
-        Rows::Sqlite(rows)
+impl From<SqliteRow> for AnyRow {
+    fn from(row: SqliteRow) -> AnyRow {
+        AnyRow::Sqlite(row)
     }
 }

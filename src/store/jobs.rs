@@ -1,6 +1,7 @@
 //! Jobs in the database, with the actions they run and the trusts they run under.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -8,7 +9,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
 use super::list::{Batches, Collector, Listed, Searchable, narrowing};
 use super::rows::{Conditions, Page, Record, of_credentials};
-use super::statement::{Argument, placeholders, sql};
+use super::statement::{Argument, in_lists, pieces, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
@@ -180,36 +181,62 @@ impl Tx {
         Ok(jobs.iter().map(document).collect())
     }
 
-    /// The actions of jobs in their order, by job. A job's action is one of its own project.
+    /// The actions of jobs in their order, by job. A job's action is one of its own project; one that several entries name is
+    /// held once.
     pub(crate) async fn actions_of(
         &mut self,
         jobs: &[Job],
-    ) -> Result<HashMap<String, Vec<Action>>, StoreError> {
-        let mut actions: HashMap<String, Vec<Action>> = HashMap::new();
-        if jobs.is_empty() {
-            return Ok(actions);
-        }
-        // Ordered below: ORDER BY beside TEXT columns makes MariaDB write a table to disk.
-        let statement = sql(format!(
-            "SELECT {}, ja.job_id, ja.position FROM job_actions ja JOIN actions a ON a.id = ja.action_id \
-             WHERE ja.job_id IN ({}) AND ja.deleted = FALSE AND a.deleted = FALSE",
-            Action::COLUMNS,
-            placeholders(jobs.len())
-        ));
-        let ids = jobs.iter().map(|job| &job.id);
-        let statement = statement.bind_all(ids).not_kept();
-        let mut links: Vec<Link> = self.session.fetch_all(statement).await?;
-        links.sort_by_key(|link| link.position);
+    ) -> Result<HashMap<String, Vec<Arc<Action>>>, StoreError> {
+        let mut links = self.links_of(jobs).await?;
+        links.sort_by_key(|(position, ..)| *position);
         let owners: HashMap<&str, &Option<String>> = jobs
             .iter()
             .map(|job| (job.id.as_str(), &job.project_id))
             .collect();
-        for Link { action, job_id, .. } in links {
+        let mut actions: HashMap<String, Vec<Arc<Action>>> = HashMap::new();
+        for (_, job_id, action) in links {
             if owners.get(job_id.as_str()) == Some(&&action.project_id) {
                 actions.entry(job_id).or_default().push(action);
             }
         }
         Ok(actions)
+    }
+
+    /// The entries of jobs in no order: position, job and action.
+    async fn links_of(
+        &mut self,
+        jobs: &[Job],
+    ) -> Result<Vec<(Option<i32>, String, Arc<Action>)>, StoreError> {
+        let mut links = Vec::new();
+        let mut distinct: HashMap<String, Arc<Action>> = HashMap::new();
+        let ids: Vec<&String> = jobs.iter().map(|job| &job.id).collect();
+        for ids in in_lists(&ids) {
+            // Ordered below: ORDER BY beside TEXT columns makes MariaDB write a table to disk.
+            let statement = sql(format!(
+                "SELECT {}, ja.job_id, ja.position FROM job_actions ja JOIN actions a ON a.id = ja.action_id \
+                 WHERE ja.job_id IN ({}) AND ja.deleted = FALSE AND a.deleted = FALSE",
+                Action::COLUMNS,
+                placeholders(ids.len())
+            ));
+            let add = |Link {
+                           action,
+                           job_id,
+                           position,
+                       }: Link| {
+                let action = match distinct.get(&action.id) {
+                    Some(action) => Arc::clone(action),
+                    None => {
+                        let id = action.id.clone();
+                        Arc::clone(distinct.entry(id).or_insert(Arc::new(action)))
+                    }
+                };
+                links.push((position, job_id, action));
+            };
+            self.session
+                .fetch_each(statement.bind_all(ids), add)
+                .await?;
+        }
+        Ok(links)
     }
 
     async fn hide_pids(&mut self, jobs: &mut [Job], viewer: &PidViewer) -> Result<(), StoreError> {
@@ -309,22 +336,22 @@ impl Tx {
         job_id: &str,
         action_ids: &[String],
     ) -> Result<(), StoreError> {
-        if action_ids.is_empty() {
-            return Ok(());
+        let entries: Vec<(i64, &String)> = (0..).zip(action_ids).collect();
+        for entries in pieces(&entries) {
+            let rows = vec!["(?, ?, ?, ?, FALSE, ?)"; entries.len()].join(", ");
+            let mut statement = sql(format!(
+                "INSERT INTO job_actions (id, job_id, action_id, position, deleted, created_at) VALUES {rows}"
+            ));
+            for (position, action_id) in entries {
+                statement = statement
+                    .bind(self.ids.hex())
+                    .bind(job_id)
+                    .bind(*action_id)
+                    .bind(*position)
+                    .bind(self.now());
+            }
+            self.session.execute(statement).await?;
         }
-        let rows = vec!["(?, ?, ?, ?, FALSE, ?)"; action_ids.len()].join(", ");
-        let mut statement = sql(format!(
-            "INSERT INTO job_actions (id, job_id, action_id, position, deleted, created_at) VALUES {rows}"
-        ));
-        for (position, action_id) in (0i64..).zip(action_ids) {
-            statement = statement
-                .bind(self.ids.hex())
-                .bind(job_id)
-                .bind(action_id)
-                .bind(position)
-                .bind(self.now());
-        }
-        self.session.execute(statement).await?;
         Ok(())
     }
 

@@ -194,6 +194,20 @@ impl Conditions {
         Conditions::within::<T>(scope).and(&format!("{}.id = ?", T::ALIAS), [id])
     }
 
+    /// The query for other columns of these rows than documents need.
+    pub(super) fn select<T: Record>(self, columns: &str) -> Statement {
+        let Conditions(Statement {
+            sql: condition,
+            arguments,
+            ..
+        }) = self;
+        sql(format!(
+            "SELECT {columns} FROM {} WHERE {condition}",
+            T::FROM
+        ))
+        .bind_all(arguments)
+    }
+
     /// Adds a condition with its values.
     pub(crate) fn and(
         self,

@@ -163,6 +163,34 @@ impl Statement {
     }
 }
 
+/// How many values the lists in statements have: few sizes, so that connections keep the texts prepared, and fewer values than
+/// any engine binds.
+const SIZES: [usize; 4] = [1, 4, 16, 64];
+
+/// Cuts values into lists for `IN (…)`. Each is filled up to its size with its last value.
+pub(crate) fn in_lists<T: Clone>(values: &[T]) -> impl Iterator<Item = Vec<T>> {
+    let [.., largest] = SIZES;
+    values.chunks(largest).map(move |values| {
+        let mut list = values.to_vec();
+        let fits = |size: &usize| *size >= values.len();
+        let size = SIZES.into_iter().find(fits).unwrap_or(largest);
+        if let Some(last) = values.last() {
+            list.resize(size, last.clone());
+        }
+        list
+    })
+}
+
+/// Cuts rows into pieces for one INSERT each.
+pub(crate) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = SIZES.into_iter().rfind(|size| *size <= rows.len())?;
+        let (piece, rest) = rows.split_at(size);
+        rows = rest;
+        Some(piece)
+    })
+}
+
 /// `?, ?, ?` for an `IN` list of `count` values.
 pub(crate) fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
@@ -180,5 +208,26 @@ mod tests {
             "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3) LIMIT 1"
         );
         assert_eq!(statement.text_for(Engine::MySql), statement.sql);
+    }
+
+    #[test]
+    fn lists_have_few_sizes_and_all_values() {
+        for count in 0..=300 {
+            let values: Vec<usize> = (0..count).collect();
+            let lists: Vec<Vec<usize>> = in_lists(&values).collect();
+            assert!(
+                lists.iter().all(|list| SIZES.contains(&list.len())),
+                "{count}"
+            );
+            let mut listed = lists.concat();
+            listed.dedup();
+            assert_eq!(listed, values);
+            let cut: Vec<&[usize]> = pieces(&values).collect();
+            assert!(
+                cut.iter().all(|piece| SIZES.contains(&piece.len())),
+                "{count}"
+            );
+            assert_eq!(cut.concat(), values);
+        }
     }
 }

@@ -19,6 +19,7 @@ mod api_clients;
 mod api_cors;
 mod api_http;
 mod api_job_changes;
+mod api_job_sizes;
 mod api_jobs;
 mod api_limits;
 mod api_lists;
