@@ -19,7 +19,7 @@ use crate::oslo::policy::{Enforcer, Options, PolicyError};
 use crate::schema::{MigrateError, Migration, SchemaState};
 use crate::server::{self, Services};
 use crate::service::{Catalogue, JobTrusts};
-use crate::store::{Store, StoreError};
+use crate::store::{Memory, Store, StoreError};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +93,7 @@ pub async fn build(
         }
         (state, Mode::Production) => return Err(StartError::Schema(state)),
     }
-    let schemas = Schemas::new()?;
-    let max_size = config.api.max_document_size;
-    let catalogue = Catalogue::new(store, schemas, trusts, clock, ids.clone(), max_size);
+    let catalogue = catalogue(store, &config, trusts, clock, ids.clone())?;
     Ok(Arc::new(Api {
         catalogue,
         policy: Arc::new(policy),
@@ -103,6 +101,22 @@ pub async fn build(
         ids,
         config,
     }))
+}
+
+fn catalogue(
+    store: Store,
+    config: &Config,
+    trusts: JobTrusts,
+    clock: Clock,
+    ids: Ids,
+) -> Result<Catalogue, StartError> {
+    let options = &config.api;
+    // Half of a request's time, so that there is some left for the list itself.
+    let memory = Memory::new(options.max_memory, options.request_timeout / 2);
+    let (schemas, max_size) = (Schemas::new()?, options.max_document_size);
+    Ok(Catalogue::new(
+        store, schemas, trusts, clock, ids, max_size, memory,
+    ))
 }
 
 /// The options of `[oslo_policy]`, with its files found beside the configuration.

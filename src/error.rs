@@ -151,6 +151,9 @@ impl ApiError {
     fn description(&self) -> String {
         match self {
             ApiError::Panic(_) => "An unexpected error occurred.".to_owned(),
+            ApiError::Store(error) if error.is_short_of_memory() => {
+                "Too many large lists are being answered.".to_owned()
+            }
             ApiError::Store(error) if error.is_unavailable() => {
                 "The database is unavailable.".to_owned()
             }

@@ -4,6 +4,7 @@
 //! transaction. It knows no route, no header and no SQL.
 
 mod actions;
+mod answer;
 mod backups;
 mod clients;
 mod documents;
@@ -13,7 +14,8 @@ mod trusts;
 
 use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
-use crate::store::Store;
+use crate::store::{Memory, Store};
+pub use answer::{Answer, Pieces};
 pub use trusts::JobTrusts;
 
 /// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.
@@ -27,6 +29,7 @@ pub struct Catalogue {
     ids: Ids,
     /// How many bytes the document of a job may have.
     max_document_size: usize,
+    memory: Memory,
 }
 
 impl Catalogue {
@@ -38,6 +41,7 @@ impl Catalogue {
         clock: Clock,
         ids: Ids,
         max_document_size: usize,
+        memory: Memory,
     ) -> Catalogue {
         Catalogue {
             store,
@@ -46,6 +50,7 @@ impl Catalogue {
             clock,
             ids,
             max_document_size,
+            memory,
         }
     }
 }

@@ -15,6 +15,7 @@ mod list;
 mod pool;
 pub(crate) mod rows;
 mod sessions;
+mod sink;
 pub(crate) mod statement;
 pub(crate) mod tables;
 
@@ -34,6 +35,7 @@ pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
 pub(crate) use list::Listed;
 pub use rows::Page;
+pub use sink::{Memory, Piece, SharedSink, Sink};
 
 /// How often a transaction is tried before its deadlock is reported.
 const MAX_ATTEMPTS: u32 = 12;
@@ -126,9 +128,14 @@ impl Tx {
         match work(self).await {
             Ok(value) => match self.session.commit().await {
                 Ok(()) => Ok(value),
-                Err(error) if error.is_busy() => {
+                Err(error) if matches!(mode, Mode::Write) && error.is_busy() => {
                     self.rollback(action).await;
                     Err(context(error))
+                }
+                // What was read is there; the connection is closed.
+                Err(error) if matches!(mode, Mode::Snapshot) => {
+                    tracing::debug!(action, %error, "the end of a snapshot failed");
+                    Ok(value)
                 }
                 // Nobody knows whether the work is done, so it is not to be tried again. The connection is closed.
                 Err(error) if error.is_unavailable() => {

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::Api;
 use super::extract::{List, PathId};
-use super::respond::{json_list, json_response};
+use super::respond::{json_response, list_response};
 use crate::authz::Authorized;
 use crate::error::ApiError;
 use crate::store::Listed;
@@ -20,8 +20,8 @@ pub(super) async fn list<T: Listed>(
     caller: Authorized,
     List { page, search }: List,
 ) -> Result<Response, ApiError> {
-    let documents = api.catalogue.list::<T>(&caller, page, search).await?;
-    Ok(json_list(T::COLLECTION, documents))
+    let answer = api.catalogue.list::<T>(&caller, page, search).await?;
+    Ok(list_response(answer))
 }
 
 /// One of them.

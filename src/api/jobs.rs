@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Api;
 use super::extract::{AllProjects, Body, List, PathId};
-use super::respond::{json_list, json_response};
+use super::respond::{json_response, list_response};
 use crate::authz::Authorized;
 use crate::domain::job::JobEvent;
 use crate::error::ApiError;
@@ -21,11 +21,11 @@ pub(super) async fn list(
     AllProjects(all_projects): AllProjects,
     List { page, search }: List,
 ) -> Result<Response, ApiError> {
-    let jobs = api
+    let answer = api
         .catalogue
         .list_jobs(&caller, all_projects, page, search)
         .await?;
-    Ok(json_list("jobs", jobs))
+    Ok(list_response(answer))
 }
 
 /// `POST /jobs`.

@@ -1,30 +1,34 @@
 //! Answers with JSON documents.
 
+use std::io;
+
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
 use serde::Serialize;
-use serde::ser::SerializeMap;
-use serde_json::value::RawValue;
 
 use crate::error::ApiError;
+use crate::service::{Answer, Pieces};
+use crate::store::Piece;
 
-/// The answer to a list: `{NAME: [document, …]}`.
-pub(super) fn json_list(name: &'static str, documents: Vec<Box<RawValue>>) -> Response {
-    json_response(StatusCode::OK, &NamedList { name, documents })
+/// The answer to a list. One that breaks off breaks the connection, so that nobody takes it for whole.
+pub(super) fn list_response(answer: Answer) -> Response {
+    let body = match answer {
+        Answer::Whole(text) => Body::from(text),
+        Answer::Pieces(pieces) => Body::from_stream(stream::unfold(Some(pieces), next_piece)),
+    };
+    let json = HeaderValue::from_static("application/json");
+    (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response()
 }
 
-/// Stored documents go into the answer as they are: read again, one that is nested deeper than we read, or holds a number
-/// that we cannot hold, would break the whole list.
-struct NamedList {
-    name: &'static str,
-    documents: Vec<Box<RawValue>>,
-}
-
-impl Serialize for NamedList {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.name, &self.documents)?;
-        map.end()
+async fn next_piece(pieces: Option<Pieces>) -> Option<(io::Result<Bytes>, Option<Pieces>)> {
+    let mut pieces = pieces?;
+    match pieces.next().await {
+        Some(Piece::Text(text)) => Some((Ok(text), Some(pieces))),
+        Some(Piece::End) => None,
+        None => Some((Err(io::Error::other("the list broke off")), None)),
     }
 }
 

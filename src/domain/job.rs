@@ -2,14 +2,11 @@
 
 mod entries;
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Refusal;
-use super::action::{Action, ActionDocument};
 use super::document::{self, Object, int, owned_text};
 use super::validation::Schema;
 pub use entries::{ActionEntry, BodyContext, check_claims, check_size, refuse_larger};
@@ -60,14 +57,14 @@ pub struct JobDocument<'a> {
     session_id: &'a Option<String>,
     session_tag: Option<i32>,
     description: &'a Option<String>,
-    job_actions: Vec<ActionDocument<'a>>,
+    job_actions: &'a [&'a RawValue],
     #[serde(skip_serializing_if = "Option::is_none")]
     user_credentials: Option<Value>,
 }
 
 impl Job {
-    /// The document that answers show, with the job's actions in their order.
-    pub fn document<'a>(&'a self, actions: &'a [Arc<Action>]) -> JobDocument<'a> {
+    /// The document that answers show, with the documents of the job's actions in their order.
+    pub fn document<'a>(&'a self, actions: &'a [&'a RawValue]) -> JobDocument<'a> {
         JobDocument {
             job_id: &self.id,
             project_id: &self.project_id,
@@ -77,7 +74,7 @@ impl Job {
             session_id: &self.session_id,
             session_tag: self.session_tag,
             description: &self.description,
-            job_actions: actions.iter().map(|action| action.document()).collect(),
+            job_actions: actions,
             user_credentials: self.trust_id.as_ref().map(
                 |trust_id| json!({"trust_id": trust_id, "trustor_user_id": self.trustor_user_id}),
             ),

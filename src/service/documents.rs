@@ -1,14 +1,17 @@
 //! Documents as they are stored: lists of them, and each by its id. Jobs, whose documents have other rows in them, have
 //! their own.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use super::Catalogue;
+use super::answer::{Answer, answer};
 use crate::authz::Authorized;
 use crate::domain::Refusal;
 use crate::domain::search::Search;
 use crate::error::ApiError;
-use crate::store::{Listed, Page, Tx};
+use crate::store::{Listed, Page, Sink, Tx};
 
 impl Catalogue {
     /// A page of the documents that the project sees.
@@ -20,13 +23,16 @@ impl Catalogue {
         caller: &Authorized,
         page: Page,
         search: Option<Search>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
-        let scope = caller.scope();
-        self.store
-            .read(T::COLLECTION, async move |tx: &mut Tx| {
-                Ok(tx.list::<T>(&scope, page, search.as_ref()).await?)
-            })
-            .await
+    ) -> Result<Answer, ApiError> {
+        let (store, scope) = (self.store.clone(), caller.scope());
+        let (sink, started) = Sink::new(T::COLLECTION, &self.memory);
+        let reading = async move {
+            let into = Arc::clone(&sink);
+            let list =
+                async move |tx: &mut Tx| tx.list::<T>(&scope, page, search.as_ref(), &into).await;
+            store.read_list(T::COLLECTION, sink, list).await
+        };
+        answer(started, reading).await
     }
 
     /// The document of an id.

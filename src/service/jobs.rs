@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 
 use super::Catalogue;
+use super::answer::{Answer, answer};
 use super::trusts::{TrustChange, TrustRule};
 use crate::authz::{Authorized, Denied, rules};
 use crate::domain::action::Action;
@@ -19,7 +20,7 @@ use crate::domain::job::{
 use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Page, StoreError, Tx};
+use crate::store::{Page, Sink, StoreError, Tx};
 
 impl Catalogue {
     /// A page of the project's jobs, or with `all_projects` of all.
@@ -32,7 +33,7 @@ impl Catalogue {
         all_projects: bool,
         page: Page,
         search: Option<Search>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
         let scope = if all_projects {
             if !sees_all {
@@ -43,11 +44,17 @@ impl Catalogue {
             caller.scope()
         };
         let viewer = caller.pid_viewer(sees_all);
-        self.store
-            .read_snapshot("listing jobs", async move |tx: &mut Tx| {
-                Ok(tx.list_jobs(&scope, page, search.as_ref(), &viewer).await?)
-            })
-            .await
+        let store = self.store.clone();
+        let (sink, started) = Sink::new("jobs", &self.memory);
+        let reading = async move {
+            let into = Arc::clone(&sink);
+            let list = async move |tx: &mut Tx| {
+                let search = search.as_ref();
+                tx.list_jobs(&scope, page, search, &viewer, &into).await
+            };
+            store.read_list("listing jobs", sink, list).await
+        };
+        answer(started, reading).await
     }
 
     /// The document of one job; of any project for those who see all.

@@ -51,6 +51,12 @@ pub enum StoreError {
     /// Another transaction took an id that was free a moment ago.
     #[error("another transaction was faster")]
     Overtaken,
+    /// A large list, and no memory for it now.
+    #[error("no memory is left for a list of this size")]
+    NeedsMemory,
+    /// A list of which the client has a part already.
+    #[error("a list broke off, or its client did not take it in time")]
+    BrokenOff,
     /// Any of the above, with what was being done.
     #[error("{action}")]
     While {
@@ -90,6 +96,8 @@ impl StoreError {
             | StoreError::QueryTimeout(_)
             | StoreError::PreparedInTransaction
             | StoreError::Overtaken
+            | StoreError::NeedsMemory
+            | StoreError::BrokenOff
             | StoreError::ConnectionGone => true,
             StoreError::Database(error) => Failure::of(error) != Failure::Fault,
             StoreError::TooLarge(_) | StoreError::Value { .. } => false,
@@ -102,6 +110,15 @@ impl StoreError {
         match self {
             StoreError::Database(error) => Failure::of(error) == Failure::Busy,
             StoreError::While { source, .. } => source.is_busy(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is for want of memory.
+    pub fn is_short_of_memory(&self) -> bool {
+        match self {
+            StoreError::NeedsMemory => true,
+            StoreError::While { source, .. } => source.is_short_of_memory(),
             _ => false,
         }
     }
@@ -153,6 +170,8 @@ impl Transient for StoreError {
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
             | StoreError::TooLarge(_)
+            | StoreError::NeedsMemory
+            | StoreError::BrokenOff
             | StoreError::Value { .. } => false,
         }
     }

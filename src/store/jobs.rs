@@ -7,14 +7,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::list::{Batches, Collector, Listed, Searchable, narrowing};
+use super::list::{Batches, Listed, Searchable, Selection, narrowing};
 use super::rows::{Conditions, Page, Record, of_credentials};
+use super::sink::{SharedSink, Sink};
 use super::statement::{Argument, in_lists, pieces, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
 use crate::domain::job::{Job, PidViewer, UserCredentials};
-use crate::domain::resource::raw;
+use crate::domain::resource::{Resource, raw};
 use crate::domain::search::{Pair, Search};
 
 /// Where the members of a job's document are, besides those of its actions.
@@ -88,8 +89,25 @@ where
     }
 }
 
+/// The actions of jobs in their order, by job.
+pub(crate) type JobActions = HashMap<String, Vec<Arc<Action>>>;
+
+/// The document of a job. Of an action that it names several times the text is made once.
+fn job_document(job: &Job, actions: &JobActions) -> Box<RawValue> {
+    let entries = actions.get(&job.id).map_or(&[][..], Vec::as_slice);
+    let mut texts: HashMap<&str, Box<RawValue>> = HashMap::new();
+    for action in entries {
+        texts.entry(&action.id).or_insert_with(|| action.to_json());
+    }
+    let shown: Vec<&RawValue> = entries
+        .iter()
+        .filter_map(|action| texts.get(action.id.as_str()).map(AsRef::as_ref))
+        .collect();
+    raw(&job.document(&shown))
+}
+
 impl Tx {
-    /// A page of jobs.
+    /// Lists a page of jobs.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -99,28 +117,73 @@ impl Tx {
         page: Page,
         search: Option<&Search>,
         viewer: &PidViewer,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        sink: &SharedSink,
+    ) -> Result<(), StoreError> {
+        let mut sink = sink.lock().await;
+        sink.begin()?;
+        let listed = self
+            .write_jobs(scope, page, search, viewer, &mut sink)
+            .await;
+        listed.map_err(|error| sink.failed(error))
+    }
+
+    async fn write_jobs(
+        &mut self,
+        scope: &Scope,
+        page: Page,
+        search: Option<&Search>,
+        viewer: &PidViewer,
+        sink: &mut Sink,
+    ) -> Result<(), StoreError> {
         let conditions = Conditions::within::<Job>(scope);
-        let Some(search) = search else {
-            let jobs = self.select_page::<Job>(conditions, page).await?;
-            return self.job_documents(jobs, viewer).await;
+        let mut batches = match search {
+            None => Batches::page(conditions, page),
+            Some(search) => {
+                let names_client = |(key, _): &(String, Value)| key == "client_id";
+                let client_id_is_column = search.matching.iter().any(names_client)
+                    && !self.actions_name_a_client(scope).await?;
+                let narrowed = narrow_jobs(self.engine(), conditions, search, client_id_is_column);
+                Batches::all(narrowed, page)
+            }
         };
-        let names_client = |(key, _): &(String, Value)| key == "client_id";
-        let client_id_is_column =
-            search.matching.iter().any(names_client) && !self.actions_name_a_client(scope).await?;
-        let conditions = narrow_jobs(self.engine(), conditions, search, client_id_is_column);
-        let mut batches = Batches::new(conditions, page);
-        let mut collector = Collector::new(search, page);
-        while !collector.is_full() {
-            let jobs = batches.next::<Job>(self).await?;
+        let mut selection = Selection::new(search, page);
+        while !selection.is_full() {
+            let mut jobs = batches.next::<Job>(self, sink.batch()).await?;
             if jobs.is_empty() {
                 break;
             }
-            for document in self.job_documents(jobs, viewer).await? {
-                collector.offer(document).await;
-            }
+            self.hide_pids(&mut jobs, viewer).await?;
+            self.offer_jobs(&jobs, &mut selection, sink).await?;
         }
-        Ok(collector.into_documents())
+        Ok(())
+    }
+
+    /// Offers jobs with their actions: of as many at once as have not too many bytes.
+    async fn offer_jobs(
+        &mut self,
+        mut jobs: &[Job],
+        selection: &mut Selection<'_>,
+        sink: &mut Sink,
+    ) -> Result<(), StoreError> {
+        let mut size = jobs.len();
+        while !jobs.is_empty() && !selection.is_full() {
+            let (some, others) = jobs.split_at(size.min(jobs.len()));
+            let limit = if some.len() > 1 {
+                sink.batch()
+            } else {
+                usize::MAX
+            };
+            let Some(actions) = self.actions_within(some, limit).await? else {
+                size = some.len() / 2;
+                continue;
+            };
+            for job in some {
+                let document = job_document(job, &actions);
+                selection.offer(document, sink).await?;
+            }
+            jobs = others;
+        }
+        Ok(())
     }
 
     /// The document of one job.
@@ -133,8 +196,13 @@ impl Tx {
         id: &str,
         viewer: &PidViewer,
     ) -> Result<Option<Box<RawValue>>, StoreError> {
-        let jobs = self.find::<Job>(scope, id).await?.into_iter().collect();
-        Ok(self.job_documents(jobs, viewer).await?.into_iter().next())
+        let Some(job) = self.find::<Job>(scope, id).await? else {
+            return Ok(None);
+        };
+        let mut jobs = [job];
+        self.hide_pids(&mut jobs, viewer).await?;
+        let actions = self.actions_of(&jobs).await?;
+        Ok(jobs.first().map(|job| job_document(job, &actions)))
     }
 
     /// One job, locked until the transaction ends.
@@ -169,74 +237,70 @@ impl Tx {
         self.exists::<Job>(conditions).await
     }
 
-    /// The documents of jobs, each with its actions.
-    async fn job_documents(
-        &mut self,
-        mut jobs: Vec<Job>,
-        viewer: &PidViewer,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
-        self.hide_pids(&mut jobs, viewer).await?;
-        let mut actions = self.actions_of(&jobs).await?;
-        let document = |job: &Job| raw(&job.document(&actions.remove(&job.id).unwrap_or_default()));
-        Ok(jobs.iter().map(document).collect())
-    }
-
     /// The actions of jobs in their order, by job. A job's action is one of its own project; one that several entries name is
     /// held once.
-    pub(crate) async fn actions_of(
+    pub(crate) async fn actions_of(&mut self, jobs: &[Job]) -> Result<JobActions, StoreError> {
+        let actions = self.actions_within(jobs, usize::MAX).await?;
+        Ok(actions.unwrap_or_default())
+    }
+
+    /// The same, or `None` where distinct actions have more bytes.
+    async fn actions_within(
         &mut self,
         jobs: &[Job],
-    ) -> Result<HashMap<String, Vec<Arc<Action>>>, StoreError> {
-        let mut links = self.links_of(jobs).await?;
+        bytes: usize,
+    ) -> Result<Option<JobActions>, StoreError> {
+        let Some(mut links) = self.links_of(jobs, bytes).await? else {
+            return Ok(None);
+        };
         links.sort_by_key(|(position, ..)| *position);
         let owners: HashMap<&str, &Option<String>> = jobs
             .iter()
             .map(|job| (job.id.as_str(), &job.project_id))
             .collect();
-        let mut actions: HashMap<String, Vec<Arc<Action>>> = HashMap::new();
+        let mut actions = JobActions::new();
         for (_, job_id, action) in links {
             if owners.get(job_id.as_str()) == Some(&&action.project_id) {
                 actions.entry(job_id).or_default().push(action);
             }
         }
-        Ok(actions)
+        Ok(Some(actions))
     }
 
-    /// The entries of jobs in no order: position, job and action.
+    /// The entries of jobs in no order: position, job and action; `None` where distinct actions have more bytes.
     async fn links_of(
         &mut self,
         jobs: &[Job],
-    ) -> Result<Vec<(Option<i32>, String, Arc<Action>)>, StoreError> {
+        bytes: usize,
+    ) -> Result<Option<Vec<(Option<i32>, String, Arc<Action>)>>, StoreError> {
         let mut links = Vec::new();
         let mut distinct: HashMap<String, Arc<Action>> = HashMap::new();
+        let mut weight = 0;
         let ids: Vec<&String> = jobs.iter().map(|job| &job.id).collect();
         for ids in in_lists(&ids) {
-            // Ordered below: ORDER BY beside TEXT columns makes MariaDB write a table to disk.
+            // Ordered by the caller: ORDER BY beside TEXT columns makes MariaDB write a table to disk.
             let statement = sql(format!(
                 "SELECT {}, ja.job_id, ja.position FROM job_actions ja JOIN actions a ON a.id = ja.action_id \
                  WHERE ja.job_id IN ({}) AND ja.deleted = FALSE AND a.deleted = FALSE",
                 Action::COLUMNS,
                 placeholders(ids.len())
             ));
-            let add = |Link {
-                           action,
-                           job_id,
-                           position,
-                       }: Link| {
-                let action = match distinct.get(&action.id) {
-                    Some(action) => Arc::clone(action),
-                    None => {
-                        let id = action.id.clone();
-                        Arc::clone(distinct.entry(id).or_insert(Arc::new(action)))
-                    }
-                };
-                links.push((position, job_id, action));
+            let add = |link: Link| {
+                if weight > bytes {
+                    return;
+                }
+                let id = link.action.id.clone();
+                let shared = distinct.entry(id).or_insert_with(|| {
+                    weight += link.action.weight();
+                    Arc::new(link.action)
+                });
+                links.push((link.position, link.job_id, Arc::clone(shared)));
             };
             self.session
                 .fetch_each(statement.bind_all(ids), add)
                 .await?;
         }
-        Ok(links)
+        Ok((weight <= bytes).then_some(links))
     }
 
     async fn hide_pids(&mut self, jobs: &mut [Job], viewer: &PidViewer) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::rows::{Conditions, Cursor, Page, Record};
+use super::sink::{SharedSink, Sink};
 use super::statement::Argument;
 use super::tables::{Column, ColumnKind, Json, Table};
 use super::{Engine, StoreError, Tx};
@@ -214,47 +215,46 @@ pub(crate) trait Listed: Record + Resource {
     }
 }
 
-/// Collects the documents of a page from those that a search finds.
-pub(super) struct Collector<'a> {
-    search: &'a Search,
+/// Which of the documents that are read go into a page.
+pub(super) struct Selection<'a> {
+    search: Option<&'a Search>,
     page: Page,
-    passed: u64,
-    documents: Vec<Box<RawValue>>,
+    /// Documents that the search has found.
+    found: u64,
 }
 
-impl<'a> Collector<'a> {
-    pub(super) fn new(search: &'a Search, page: Page) -> Collector<'a> {
-        Collector {
+impl<'a> Selection<'a> {
+    pub(super) fn new(search: Option<&'a Search>, page: Page) -> Selection<'a> {
+        Selection {
             search,
             page,
-            passed: 0,
-            documents: Vec::new(),
+            found: 0,
         }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.documents.len() as u64 >= self.page.limit
+        self.found >= self.page.offset.saturating_add(self.page.limit)
     }
 
-    /// Takes a document, if the search finds it and the page has come to it. Large documents take long, so others have
-    /// their turn after each one, and a request that has run out of time, or whose client has gone, ends here.
-    pub(super) async fn offer(&mut self, document: Box<RawValue>) {
-        tokio::task::yield_now().await;
-        if self.is_full()
-            || !self
-                .search
-                .accepts(&document::parse_document(document.get()))
-        {
-            return;
+    /// Passes a document on, if it belongs to the page. Without a search, the database has passed over the offset. Large
+    /// documents take long to search, so others have their turn after each one, and a request that has run out of time, or
+    /// whose client has gone, ends here.
+    pub(super) async fn offer(
+        &mut self,
+        document: Box<RawValue>,
+        sink: &mut Sink,
+    ) -> Result<(), StoreError> {
+        if let Some(search) = self.search {
+            tokio::task::yield_now().await;
+            if self.is_full() || !search.accepts(&document::parse_document(document.get())) {
+                return Ok(());
+            }
+            self.found += 1;
+            if self.found <= self.page.offset {
+                return Ok(());
+            }
         }
-        self.passed += 1;
-        if self.passed > self.page.offset {
-            self.documents.push(document);
-        }
-    }
-
-    pub(super) fn into_documents(self) -> Vec<Box<RawValue>> {
-        self.documents
+        sink.push(&document).await
     }
 }
 
@@ -262,65 +262,109 @@ impl<'a> Collector<'a> {
 pub(super) struct Batches {
     conditions: Conditions,
     after: Option<Cursor>,
-    size: u64,
-    ended: bool,
+    /// The next batch.
+    next: Page,
+    /// Rows that are wanted in all.
+    left: u64,
+    is_search: bool,
 }
 
 impl Batches {
-    /// Batches for a page: the first one is as large as the page may need when every row is a hit.
-    pub(super) fn new(conditions: Conditions, page: Page) -> Batches {
+    /// The rows of a page.
+    pub(super) fn page(conditions: Conditions, page: Page) -> Batches {
         Batches {
             conditions,
             after: None,
-            size: page
-                .limit
-                .saturating_add(page.offset)
-                .clamp(FIRST_BATCH, LARGEST_BATCH),
-            ended: false,
+            next: page,
+            left: page.limit,
+            is_search: false,
         }
     }
 
-    /// The next batch; empty when there are no more rows.
-    pub(super) async fn next<T: Record>(&mut self, tx: &mut Tx) -> Result<Vec<T>, StoreError> {
-        if self.ended {
+    /// All rows, for a search: the first batch is as large as the page may need when every row is a hit.
+    pub(super) fn all(conditions: Conditions, page: Page) -> Batches {
+        let limit = page.limit.saturating_add(page.offset);
+        Batches {
+            conditions,
+            after: None,
+            next: Page {
+                limit: limit.clamp(FIRST_BATCH, LARGEST_BATCH),
+                offset: 0,
+            },
+            left: u64::MAX,
+            is_search: true,
+        }
+    }
+
+    /// The next batch, of about as many bytes; empty when there are no more rows.
+    pub(super) async fn next<T: Record>(
+        &mut self,
+        tx: &mut Tx,
+        bytes: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        if self.left == 0 {
             return Ok(Vec::new());
         }
-        let (rows, last) = tx
-            .select_after::<T>(self.conditions.clone(), self.after.take(), self.size)
+        let (conditions, after) = (self.conditions.clone(), self.after.take());
+        let batch = tx
+            .select_after::<T>(conditions, after, self.next, bytes, !self.is_search)
             .await?;
-        self.ended = (rows.len() as u64) < self.size;
-        self.after = last;
-        self.size = (self.size * 2).min(LARGEST_BATCH);
-        Ok(rows)
+        let rows = batch.rows.len() as u64;
+        self.left = match (batch.is_cut, rows < self.next.limit) {
+            (false, true) => 0,
+            _ => self.left.saturating_sub(rows),
+        };
+        let more = if batch.is_cut { rows } else { self.next.limit };
+        self.next = Page {
+            limit: (more * 2).min(LARGEST_BATCH).min(self.left),
+            offset: 0,
+        };
+        self.after = batch.last;
+        Ok(batch.rows)
     }
 }
 
 impl Tx {
-    /// The documents of one page of the rows that the scope sees, and that the search finds where there is one.
+    /// Lists one page of the rows that the scope sees, and that the search finds where there is one.
     pub(crate) async fn list<T: Listed>(
         &mut self,
         scope: &Scope,
         page: Page,
         search: Option<&Search>,
-    ) -> Result<Vec<Box<RawValue>>, StoreError> {
+        sink: &SharedSink,
+    ) -> Result<(), StoreError> {
+        let mut sink = sink.lock().await;
+        sink.begin()?;
+        let listed = self.write_list::<T>(scope, page, search, &mut sink).await;
+        listed.map_err(|error| sink.failed(error))
+    }
+
+    async fn write_list<T: Listed>(
+        &mut self,
+        scope: &Scope,
+        page: Page,
+        search: Option<&Search>,
+        sink: &mut Sink,
+    ) -> Result<(), StoreError> {
         let conditions = T::visible(scope);
-        let Some(search) = search else {
-            let rows = self.select_page::<T>(conditions, page).await?;
-            return Ok(rows.iter().map(T::to_list_item).collect());
+        let mut batches = match search {
+            None => Batches::page(conditions, page),
+            Some(search) => {
+                let conditions = T::SEARCHABLE.narrow(self.engine(), conditions, search);
+                Batches::all(conditions, page)
+            }
         };
-        let conditions = T::SEARCHABLE.narrow(self.engine(), conditions, search);
-        let mut batches = Batches::new(conditions, page);
-        let mut collector = Collector::new(search, page);
-        while !collector.is_full() {
-            let rows = batches.next::<T>(self).await?;
+        let mut selection = Selection::new(search, page);
+        while !selection.is_full() {
+            let rows = batches.next::<T>(self, sink.batch()).await?;
             if rows.is_empty() {
                 break;
             }
-            for row in &rows {
-                collector.offer(row.to_list_item()).await;
+            for row in rows {
+                selection.offer(row.to_list_item(), sink).await?;
             }
         }
-        Ok(collector.into_documents())
+        Ok(())
     }
 }
 

@@ -323,4 +323,6 @@ fn sqlite(url: &DatabaseUrl, limits: Limits) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(limits.lock)
         .foreign_keys(false)
+        // Rows that wait for us; some of them are large.
+        .row_buffer_size(4)
 }

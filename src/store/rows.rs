@@ -42,6 +42,8 @@ pub(crate) trait Record: Row {
     const ALIAS: &'static str;
     /// The primary key.
     fn id(&self) -> &str;
+    /// How many bytes its documents have.
+    fn weight(&self) -> usize;
 }
 
 /// A column of a job's row of `user_credentials`. Not by a join: beside one, MariaDB sorts all jobs of the project for
@@ -79,7 +81,7 @@ impl<'r, R: sqlx::Row> Values<'r, R> {
 /// Says once which columns make a row: those of its own table, and those that a macro makes an expression of.
 macro_rules! record {
     (
-        $type:ident, id $id:ident, from $from:literal,
+        $type:ident, id $id:ident, from $from:literal, documents [$($document:ident),*],
         $alias:ident { $first:ident $(, $field:ident)* } $($expression:ident! { $($more:ident),+ })*
     ) => {
         impl Record for $type {
@@ -92,6 +94,11 @@ macro_rules! record {
             const ALIAS: &'static str = stringify!($alias);
             fn id(&self) -> &str {
                 &self.$id
+            }
+            fn weight(&self) -> usize {
+                let documents: &[&Option<String>] = &[$(&self.$document),*];
+                let sizes = documents.iter().map(|document| document.as_ref().map_or(0, String::len));
+                sizes.sum()
             }
         }
 
@@ -115,26 +122,26 @@ macro_rules! record {
     };
 }
 
-record!(Client, id uuid, from "clients c", c {
+record!(Client, id uuid, from "clients c", documents [], c {
     uuid, project_id, user_id, client_id, hostname, description, supported_actions, supported_modes,
     supported_storages, supported_engines, is_central
 });
 
-record!(Action, id id, from "actions a", a {
+record!(Action, id id, from "actions a", documents [backup_metadata], a {
     id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, timeout, priority,
     max_retries_interval, max_retries, mandatory, log_file, backup_metadata
 });
 
-record!(Job, id id, from "jobs j", j {
+record!(Job, id id, from "jobs j", documents [schedule], j {
     id, project_id, user_id, schedule, client_id, session_id, session_tag, description
 } of_credentials! { trust_id, trustor_user_id });
 
-record!(Session, id id, from "sessions s", s {
+record!(Session, id id, from "sessions s", documents [schedule, job], s {
     id, project_id, user_id, description, session_tag, result, hold_off, status, time_start, time_end,
     time_started, time_ended, schedule, job
 });
 
-record!(Backup, id id, from "backups b", b {
+record!(Backup, id id, from "backups b", documents [backup_metadata], b {
     id, job_id, project_id, user_id, status, backup_metadata
 });
 
@@ -223,6 +230,32 @@ impl Conditions {
 pub(super) struct Cursor {
     created_at: Option<PrimitiveDateTime>,
     id: String,
+}
+
+impl Cursor {
+    /// Adds the condition of the rows behind it.
+    fn behind(self, alias: &str, conditions: Conditions) -> Conditions {
+        match self.created_at {
+            Some(time) => conditions.and(
+                &format!("({alias}.created_at > ? OR ({alias}.created_at = ? AND {alias}.id > ?))"),
+                [time.into(), time.into(), Argument::from(self.id)],
+            ),
+            // Rows without a creation time come first.
+            None => conditions.and(
+                &format!("({alias}.created_at IS NOT NULL OR {alias}.id > ?)"),
+                [self.id],
+            ),
+        }
+    }
+}
+
+/// Some rows of a list.
+pub(super) struct Batch<T> {
+    pub(super) rows: Vec<T>,
+    /// The place of the last one.
+    pub(super) last: Option<Cursor>,
+    /// Whether more rows were asked for, and there, than the limit of bytes took.
+    pub(super) is_cut: bool,
 }
 
 fn select<T: Record>(extra: &str, conditions: Conditions, rest: &str) -> Statement {
@@ -371,52 +404,53 @@ impl Tx {
             .map(drop)
     }
 
-    /// One page of the rows that meet the conditions, ordered by creation time and id.
-    pub(super) async fn select_page<T: Record>(
-        &mut self,
-        conditions: Conditions,
-        page: Page,
-    ) -> Result<Vec<T>, StoreError> {
-        let rest = format!("{} LIMIT ? OFFSET ?", self.list_order::<T>());
-        let statement = select::<T>("", conditions, &rest)
-            .bind(at_most(page.limit))
-            .bind(at_most(page.offset));
-        self.session.fetch_all(statement).await
-    }
-
-    /// At most `limit` rows behind `after` in the same order, and the cursor behind them. Searches use it, whose conditions
-    /// differ from request to request.
+    /// The rows behind `after` in the order of creation time and id: as many as the page and `bytes` take, but one at least.
     pub(super) async fn select_after<T: Record>(
         &mut self,
         conditions: Conditions,
         after: Option<Cursor>,
-        limit: u64,
-    ) -> Result<(Vec<T>, Option<Cursor>), StoreError> {
+        page: Page,
+        bytes: usize,
+        is_kept: bool,
+    ) -> Result<Batch<T>, StoreError> {
         let alias = T::ALIAS;
         let conditions = match after {
             None => conditions,
-            Some(Cursor {
-                created_at: Some(time),
-                id,
-            }) => conditions.and(
-                &format!("({alias}.created_at > ? OR ({alias}.created_at = ? AND {alias}.id > ?))"),
-                [time.into(), time.into(), Argument::from(id)],
-            ),
-            // Rows without a creation time come first.
-            Some(Cursor { id, .. }) => conditions.and(
-                &format!("({alias}.created_at IS NOT NULL OR {alias}.id > ?)"),
-                [id],
-            ),
+            Some(cursor) => cursor.behind(alias, conditions),
         };
         let extra = format!(", {alias}.created_at AS listed_at");
-        let rest = format!("{} LIMIT {limit}", self.list_order::<T>());
-        let statement = select::<T>(&extra, conditions, &rest).not_kept();
-        let rows: Vec<Timed<T>> = self.session.fetch_all(statement).await?;
-        let cursor = rows.last().map(|last| Cursor {
-            created_at: last.created_at,
-            id: last.row.id().to_owned(),
-        });
-        Ok((rows.into_iter().map(|timed| timed.row).collect(), cursor))
+        let rest = format!("{} LIMIT ? OFFSET ?", self.list_order::<T>());
+        let statement = select::<T>(&extra, conditions, &rest)
+            .bind(at_most(page.limit))
+            .bind(at_most(page.offset));
+        // The conditions of searches differ from request to request.
+        let statement = if is_kept {
+            statement
+        } else {
+            statement.not_kept()
+        };
+        let mut batch = Batch {
+            rows: Vec::new(),
+            last: None,
+            is_cut: false,
+        };
+        let mut weight = 0;
+        // Rows beyond the limit of bytes are dropped as they come, and read again by the next batch.
+        let take = |Timed { row, created_at }: Timed<T>| {
+            if batch.is_cut {
+                return;
+            }
+            if weight > bytes {
+                batch.is_cut = true;
+                return;
+            }
+            weight += row.weight();
+            let id = row.id().to_owned();
+            batch.last = Some(Cursor { created_at, id });
+            batch.rows.push(row);
+        };
+        self.session.fetch_each(statement, take).await?;
+        Ok(batch)
     }
 
     /// Creation time, then id; rows without a time first, as MySQL and SQLite have it by themselves.

@@ -1,8 +1,10 @@
 //! Jobs: replace, patch, delete, events, and who sees a scheduler's process id.
 
+use std::time::Duration;
+
 use freezer_api::domain::Scope;
 use freezer_api::domain::job::PidViewer;
-use freezer_api::store::{Page, StoreError, Tx};
+use freezer_api::store::{Memory, Page, Sink, Tx};
 use serde_json::{Value, json};
 
 use crate::api_jobs::{job, service, shown};
@@ -28,20 +30,20 @@ async fn seen(service: &Service, viewer: &PidViewer, job_id: &str) -> Vec<Value>
         limit: 10,
         offset: 0,
     };
-    let raw = service
-        .api
-        .catalogue
-        .store
-        .read("looking", async |tx: &mut Tx| {
-            let mut jobs = tx.list_jobs(&scope, page, None, viewer).await?;
-            jobs.extend(tx.get_job_document(&scope, job_id, viewer).await?);
-            Ok::<_, StoreError>(jobs)
-        })
+    let memory = Memory::new(0, Duration::from_secs(1));
+    let store = &service.api.catalogue.store;
+    let (sink, _) = Sink::new("jobs", &memory);
+    let list = async |tx: &mut Tx| tx.list_jobs(&scope, page, None, viewer, &sink).await;
+    let list = store
+        .read_list("looking", sink.clone(), list)
         .await
         .unwrap();
-    raw.iter()
-        .map(|raw| serde_json::from_str(raw.get()).unwrap())
-        .collect()
+    let list: Value = serde_json::from_slice(&list.unwrap()).unwrap();
+    let one = async |tx: &mut Tx| tx.get_job_document(&scope, job_id, viewer).await;
+    let one = store.read_snapshot("looking", one).await.unwrap();
+    let mut jobs = list["jobs"].as_array().unwrap().clone();
+    jobs.extend(one.map(|raw| serde_json::from_str(raw.get()).unwrap()));
+    jobs
 }
 
 on_each_engine! {

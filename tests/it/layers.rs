@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "service",
             "store::list",
             "store::rows",
+            "store::sink",
             "telemetry",
         ],
     ),

@@ -38,6 +38,7 @@ mod failures;
 mod galera;
 mod harness;
 mod keystone;
+mod large_lists;
 mod layers;
 mod migrations;
 mod openapi;

@@ -1,0 +1,60 @@
+//! The answer to a list: whole, or in pieces while it is still read.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+
+use crate::error::ApiError;
+use crate::store::{Piece, StoreError};
+
+/// The answer to a list.
+pub enum Answer {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Its pieces, as they are read.
+    Pieces(Pieces),
+}
+
+/// The pieces of a list. Reading ends when they are dropped.
+pub struct Pieces {
+    receiver: mpsc::Receiver<Piece>,
+    /// Where it goes on.
+    reading: Option<AbortHandle>,
+}
+
+impl Pieces {
+    /// The next one; `None` when reading has failed.
+    pub async fn next(&mut self) -> Option<Piece> {
+        self.receiver.recv().await
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.abort();
+        }
+    }
+}
+
+/// Answers with what `reading` comes to: the text, or `None` when it is `started`'s.
+pub(super) async fn answer(
+    mut started: oneshot::Receiver<mpsc::Receiver<Piece>>,
+    reading: impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send + 'static,
+) -> Result<Answer, ApiError> {
+    let mut reading = Box::pin(reading);
+    tokio::select! {
+        biased;
+        Ok(receiver) = &mut started => {
+            let reading = tokio::spawn(reading.in_current_span()).abort_handle();
+            Ok(Answer::Pieces(Pieces { receiver, reading: Some(reading) }))
+        }
+        text = &mut reading => match text? {
+            Some(text) => Ok(Answer::Whole(text)),
+            None => {
+                let receiver = started.await.map_err(|_| StoreError::BrokenOff)?;
+                Ok(Answer::Pieces(Pieces { receiver, reading: None }))
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Lists of many and large documents: sent while they are read, with little memory, and never cut short in silence.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::server::{PATIENCE, start};
+use crate::support::process::Server;
+use crate::support::{Database, PROJECT, Service};
+
+/// The most resident memory that a server may have had, in KiB.
+const MAX_MEMORY: u64 = 256 * 1024;
+
+/// Adds this many backups of some more than `bytes` bytes.
+async fn fill(database: &Database, count: usize, bytes: usize) {
+    let blob = "x".repeat(bytes);
+    for number in 0..count {
+        let statement = format!(
+            "INSERT INTO backups (id, project_id, user_id, status, backup_metadata, deleted, created_at) VALUES \
+             ('b{number:03}', '{PROJECT}', 'u', 'available', '{{\"blob\": \"{blob}\", \"number\": \"{number}\"}}', FALSE, \
+             '2024-01-01 00:00:00.000000')"
+        );
+        database.run(statement).await;
+    }
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    let backups = list["backups"].as_array().unwrap();
+    let id = |backup: &Value| backup["backup_id"].as_str().unwrap().to_owned();
+    backups.iter().map(id).collect()
+}
+
+fn names(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let name = |number| format!("b{number:03}");
+    numbers.into_iter().map(name).collect()
+}
+
+/// Asks for a list on a connection that is closed afterwards.
+fn ask(server: &Server, query: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!(
+        "GET /v2/{PROJECT}/{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// The status of an answer, its bytes, and whether it is whole.
+fn read(mut stream: TcpStream) -> (u16, usize, bool) {
+    let mut answer = Vec::new();
+    let ended = stream.read_to_end(&mut answer).is_ok();
+    let status = String::from_utf8_lossy(&answer[9..12]).parse().unwrap();
+    let is_whole = ended && (answer.ends_with(b"]}\r\n0\r\n\r\n") || answer.ends_with(b"}"));
+    (status, answer.len(), is_whole)
+}
+
+on_each_engine! {
+    async fn a_large_list_is_sent_while_it_is_read(database: Database) {
+        let service = Service::start(&database).await;
+        fill(&database, 40, 100_000).await;
+        let small = service.get("backups?limit=2").await.expect(200);
+        assert!(small.header("content-length").is_some(), "{small:?}");
+        let all = json!({"match_not": [{"user_id": "nobody"}]});
+        for (query, expected) in [
+            ("limit=40", names(0..40)),
+            ("limit=1000", names(0..40)),
+            ("limit=7&offset=30", names(30..37)),
+            ("limit=7&offset=36", names(36..40)),
+            ("limit=7&offset=40", names([])),
+        ] {
+            let list = service.get(&format!("backups?{query}")).await.expect(200).json();
+            assert_eq!(ids(&list), expected, "{query}");
+            let list = service.search(&format!("backups?{query}"), all.clone()).await.expect(200).json();
+            assert_eq!(ids(&list), expected, "{query} with a search");
+        }
+        let list = service.get("backups?limit=40").await.expect(200);
+        assert_eq!(list.header("content-length"), None);
+        assert_eq!(list.json()["backups"][7], service.get("backups/b007").await.expect(200).json());
+        let last = json!({"match": [{"number": "39"}]});
+        assert_eq!(ids(&service.search("backups?limit=1", last).await.expect(200).json()), names([39]));
+        // A job with large actions, and several with one of them.
+        service.client("c").await;
+        let blob = json!({"action": "exec", "blob": "x".repeat(200_000)});
+        let action_id = service.created("actions", json!({"freezer_action": blob}), "action_id").await;
+        let mut made = Vec::new();
+        for _ in 0..5 {
+            let entries = vec![json!({"action_id": action_id}); 4];
+            made.push(service.created("jobs", json!({"client_id": "c", "job_actions": entries}), "job_id").await);
+            service.clock.advance(1);
+        }
+        let jobs = service.get("jobs").await.expect(200).json();
+        for (job, id) in jobs["jobs"].as_array().unwrap().iter().zip(&made) {
+            assert_eq!(job, &service.get(&format!("jobs/{id}")).await.expect(200).json());
+            assert_eq!(job["job_actions"][3]["freezer_action"]["blob"], blob["blob"]);
+        }
+        assert_eq!(jobs["jobs"].as_array().unwrap().len(), 5);
+    }
+
+    async fn many_large_lists_take_little_memory(database: Database) {
+        let server = start(&database, "[api]\nrequest_timeout = 100");
+        fill(&database, 60, 900_000).await;
+        for lists in [1, 6, 12] {
+            let mut readers = Vec::new();
+            for _ in 0..lists {
+                let stream = ask(&server, "backups?limit=60");
+                readers.push(thread::spawn(move || read(stream)));
+            }
+            for reader in readers {
+                let (status, bytes, is_whole) = reader.join().unwrap();
+                assert!(status == 200 && is_whole && bytes > 54_000_000, "{status} {bytes} {is_whole}");
+            }
+            let memory = server.most_memory();
+            eprintln!("{:?}: {lists} lists, {memory} KiB", database.engine());
+            assert!(memory < MAX_MEMORY, "{lists} lists: {memory} KiB");
+        }
+    }
+
+    async fn who_does_not_read_keeps_no_connection(database: Database) {
+        let options = "max_pool_size = 1\nmax_overflow = 0\npool_timeout = 15\n[api]\nrequest_timeout = 4";
+        let server = start(&database, options);
+        fill(&database, 30, 900_000).await;
+        let stalled = ask(&server, "backups?limit=30");
+        thread::sleep(Duration::from_millis(500));
+        // It waits for the connection, and gets it when the list is given up.
+        let begun = Instant::now();
+        let mut answered = (0, 0, false);
+        while answered.0 != 200 && begun.elapsed() < PATIENCE {
+            answered = read(ask(&server, "clients"));
+        }
+        assert!(answered.0 == 200 && answered.2, "{answered:?}");
+        let (status, bytes, is_whole) = read(stalled);
+        assert!(status == 200 && !is_whole, "{status} {bytes} {is_whole}");
+    }
+
+    async fn lists_wait_for_memory_and_then_are_sent_away(database: Database) {
+        let options = "[api]\nmax_memory = 8388608\nrequest_timeout = 6";
+        let server = start(&database, options);
+        fill(&database, 30, 900_000).await;
+        let stalled = ask(&server, "backups?limit=30");
+        thread::sleep(Duration::from_millis(500));
+        let second = ask(&server, "backups?limit=30");
+        // Small answers do not wait.
+        assert_eq!(read(ask(&server, "clients")).0, 200);
+        let (status, ..) = read(second);
+        assert!(status == 503 || status == 200, "{status}");
+        drop(stalled);
+        let (status, bytes, is_whole) = read(ask(&server, "backups?limit=30"));
+        assert!(status == 200 && is_whole && bytes > 27_000_000, "{status} {bytes} {is_whole}");
+    }
+}
