@@ -66,6 +66,7 @@ pub enum Authentication {
 /// The whole HTTP service. The layers are listed from the inside out: the last one sees a request first.
 pub fn service(api: Arc<Api>) -> Router {
     let guarded = guarded(&api)
+        .layer(from_fn(middleware::hold_memory))
         .layer(from_fn(middleware::detach_writes))
         .layer(from_fn(accept::require_json))
         .layer(from_fn_with_state(

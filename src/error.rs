@@ -152,7 +152,7 @@ impl ApiError {
         match self {
             ApiError::Panic(_) => "An unexpected error occurred.".to_owned(),
             ApiError::Store(error) if error.is_short_of_memory() => {
-                "Too many large lists are being answered.".to_owned()
+                "Too many large documents are being worked on.".to_owned()
             }
             ApiError::Store(error) if error.is_unavailable() => {
                 "The database is unavailable.".to_owned()

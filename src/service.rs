@@ -29,7 +29,8 @@ pub struct Catalogue {
     ids: Ids,
     /// How many bytes the document of a job may have.
     max_document_size: usize,
-    memory: Memory,
+    /// The memory for large lists and bodies.
+    pub memory: Memory,
 }
 
 impl Catalogue {

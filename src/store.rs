@@ -35,7 +35,7 @@ pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
 pub(crate) use list::Listed;
 pub use rows::Page;
-pub use sink::{Memory, Piece, SharedSink, Sink};
+pub use sink::{Memory, Piece, Reservation, SharedSink, Sink};
 
 /// How often a transaction is tried before its deadlock is reported.
 const MAX_ATTEMPTS: u32 = 12;

@@ -1,6 +1,6 @@
 //! What handlers take out of a request: its body and the parameters of lists.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body as HttpBody, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -14,7 +14,17 @@ use crate::domain::Refusal;
 use crate::domain::document::{self, Object};
 use crate::domain::search::Search;
 use crate::error::ApiError;
-use crate::store::Page;
+use crate::store::{Page, Reservation};
+
+/// The memory of a request's body, which is held until the request is answered.
+#[derive(Clone, Default)]
+pub(super) struct Held(Arc<Mutex<Reservation>>);
+
+impl Held {
+    fn keep(&self, reserved: Reservation) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reserved;
+    }
+}
 
 /// The largest body of a list request, in bytes.
 pub const MAX_SEARCH_BODY: usize = 65_536;
@@ -36,13 +46,23 @@ pub(super) enum Body {
 }
 
 impl Body {
-    async fn read(request: Request, api: &Api, limit: usize) -> Result<Body, ApiError> {
-        let read = read(request.into_body(), limit);
+    async fn read(mut request: Request, api: &Api, limit: usize) -> Result<Body, ApiError> {
+        let held = request.extensions_mut().remove::<Held>();
+        let body = request.into_body();
+        let memory = &api.catalogue.memory;
+        let most = body.size_hint().upper().unwrap_or(u64::MAX);
+        let most = usize::try_from(most).map_or(limit, |most| most.min(limit));
+        let _uploading = memory.for_upload(most).await?;
+        let read = read(body, limit);
         let text = tokio::time::timeout(api.config.api.read_timeout, read)
             .await
             .map_err(|_| ApiError::BodyTimeout)??;
         if text.is_empty() {
             return Ok(Body::Absent);
+        }
+        let reserved = memory.for_body(document::memory_for(&text)).await?;
+        if let Some(held) = held {
+            held.keep(reserved);
         }
         match document::parse(&text).map_err(ApiError::MalformedJson)? {
             Value::Object(object) => Ok(Body::Object(object)),

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
+use super::extract::Held;
 use super::{Api, openapi};
 use crate::config::{self, Token};
 use crate::domain::Refusal;
@@ -122,6 +123,15 @@ pub(super) async fn detach_writes(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(error) => panicked_with(&error.to_string()).into_response(),
     }
+}
+
+/// Holds the memory of the request's body until it is answered.
+pub(super) async fn hold_memory(mut request: Request, next: Next) -> Response {
+    let held = Held::default();
+    request.extensions_mut().insert(held.clone());
+    let response = next.run(request).await;
+    drop(held);
+    response
 }
 
 /// The answer of a handler that panicked; the connection and other requests are not affected.

@@ -419,15 +419,15 @@ impl Tx {
             Some(cursor) => cursor.behind(alias, conditions),
         };
         let extra = format!(", {alias}.created_at AS listed_at");
-        let rest = format!("{} LIMIT ? OFFSET ?", self.list_order::<T>());
-        let statement = select::<T>(&extra, conditions, &rest)
-            .bind(at_most(page.limit))
-            .bind(at_most(page.offset));
-        // The conditions of searches differ from request to request.
+        let order = self.list_order::<T>();
         let statement = if is_kept {
-            statement
+            select::<T>(&extra, conditions, &format!("{order} LIMIT ? OFFSET ?"))
+                .bind(at_most(page.limit))
+                .bind(at_most(page.offset))
         } else {
-            statement.not_kept()
+            // The conditions of searches differ from request to request.
+            let rest = format!("{order} LIMIT {} OFFSET {}", page.limit, page.offset);
+            select::<T>(&extra, conditions, &rest).not_kept()
         };
         let mut batch = Batch {
             rows: Vec::new(),

@@ -26,21 +26,82 @@ const BATCH: usize = 1024 * 1024;
 /// How many bytes a client must take in a second, beyond the time that every request has.
 const SLOWEST: f64 = 256.0 * 1024.0;
 
-/// The memory for large lists.
+/// A body that takes more than this, in bytes, takes it from the account.
+const SMALL_BODY: usize = 512 * 1024;
+
+/// The memory for large lists, and as much for the bodies of requests.
 #[derive(Clone, Debug)]
 pub struct Memory {
     streams: Arc<Semaphore>,
-    /// How long a list waits for it, and how long a client may take nothing.
+    /// In KiB: while they are received, and while they are worked on. A request that has the one waits for the other.
+    uploads: Account,
+    bodies: Account,
+    /// How long a request waits for it, and how long a client may take nothing.
     patience: Duration,
 }
 
+/// Some KiB of memory.
+#[derive(Clone, Debug)]
+struct Account {
+    free: Arc<Semaphore>,
+    all: u32,
+}
+
+impl Account {
+    fn new(bytes: usize) -> Account {
+        let all = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).max(1);
+        let permits = (all as usize).min(Semaphore::MAX_PERMITS);
+        Account {
+            free: Arc::new(Semaphore::new(permits)),
+            all,
+        }
+    }
+
+    /// What needs more than there is gets all of it.
+    async fn take(&self, bytes: usize, patience: Duration) -> Result<Reservation, StoreError> {
+        let amount = u32::try_from(bytes / 1024).map_or(self.all, |amount| amount.min(self.all));
+        let permit = Arc::clone(&self.free).acquire_many_owned(amount);
+        match tokio::time::timeout(patience, permit).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => Err(StoreError::NeedsMemory),
+        }
+    }
+}
+
+/// Memory that is given back with this value; none for what is small.
+pub type Reservation = Option<OwnedSemaphorePermit>;
+
 impl Memory {
-    /// `bytes` for all lists together, but enough for one. A list waits `patience` for its part.
+    /// `bytes` for all lists together and as many for all bodies, but enough for one. A request waits `patience` for its part.
     pub fn new(bytes: usize, patience: Duration) -> Memory {
         Memory {
             streams: Arc::new(Semaphore::new((bytes / STREAM).max(1))),
+            uploads: Account::new(bytes / 4),
+            bodies: Account::new(bytes / 4 * 3),
             patience,
         }
+    }
+
+    /// For a body of so many bytes while it is received.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsMemory`] after the time for it.
+    pub async fn for_upload(&self, bytes: usize) -> Result<Reservation, StoreError> {
+        if bytes <= PIECE {
+            return Ok(None);
+        }
+        self.uploads.take(bytes, self.patience).await
+    }
+
+    /// For a body that takes so many bytes while it is worked on.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsMemory`] after the time for it.
+    pub async fn for_body(&self, bytes: usize) -> Result<Reservation, StoreError> {
+        if bytes <= SMALL_BODY {
+            return Ok(None);
+        }
+        self.bodies.take(bytes, self.patience).await
     }
 }
 

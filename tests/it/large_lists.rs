@@ -151,4 +151,41 @@ on_each_engine! {
         let (status, bytes, is_whole) = read(ask(&server, "backups?limit=30"));
         assert!(status == 200 && is_whole && bytes > 27_000_000, "{status} {bytes} {is_whole}");
     }
+
+    async fn large_bodies_of_the_worst_shape_take_little_memory(database: Database) {
+        let server = start(&database, "[api]\nrequest_timeout = 100");
+        let body = |value: &str| {
+            let mut body = "{\"backup_name\": \"b\", \"container\": \"c\", \"hostname\": \"h\", \"a\": [".to_owned();
+            while body.len() < 1_000_000 {
+                body += value;
+            }
+            body + "0]}"
+        };
+        for value in ["[],", "{},", "{\"a\":1},", "0,"] {
+            let body = body(value);
+            let mut writers = Vec::new();
+            for _ in 0..16 {
+                let (address, body) = (server.address(), body.clone());
+                writers.push(thread::spawn(move || {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    stream.set_read_timeout(Some(5 * PATIENCE)).unwrap();
+                    let head = format!(
+                        "POST /v2/{PROJECT}/backups HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                        body.len()
+                    );
+                    stream.write_all(head.as_bytes()).unwrap();
+                    stream.write_all(body.as_bytes()).unwrap();
+                    read(stream).0
+                }));
+            }
+            for writer in writers {
+                assert_eq!(writer.join().unwrap(), 201, "{value}");
+            }
+            let memory = server.most_memory();
+            eprintln!("{:?}: 16 bodies of {value} {memory} KiB", database.engine());
+            assert!(memory < MAX_MEMORY, "{value}: {memory} KiB");
+        }
+        let (status, bytes, is_whole) = read(ask(&server, "backups?limit=64"));
+        assert!(status == 200 && is_whole && bytes > 64_000_000, "{status} {bytes} {is_whole}");
+    }
 }
