@@ -112,7 +112,11 @@ fn catalogue(
 ) -> Result<Catalogue, StartError> {
     let options = &config.api;
     // Half of a request's time, so that there is some left for the list itself.
-    let memory = Memory::new(options.max_memory, options.request_timeout / 2);
+    let memory = Memory::new(
+        options.max_memory,
+        store.connections(),
+        options.request_timeout / 2,
+    );
     let (schemas, max_size) = (Schemas::new()?, options.max_document_size);
     Ok(Catalogue::new(
         store, schemas, trusts, clock, ids, max_size, memory,

@@ -95,6 +95,15 @@ impl Store {
         Store::connect(&options, clock, ids).await
     }
 
+    /// How many connections there are at most.
+    pub fn connections(&self) -> usize {
+        match &self.pool {
+            Pool::MySql(pool) => pool.status().max_size,
+            Pool::Postgres(pool) => pool.status().max_size,
+            Pool::Sqlite(pool) => pool.status().max_size,
+        }
+    }
+
     /// The engine behind the store.
     pub fn engine(&self) -> Engine {
         match &self.pool {

@@ -73,9 +73,12 @@ pub type Reservation = Option<OwnedSemaphorePermit>;
 
 impl Memory {
     /// `bytes` for all lists together and as many for all bodies, but enough for one. A request waits `patience` for its part.
-    pub fn new(bytes: usize, patience: Duration) -> Memory {
+    /// Large lists get half of the database `connections` at most, since a slow client keeps one for as long as it takes its
+    /// list.
+    pub fn new(bytes: usize, connections: usize, patience: Duration) -> Memory {
+        let lists = (bytes / STREAM).min(connections / 2).max(1);
         Memory {
-            streams: Arc::new(Semaphore::new((bytes / STREAM).max(1))),
+            streams: Arc::new(Semaphore::new(lists)),
             uploads: Account::new(bytes / 4),
             bodies: Account::new(bytes / 4 * 3),
             patience,

@@ -30,7 +30,7 @@ async fn seen(service: &Service, viewer: &PidViewer, job_id: &str) -> Vec<Value>
         limit: 10,
         offset: 0,
     };
-    let memory = Memory::new(0, Duration::from_secs(1));
+    let memory = Memory::new(0, 1, Duration::from_secs(1));
     let store = &service.api.catalogue.store;
     let (sink, _) = Sink::new("jobs", &memory);
     let list = async |tx: &mut Tx| tx.list_jobs(&scope, page, None, viewer, &sink).await;
