@@ -175,6 +175,7 @@ const METHODS: &[&str] = &[
     "OPTIONS",
     "TRACE",
     "PATCH",
+    "QUERY",
     "CHECKIN",
     "CHECKOUT",
     "COPY",

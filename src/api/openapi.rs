@@ -95,6 +95,14 @@ fn parameter(name: &str) -> Value {
     json!({"$ref": format!("#/components/parameters/{name}")})
 }
 
+/// The parameter of a path where it becomes the identifier of a new document; others are looked for only.
+fn new_id(name: &str) -> Value {
+    json!({
+        "name": name, "in": "path", "required": true, "schema": validation::identifier(),
+        "description": "The identifier of the document, which is made where there is none.",
+    })
+}
+
 fn operation(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Value {
     let operation = &endpoint.operation;
     let (summary, description) = texts::of_operation(operation.id);
@@ -105,12 +113,10 @@ fn operation(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Value {
         "summary": summary,
         "description": format!("{description} {rule}").trim_start(),
     });
-    if !operation.query.is_empty() {
-        insert(
-            &mut value,
-            "parameters",
-            operation.query.iter().copied().map(parameter).collect(),
-        );
+    let query = operation.query.iter().copied().map(parameter);
+    let parameters: Vec<Value> = query.chain(operation.new_id.map(new_id)).collect();
+    if !parameters.is_empty() {
+        insert(&mut value, "parameters", parameters.into());
     }
     let mut refusals = [responses::ALWAYS, operation.refusals].concat();
     if let Some(body) = &operation.body {
@@ -171,7 +177,8 @@ fn links(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Map<String, Value> {
         Some(
             path.strip_prefix(endpoint.path)?
                 .strip_prefix("/{")?
-                .strip_suffix('}')?
+                .strip_suffix('}')
+                .filter(|name| !name.contains('/'))?
                 .to_owned(),
         )
     };

@@ -12,6 +12,8 @@ pub struct Operation {
     pub(super) refusals: &'static [u16],
     /// The parameters of its query.
     pub(super) query: &'static [&'static str],
+    /// The parameter of its path with the identifier under which it may store a new document.
+    pub(super) new_id: Option<&'static str>,
 }
 
 /// What the body of a request is.
@@ -30,6 +32,7 @@ impl Operation {
             success: (204, None),
             refusals: &[],
             query: &[],
+            new_id: None,
         }
     }
 
@@ -69,6 +72,12 @@ impl Operation {
             query: &["limit", "offset", "all_projects"],
             ..self.lists(schema)
         }
+    }
+
+    /// With the identifier of a document that is made where there is none.
+    pub(super) fn makes(mut self, parameter: &'static str) -> Operation {
+        self.new_id = Some(parameter);
+        self
     }
 
     /// With statuses that not every operation has.

@@ -158,6 +158,7 @@ fn action_routes() -> Vec<Endpoint> {
             rules::ACTIONS_REPLACE,
             actions::replace,
             Operation::new("replace_action")
+                .makes("action_id")
                 .takes("ActionReplacement")
                 .answers(201, "ActionVersion")
                 .refuses(&[409]),
@@ -222,6 +223,7 @@ fn job_routes() -> Vec<Endpoint> {
             rules::JOBS_CREATE,
             jobs::replace,
             Operation::new("replace_job")
+                .makes("job_id")
                 .takes("JobReplacement")
                 .answers(201, "JobVersion")
                 .refuses(&[409, 422]),
@@ -294,6 +296,7 @@ fn session_routes() -> Vec<Endpoint> {
             rules::SESSIONS_REPLACE,
             sessions::replace,
             Operation::new("replace_session")
+                .makes("session_id")
                 .takes("SessionReplacement")
                 .answers(201, "SessionVersion")
                 .refuses(&[409]),

@@ -181,7 +181,8 @@ fn nullable_int32() -> Value {
     json!({"type": ["integer", "null"], "minimum": i32::MIN, "maximum": i32::MAX})
 }
 
-fn identifier() -> Value {
+/// The schema of an identifier that is stored.
+pub(crate) fn identifier() -> Value {
     json!({"type": "string", "maxLength": ID_WIDTH, "pattern": format!("^{WORD}+$")})
 }
 

@@ -317,7 +317,7 @@ Clients (schedulers on hosts), actions (what to back up or restore), jobs (which
 of several hosts that run together) and records of backups. Each belongs to a project, which is the first part of the path.\n\n\
 HEAD is answered as GET without a body, OPTIONS with the methods of a path, other methods with 405. A search is the body of a \
 GET. Bodies are read as JSON whatever their Content-Type is; nesting beyond 128 levels, integers beyond 64 bits and NUL in \
-identifiers are refused.";
+identifiers are refused, and so is an integer that is written as 5.0.";
 
 /// The line and the description of an operation.
 pub(super) fn of_operation(id: &str) -> (&'static str, &'static str) {
