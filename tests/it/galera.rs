@@ -1,5 +1,7 @@
 //! What holds when three servers write on three nodes of one Galera cluster.
 
+mod rounds;
+
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Value, json};
@@ -41,6 +43,18 @@ async fn servers(database: &Database, urls: &[String]) -> Vec<Arc<Service>> {
         servers.push(Arc::new(server.await));
     }
     servers
+}
+
+/// A number that a node shows under this name.
+async fn status(url: &str, name: &str) -> u64 {
+    let url = url.replace("mysql+pymysql", "mysql");
+    let mut node = MySqlConnection::connect(&url).await.unwrap();
+    let query = format!("SHOW GLOBAL STATUS LIKE '{name}'");
+    let (_, value): (String, String) = sqlx::query_as(sqlx::AssertSqlSafe(query))
+        .fetch_one(&mut node)
+        .await
+        .unwrap();
+    value.parse().unwrap()
 }
 
 /// What a node logged of one connection: kind of command (`Query`, `Prepare`, `Execute`, …) and text.

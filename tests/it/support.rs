@@ -29,6 +29,12 @@ pub(crate) fn needed(name: &str) -> String {
     provided(name).unwrap_or_else(|| panic!("this test needs {name}: ./test sets it"))
 }
 
+/// How often a test repeats what chance may decide: `FREEZER_TEST_ROUNDS` for the long forms whose figures stand in
+/// docs/reliability.md.
+pub(crate) fn rounds(short: usize) -> usize {
+    provided("FREEZER_TEST_ROUNDS").map_or(short, |number| number.parse().unwrap())
+}
+
 /// Keystone's URL (`http://127.0.0.1:PORT/v3`) with the accounts that `tests/clients/keystone` seeds.
 pub(crate) fn keystone_url() -> String {
     needed("FREEZER_TEST_KEYSTONE_URL")
