@@ -1,135 +1,16 @@
-//! A real Keystone, its accounts, and what the tests make in it.
+//! What the tests of `freezer_api::keystone` make in Keystone, and the configurations with which they use it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{AuthPlugin, AuthType, Config};
 use freezer_api::keystone::{Keystone, Trusts};
-use reqwest::{Client, Method, Response};
+use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
-use crate::support::keystone_url;
-
-/// A Keystone 30 with the accounts admin, demo, viewer, other and freezer (password = name) in the domain `default`.
-pub(super) struct Lab {
-    /// With `/v3`.
-    pub(super) url: String,
-    pub(super) http: Client,
-}
-
-/// What a token is asked for.
-pub(super) enum For<'a> {
-    Project(&'a str),
-    Domain(&'a str),
-    System,
-    Nothing,
-}
+pub(super) use crate::support::keystone::{For, Lab, plain_http};
 
 impl Lab {
-    /// The Keystone that `./test` started.
-    pub(super) fn find() -> Self {
-        let url = keystone_url();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Self {
-            url: url.trim_end_matches('/').to_owned(),
-            http: plain_http(),
-        }
-    }
-
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        body: Option<Value>,
-    ) -> Response {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.url))
-            .header("x-auth-token", token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        request.send().await.unwrap()
-    }
-
-    pub(super) async fn authenticate(&self, identity: Value, scope: For<'_>) -> (String, Value) {
-        let mut body = json!({"auth": {"identity": identity}});
-        match scope {
-            For::Project(name) => {
-                body["auth"]["scope"] =
-                    json!({"project": {"name": name, "domain": {"id": "default"}}});
-            }
-            For::Domain(id) => body["auth"]["scope"] = json!({"domain": {"id": id}}),
-            For::System => body["auth"]["scope"] = json!({"system": {"all": true}}),
-            For::Nothing => {}
-        }
-        let answer = self
-            .http
-            .post(format!("{}/auth/tokens", self.url))
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
-        let token = answer.headers()["x-subject-token"]
-            .to_str()
-            .unwrap()
-            .to_owned();
-        (
-            token,
-            answer.json::<Value>().await.unwrap()["token"].clone(),
-        )
-    }
-
-    /// A new token of a user of the domain `default`, whose password is the name, and what Keystone says of it. Made from
-    /// an older token of the user, because passwords cost Keystone a lot of time; it expires with that one.
-    pub(super) async fn token(&self, user: &str, scope: For<'_>) -> (String, Value) {
-        static OLDER: Mutex<BTreeMap<String, String>> = Mutex::const_new(BTreeMap::new());
-        let older = {
-            let mut known = OLDER.lock().await;
-            if !known.contains_key(user) {
-                let token = self.new_token(user, For::Nothing).await.0;
-                known.insert(user.to_owned(), token);
-            }
-            known[user].clone()
-        };
-        self.authenticate(json!({"methods": ["token"], "token": {"id": older}}), scope)
-            .await
-    }
-
-    /// As [`Lab::token`], with a life of its own.
-    pub(super) async fn new_token(&self, user: &str, scope: For<'_>) -> (String, Value) {
-        let user = json!({"name": user, "domain": {"id": "default"}, "password": user});
-        self.authenticate(
-            json!({"methods": ["password"], "password": {"user": user}}),
-            scope,
-        )
-        .await
-    }
-
-    pub(super) async fn demo(&self) -> String {
-        self.token("demo", For::Project("demo")).await.0
-    }
-
-    pub(super) async fn admin(&self) -> String {
-        self.token("admin", For::Project("admin")).await.0
-    }
-
-    pub(super) async fn revoke(&self, token: &str) {
-        let answer = self
-            .http
-            .delete(format!("{}/auth/tokens", self.url))
-            .header("x-auth-token", self.admin().await)
-            .header("x-subject-token", token)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), 204);
-    }
-
     /// An application credential of demo in demo, and a token from it.
     pub(super) async fn application_credential(&self, more: Value) -> ApplicationCredential {
         let (token, about) = self.token("demo", For::Project("demo")).await;
@@ -201,38 +82,16 @@ impl Lab {
         );
     }
 
-    /// The id of something with a name: `kind` is `projects`, `users` or `roles`.
-    pub(super) async fn id(&self, kind: &str, name: &str) -> String {
-        let answer = self
-            .call(
-                Method::GET,
-                &format!("/{kind}?name={name}"),
-                &self.admin().await,
-                None,
-            )
-            .await;
-        answer.json::<Value>().await.unwrap()[kind][0]["id"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    }
-
     /// Ids of the trusts that a user gave.
     pub(super) async fn trusts(&self, trustor: &User) -> Vec<String> {
         let token = self.token(&trustor.name, For::Nothing).await.0;
-        let path = format!("/OS-TRUST/trusts?trustor_user_id={}", trustor.id);
-        let list = self
-            .call(Method::GET, &path, &token, None)
-            .await
-            .json::<Value>()
-            .await
-            .unwrap();
-        let trusts = list["trusts"].as_array().unwrap();
-        trusts
-            .iter()
-            .map(|trust| trust["id"].as_str().unwrap().to_owned())
-            .collect()
+        let trusts = self.trusts_of(&trustor.id, &token).await;
+        trusts.iter().map(id).collect()
     }
+}
+
+fn id(document: &Value) -> String {
+    document["id"].as_str().unwrap().to_owned()
 }
 
 pub(super) struct ApplicationCredential {
@@ -243,11 +102,6 @@ pub(super) struct ApplicationCredential {
 pub(super) struct User {
     pub(super) id: String,
     pub(super) name: String,
-}
-
-/// A client of the tests themselves, which needs no certificate authorities of the machine.
-pub(super) fn plain_http() -> Client {
-    Client::builder().tls_certs_only([]).build().unwrap()
 }
 
 /// A configuration as operators write it: the user freezer, with the Keystone at `auth_url`.
@@ -271,9 +125,18 @@ pub(super) fn config(auth_url: &str) -> Config {
 
 /// A checker of tokens with a changed configuration.
 pub(super) fn keystone(auth_url: &str, change: impl FnOnce(&mut Config)) -> Arc<Keystone> {
+    keystone_at(auth_url, Clock::System, change)
+}
+
+/// The same with a clock of its own.
+pub(super) fn keystone_at(
+    auth_url: &str,
+    clock: Clock,
+    change: impl FnOnce(&mut Config),
+) -> Arc<Keystone> {
     let mut config = config(auth_url);
     change(&mut config);
-    Arc::new(Keystone::new(&config, Clock::System).unwrap())
+    Arc::new(Keystone::new(&config, clock).unwrap())
 }
 
 pub(super) fn trusts(

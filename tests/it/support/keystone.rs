@@ -1,8 +1,10 @@
 //! The accounts of the real Keystone that `./test` started, and tokens for them.
 
-use reqwest::{Client, Method, StatusCode};
+use std::collections::BTreeMap;
+
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::keystone_url;
 
@@ -39,65 +41,192 @@ pub(crate) struct Tokens {
 pub(crate) async fn tokens() -> &'static Tokens {
     static TOKENS: OnceCell<Tokens> = OnceCell::const_new();
     TOKENS
-        .get_or_init(|| Keystone::new(keystone_url()).tokens())
+        .get_or_init(async || Lab::find().tokens().await)
         .await
 }
 
 /// A token of its own, for a test that spoils it.
 pub(crate) async fn member_token() -> Token {
-    let keystone = Keystone::new(keystone_url());
-    keystone.password("demo", Some(project("demo"))).await
+    Lab::find().caller("demo", For::Project("demo")).await
 }
 
 /// Makes a token invalid.
 pub(crate) async fn revoke(token: &Token) {
-    let keystone = Keystone::new(keystone_url());
-    let request = keystone
-        .client
-        .delete(format!("{}/auth/tokens", keystone.url));
-    let request = request
-        .header("x-auth-token", &token.id)
-        .header("x-subject-token", &token.id);
-    assert_eq!(
-        request.send().await.unwrap().status(),
-        StatusCode::NO_CONTENT
-    );
+    Lab::find().revoke(&token.id).await;
 }
 
 /// The ids of the trusts that a token's user has given in the token's project.
 pub(crate) async fn trusts(token: &Token) -> Vec<String> {
-    let keystone = Keystone::new(keystone_url());
-    let path = format!("OS-TRUST/trusts?trustor_user_id={}", token.user);
-    let list = keystone.call(token, Method::GET, &path, &json!(null)).await;
-    let in_project = |trust: &&Value| trust["project_id"] == token.project;
-    let trusts = list["trusts"].as_array().unwrap().iter().filter(in_project);
+    let trusts = Lab::find().trusts_of(&token.user, &token.id).await;
+    let trusts = trusts
+        .iter()
+        .filter(|trust| trust["project_id"] == token.project);
     trusts
         .map(|trust| trust["id"].as_str().unwrap().to_owned())
         .collect()
 }
 
-struct Keystone {
-    client: Client,
-    url: String,
+impl Token {
+    /// A token, and what Keystone says of it.
+    fn of((id, about): (String, Value)) -> Token {
+        let text = |value: &Value| value["id"].as_str().unwrap_or_default().to_owned();
+        Token {
+            id,
+            project: text(&about["project"]),
+            user: text(&about["user"]),
+        }
+    }
 }
 
-fn project(name: &str) -> Value {
-    json!({"project": {"name": name, "domain": {"id": "default"}}})
+/// A Keystone 30 with the accounts admin, demo, viewer, other and freezer (password = name) in the domain `default`.
+pub(crate) struct Lab {
+    /// With `/v3`.
+    pub(crate) url: String,
+    pub(crate) http: Client,
 }
 
-impl Keystone {
-    fn new(url: String) -> Keystone {
-        // An error means that there is one already.
+/// What a token is asked for.
+pub(crate) enum For<'a> {
+    Project(&'a str),
+    Domain(&'a str),
+    System,
+    Nothing,
+}
+
+impl Lab {
+    /// The Keystone that `./test` started.
+    pub(crate) fn find() -> Self {
+        let url = keystone_url();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Keystone {
-            client: Client::new(),
-            url,
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            http: plain_http(),
         }
     }
 
-    async fn tokens(self) -> Tokens {
-        let admin = self.password("admin", Some(project("admin"))).await;
-        let member = self.password("demo", Some(project("demo"))).await;
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Response {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .header("x-auth-token", token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn authenticate(&self, identity: Value, scope: For<'_>) -> (String, Value) {
+        let mut body = json!({"auth": {"identity": identity}});
+        match scope {
+            For::Project(name) => {
+                body["auth"]["scope"] =
+                    json!({"project": {"name": name, "domain": {"id": "default"}}});
+            }
+            For::Domain(id) => body["auth"]["scope"] = json!({"domain": {"id": id}}),
+            For::System => body["auth"]["scope"] = json!({"system": {"all": true}}),
+            For::Nothing => {}
+        }
+        let answer = self
+            .http
+            .post(format!("{}/auth/tokens", self.url))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+        let token = answer.headers()["x-subject-token"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        (
+            token,
+            answer.json::<Value>().await.unwrap()["token"].clone(),
+        )
+    }
+
+    /// A new token of a user of the domain `default`, whose password is the name, and what Keystone says of it. Made from
+    /// an older token of the user, because passwords cost Keystone a lot of time; it expires with that one.
+    pub(crate) async fn token(&self, user: &str, scope: For<'_>) -> (String, Value) {
+        static OLDER: Mutex<BTreeMap<String, String>> = Mutex::const_new(BTreeMap::new());
+        let older = {
+            let mut known = OLDER.lock().await;
+            if !known.contains_key(user) {
+                let token = self.new_token(user, For::Nothing).await.0;
+                known.insert(user.to_owned(), token);
+            }
+            known[user].clone()
+        };
+        self.authenticate(json!({"methods": ["token"], "token": {"id": older}}), scope)
+            .await
+    }
+
+    /// As [`Lab::token`], with a life of its own.
+    pub(crate) async fn new_token(&self, user: &str, scope: For<'_>) -> (String, Value) {
+        let user = json!({"name": user, "domain": {"id": "default"}, "password": user});
+        self.authenticate(
+            json!({"methods": ["password"], "password": {"user": user}}),
+            scope,
+        )
+        .await
+    }
+
+    pub(crate) async fn demo(&self) -> String {
+        self.token("demo", For::Project("demo")).await.0
+    }
+
+    pub(crate) async fn admin(&self) -> String {
+        self.token("admin", For::Project("admin")).await.0
+    }
+
+    pub(crate) async fn revoke(&self, token: &str) {
+        let answer = self
+            .http
+            .delete(format!("{}/auth/tokens", self.url))
+            .header("x-auth-token", self.admin().await)
+            .header("x-subject-token", token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 204);
+    }
+
+    /// The id of something with a name: `kind` is `projects`, `users` or `roles`.
+    pub(crate) async fn id(&self, kind: &str, name: &str) -> String {
+        let answer = self
+            .call(
+                Method::GET,
+                &format!("/{kind}?name={name}"),
+                &self.admin().await,
+                None,
+            )
+            .await;
+        answer.json::<Value>().await.unwrap()[kind][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The trusts that a user gave, by a token of the user.
+    pub(crate) async fn trusts_of(&self, user: &str, token: &str) -> Vec<Value> {
+        let path = format!("/OS-TRUST/trusts?trustor_user_id={user}");
+        let list = self.call(Method::GET, &path, token, None).await;
+        let list: Value = list.json().await.unwrap();
+        list["trusts"].as_array().unwrap().clone()
+    }
+
+    async fn caller(&self, user: &str, scope: For<'_>) -> Token {
+        Token::of(self.new_token(user, scope).await)
+    }
+
+    async fn tokens(&self) -> Tokens {
+        let admin = self.caller("admin", For::Project("admin")).await;
+        let member = self.caller("demo", For::Project("demo")).await;
         self.seed(&admin, &member).await;
         let service = json!({
             "methods": ["application_credential"],
@@ -107,17 +236,13 @@ impl Keystone {
             },
         });
         Tokens {
-            manager: self.password("freezer-test", Some(project("demo"))).await,
-            reader: self.password("viewer", Some(project("demo"))).await,
-            other: self.password("other", Some(project("other"))).await,
-            service: self.token(service, None).await,
-            domain: self
-                .password("freezer-test", Some(json!({"domain": {"id": "default"}})))
-                .await,
-            system: self
-                .password("admin", Some(json!({"system": {"all": true}})))
-                .await,
-            unscoped: self.password("demo", None).await,
+            manager: self.caller("freezer-test", For::Project("demo")).await,
+            reader: self.caller("viewer", For::Project("demo")).await,
+            other: self.caller("other", For::Project("other")).await,
+            service: Token::of(self.authenticate(service, For::Nothing).await),
+            domain: self.caller("freezer-test", For::Domain("default")).await,
+            system: self.caller("admin", For::System).await,
+            unscoped: self.caller("demo", For::Nothing).await,
             admin,
             member,
         }
@@ -126,88 +251,38 @@ impl Keystone {
     /// Adds what the usual accounts do not have, unless an earlier run did.
     async fn seed(&self, admin: &Token, member: &Token) {
         let user = json!({"user": {"name": "freezer-test", "password": "freezer-test", "domain_id": "default"}});
-        self.call(admin, Method::POST, "users", &user).await;
-        let id = async |kind: &str, name: &str| {
-            let list = self
-                .call(
-                    admin,
-                    Method::GET,
-                    &format!("{kind}?name={name}"),
-                    &json!(null),
-                )
-                .await;
-            list[kind][0]["id"]
-                .as_str()
-                .unwrap_or_else(|| panic!("{kind} {name}: {list}"))
-                .to_owned()
-        };
-        let user = id("users", "freezer-test").await;
+        self.ensure(admin, Method::POST, "/users", Some(user)).await;
+        let user = self.id("users", "freezer-test").await;
         for (target, role) in [
             (format!("projects/{}", member.project), "manager"),
             ("domains/default".to_owned(), "admin"),
         ] {
-            let path = format!("{target}/users/{user}/roles/{}", id("roles", role).await);
-            self.call(admin, Method::PUT, &path, &json!(null)).await;
+            let role = self.id("roles", role).await;
+            let path = format!("/{target}/users/{user}/roles/{role}");
+            self.ensure(admin, Method::PUT, &path, None).await;
         }
-        let freezer = self.password("freezer", Some(project("service"))).await;
+        let freezer = self.caller("freezer", For::Project("service")).await;
         let credential = json!({"application_credential": {
             "name": "freezer-test", "secret": "freezer-test", "roles": [{"name": "service"}],
         }});
-        let path = format!("users/{}/application_credentials", freezer.user);
-        self.call(&freezer, Method::POST, &path, &credential).await;
+        let path = format!("/users/{}/application_credentials", freezer.user);
+        self.ensure(&freezer, Method::POST, &path, Some(credential))
+            .await;
     }
 
     /// A call that succeeds, or finds that what it makes is there already.
-    async fn call(&self, token: &Token, method: Method, path: &str, body: &Value) -> Value {
-        let mut request = self.client.request(method, format!("{}/{path}", self.url));
-        if !body.is_null() {
-            request = request.json(body);
-        }
-        let response = request.header("x-auth-token", &token.id).send().await;
-        let response = response.unwrap();
-        let status = response.status();
-        let text = response.text().await.unwrap();
+    async fn ensure(&self, token: &Token, method: Method, path: &str, body: Option<Value>) {
+        let answer = self.call(method, path, &token.id, body).await;
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
         assert!(
             status.is_success() || status == StatusCode::CONFLICT,
             "{path}: {status} {text}"
         );
-        serde_json::from_str(&text).unwrap_or_default()
     }
+}
 
-    /// A token for one of the usual accounts, whose passwords are their names.
-    async fn password(&self, user: &str, scope: Option<Value>) -> Token {
-        let user = json!({"name": user, "password": user, "domain": {"id": "default"}});
-        self.token(
-            json!({"methods": ["password"], "password": {"user": user}}),
-            scope,
-        )
-        .await
-    }
-
-    async fn token(&self, identity: Value, scope: Option<Value>) -> Token {
-        let mut auth = json!({"identity": identity});
-        if let Some(scope) = scope {
-            auth["scope"] = scope;
-        }
-        let request = self.client.post(format!("{}/auth/tokens", self.url));
-        let response = request.json(&json!({"auth": auth})).send().await.unwrap();
-        let status = response.status();
-        let id = response
-            .headers()
-            .get("x-subject-token")
-            .map(|id| id.to_str().unwrap().to_owned());
-        let token: Value = response.json().await.unwrap();
-        let text = |pointer: &str| {
-            token
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Token {
-            id: id.unwrap_or_else(|| panic!("{status}: {token}")),
-            project: text("/token/project/id"),
-            user: text("/token/user/id"),
-        }
-    }
+/// A client of the tests themselves, which needs no certificate authorities of the machine.
+pub(crate) fn plain_http() -> Client {
+    Client::builder().tls_certs_only([]).build().unwrap()
 }
