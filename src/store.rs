@@ -3,7 +3,7 @@
 //! All SQL lives here, one file per resource as methods of [`Tx`]. What is decided about what was read lives in
 //! `domain`; what a failure means to a client lives in `error`. Nothing in here knows HTTP.
 
-mod actions;
+pub(crate) mod actions;
 mod backups;
 mod clients;
 pub(crate) mod connection;
@@ -92,15 +92,12 @@ impl Tx {
 
     /// Runs `work` in a transaction and commits it; on an error everything is rolled back. Starts again on this connection as
     /// often as it had to prepare a statement.
-    async fn run<T, E>(
+    async fn run<T, E: Transient>(
         &mut self,
         mode: Mode,
         action: &'static str,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         for _ in 0..MAX_NEW_STATEMENTS {
             match self.run_once(mode, action, work).await {
                 Err(error) if error.is_newly_prepared() => {}
@@ -110,15 +107,12 @@ impl Tx {
         self.run_once(mode, action, work).await
     }
 
-    async fn run_once<T, E>(
+    async fn run_once<T, E: Transient>(
         &mut self,
         mode: Mode,
         action: &'static str,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         let context = |error: StoreError| E::from(error.context(action));
         match mode {
             Mode::Write => self.session.begin().await,
@@ -160,39 +154,30 @@ impl Tx {
 
 impl Store {
     /// Reads without a transaction: each statement sees what is committed.
-    pub async fn read<T, E>(
+    pub async fn read<T, E: Transient>(
         &self,
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         self.try_to_read(None, action, &work).await
     }
 
     /// Reads what was committed at one moment: for documents that are made of several rows, which one write changes
     /// together.
-    pub async fn read_snapshot<T, E>(
+    pub async fn read_snapshot<T, E: Transient>(
         &self,
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         self.try_to_read(Some(Mode::Snapshot), action, &work).await
     }
 
-    async fn try_to_read<T, E>(
+    async fn try_to_read<T, E: Transient>(
         &self,
         transaction: Option<Mode>,
         action: &'static str,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -218,14 +203,11 @@ impl Store {
     ///
     /// Deadlocks, lock timeouts and lost connections are tried again from the start, for half of the time that one statement
     /// may take, so `work` must do nothing but read and write through its [`Tx`].
-    pub async fn write<T, E>(
+    pub async fn write<T, E: Transient>(
         &self,
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         let start = Instant::now();
         let mut attempt = 0;
         loop {
@@ -242,14 +224,11 @@ impl Store {
         }
     }
 
-    async fn attempt<T, E>(
+    async fn attempt<T, E: Transient>(
         &self,
         action: &'static str,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<StoreError> + Transient,
-    {
+    ) -> Result<T, E> {
         let context = |error: StoreError| E::from(error.context(action));
         #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
         let _turn = match &self.pool {

@@ -15,6 +15,7 @@ pub const DEFAULT_MAX_RETRIES_INTERVAL: i32 = 6;
 /// A row of `actions`.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns' names")]
+#[cfg_attr(test, derive(Default))]
 pub struct Action {
     pub id: String,
     pub project_id: Option<String>,

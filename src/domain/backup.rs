@@ -14,6 +14,7 @@ const DEFAULT_STATUS: &str = "available";
 /// A row of `backups`.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns' names")]
+#[cfg_attr(test, derive(Default))]
 pub struct Backup {
     pub id: String,
     pub job_id: Option<String>,

@@ -11,6 +11,7 @@ use super::validation::{self, Schemas};
 /// A row of `clients`. Its primary key `id` always equals `uuid`.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns' names")]
+#[cfg_attr(test, derive(Default))]
 pub struct Client {
     pub uuid: String,
     pub project_id: Option<String>,

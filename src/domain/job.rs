@@ -15,6 +15,7 @@ use entries::{expanded_size, parse_entries};
 /// A row of `jobs` with its row of `user_credentials`.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns' names")]
+#[cfg_attr(test, derive(Default))]
 pub struct Job {
     pub id: String,
     pub project_id: Option<String>,

@@ -17,6 +17,7 @@ const NEVER: i32 = -1;
 /// A row of `sessions`.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns' names")]
+#[cfg_attr(test, derive(Default))]
 pub struct Session {
     pub id: String,
     pub project_id: Option<String>,

@@ -14,6 +14,7 @@ use super::runner::Runner;
 use super::{MigrateError, Progress};
 use crate::domain::action::{Action, DEFAULT_MAX_RETRIES, DEFAULT_MAX_RETRIES_INTERVAL};
 use crate::domain::document::{self, Object};
+use crate::store::actions::bind_columns;
 use crate::store::rows::{Record, impl_from_row};
 use crate::store::statement::{placeholders, sql};
 use crate::store::{Engine, StoreError};
@@ -61,7 +62,7 @@ struct Rows<'j> {
 }
 
 /// An entry of a job's list.
-struct Entry {
+struct OldEntry {
     position: i64,
     value: Value,
 }
@@ -137,7 +138,7 @@ impl Runner<'_> {
     }
 
     /// The entries of a job's list; none when it is not a list of them.
-    async fn entries(&mut self, job: &Job) -> Result<Vec<Entry>, StoreError> {
+    async fn entries(&mut self, job: &Job) -> Result<Vec<OldEntry>, StoreError> {
         let list = match serde_json::from_str(&job.job_actions) {
             Ok(Value::Array(list)) => list,
             Ok(Value::Null) => Vec::new(),
@@ -155,12 +156,12 @@ impl Runner<'_> {
         };
         Ok((0..)
             .zip(list)
-            .map(|(position, value)| Entry { position, value })
+            .map(|(position, value)| OldEntry { position, value })
             .collect())
     }
 
     /// The registered actions that entries name.
-    async fn registered(&mut self, entries: &[Vec<Entry>]) -> Result<Registered, StoreError> {
+    async fn registered(&mut self, entries: &[Vec<OldEntry>]) -> Result<Registered, StoreError> {
         let ids: Vec<&str> = entries
             .iter()
             .flatten()
@@ -190,7 +191,7 @@ impl Runner<'_> {
     async fn move_entry<'j>(
         &mut self,
         job: &'j Job,
-        entry: Entry,
+        entry: OldEntry,
         registered: &mut Registered,
         rows: &mut Rows<'j>,
     ) -> Result<(), StoreError> {
@@ -219,7 +220,7 @@ impl Runner<'_> {
         for actions in actions.chunks(INSERT) {
             let mut statement = sql(
                 "INSERT INTO actions (id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, \
-                 timeout, priority, mandatory, log_file, max_retries, max_retries_interval, backup_metadata, deleted, \
+                 timeout, priority, max_retries_interval, max_retries, mandatory, log_file, backup_metadata, deleted, \
                  created_at, updated_at) VALUES ",
             );
             for (at, (action, job)) in actions.iter().enumerate() {
@@ -228,20 +229,8 @@ impl Runner<'_> {
                     .push(comma)
                     .push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ")
                     .bind(&action.id)
-                    .bind(&action.project_id)
-                    .bind(&action.user_id)
-                    .bind(&action.action)
-                    .bind(&action.actionmode)
-                    .bind(&action.path_to_backup)
-                    .bind(&action.backup_name)
-                    .bind(&action.container)
-                    .bind(action.timeout)
-                    .bind(action.priority)
-                    .bind(action.mandatory)
-                    .bind(&action.log_file)
-                    .bind(action.max_retries)
-                    .bind(action.max_retries_interval)
-                    .bind(&action.backup_metadata);
+                    .bind(&action.project_id);
+                statement = bind_columns(statement, action);
                 for (time, end) in [(job.created_at, ", "), (job.updated_at, ")")] {
                     statement = match time {
                         Some(time) => statement.push("?").bind(time),

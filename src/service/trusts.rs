@@ -241,17 +241,8 @@ mod tests {
 
     fn client(is_central: bool) -> Client {
         Client {
-            uuid: "u".to_owned(),
-            project_id: Some("p".to_owned()),
-            user_id: "u".to_owned(),
-            client_id: "c".to_owned(),
-            hostname: None,
-            description: None,
-            supported_actions: None,
-            supported_modes: None,
-            supported_storages: None,
-            supported_engines: None,
             is_central,
+            ..Client::default()
         }
     }
 

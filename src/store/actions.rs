@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::list::{Listed, Searchable};
 use super::rows::{Conditions, Record};
-use super::statement::{in_lists, placeholders, sql};
+use super::statement::{Statement, in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
@@ -16,6 +16,24 @@ impl Listed for Action {
         composed: &[],
         joined: &[],
     };
+}
+
+/// Binds the columns that a change may write, from `user_id` to `backup_metadata`.
+pub(crate) fn bind_columns(statement: Statement, action: &Action) -> Statement {
+    statement
+        .bind(&action.user_id)
+        .bind(&action.action)
+        .bind(&action.actionmode)
+        .bind(&action.path_to_backup)
+        .bind(&action.backup_name)
+        .bind(&action.container)
+        .bind(action.timeout)
+        .bind(action.priority)
+        .bind(action.max_retries_interval)
+        .bind(action.max_retries)
+        .bind(action.mandatory)
+        .bind(&action.log_file)
+        .bind(&action.backup_metadata)
 }
 
 fn of_ids(scope: &Scope, ids: &[&str]) -> Conditions {
@@ -65,11 +83,9 @@ impl Tx {
         for ids in in_lists(ids) {
             let statement =
                 of_ids(scope, &ids).select::<Action>("a.id, OCTET_LENGTH(a.backup_metadata)");
+            // An action without a definition has no bytes.
             let add = |(id, size): (String, Option<i32>)| {
-                sizes.insert(
-                    id,
-                    usize::try_from(size.unwrap_or_default()).unwrap_or_default(),
-                );
+                sizes.insert(id, size.map_or(0, i32::unsigned_abs) as usize);
             };
             self.session.fetch_each(statement, add).await?;
         }
@@ -93,8 +109,9 @@ impl Tx {
              GROUP BY ja.job_id ORDER BY size DESC LIMIT 1"
         ));
         let sizes: Vec<(i64,)> = self.session.fetch_all(statement.bind(action_id)).await?;
-        let size = sizes.first().map_or(0, |(size,)| *size);
-        Ok(usize::try_from(size).unwrap_or_default())
+        // No row: no job has the action.
+        let size = sizes.first().map_or(0, |(size,)| size.unsigned_abs());
+        Ok(usize::try_from(size).unwrap_or(usize::MAX))
     }
 
     /// Adds an action.
@@ -108,21 +125,8 @@ impl Tx {
              created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
         )
         .bind(&action.id)
-        .bind(&action.project_id)
-        .bind(&action.user_id)
-        .bind(&action.action)
-        .bind(&action.actionmode)
-        .bind(&action.path_to_backup)
-        .bind(&action.backup_name)
-        .bind(&action.container)
-        .bind(action.timeout)
-        .bind(action.priority)
-        .bind(action.max_retries_interval)
-        .bind(action.max_retries)
-        .bind(action.mandatory)
-        .bind(&action.log_file)
-        .bind(&action.backup_metadata)
-        .bind(self.now());
+        .bind(&action.project_id);
+        let statement = bind_columns(statement, action).bind(self.now());
         self.session.execute(statement).await?;
         Ok(())
     }
@@ -136,22 +140,10 @@ impl Tx {
             "UPDATE actions SET user_id = ?, action = ?, actionmode = ?, path_to_backup = ?, backup_name = ?, \
              container = ?, timeout = ?, priority = ?, max_retries_interval = ?, max_retries = ?, mandatory = ?, \
              log_file = ?, backup_metadata = ?, updated_at = ? WHERE id = ?",
-        )
-        .bind(&action.user_id)
-        .bind(&action.action)
-        .bind(&action.actionmode)
-        .bind(&action.path_to_backup)
-        .bind(&action.backup_name)
-        .bind(&action.container)
-        .bind(action.timeout)
-        .bind(action.priority)
-        .bind(action.max_retries_interval)
-        .bind(action.max_retries)
-        .bind(action.mandatory)
-        .bind(&action.log_file)
-        .bind(&action.backup_metadata)
-        .bind(self.now())
-        .bind(&action.id);
+        );
+        let statement = bind_columns(statement, action)
+            .bind(self.now())
+            .bind(&action.id);
         self.session.execute(statement).await?;
         Ok(())
     }

@@ -482,6 +482,16 @@ impl DbSession {
         })
     }
 
+    /// The engine's text for a statement, which Galera needs to have prepared, and whether the connection keeps it prepared.
+    async fn prepared_text(
+        &mut self,
+        statement: &Statement,
+    ) -> Result<(Arc<str>, bool), StoreError> {
+        let text = statement.text_for(self.engine());
+        self.prepare_in_galera(&text).await?;
+        Ok((text.into(), statement.is_kept || self.is_writing()))
+    }
+
     /// Runs a statement; the number of rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
         let largest = statement.largest_text();
@@ -489,10 +499,7 @@ impl DbSession {
             return Err(StoreError::TooLarge(largest));
         }
         let engine = self.engine();
-        let text = statement.text_for(engine);
-        self.prepare_in_galera(&text).await?;
-        let is_kept = statement.is_kept || self.is_writing();
-        let text: Arc<str> = text.into();
+        let (text, is_kept) = self.prepared_text(&statement).await?;
         let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
             let query = sqlx::query::<DB>(AssertSqlSafe(text)).persistent(is_kept);
@@ -547,10 +554,7 @@ impl DbSession {
         take: &mut (dyn FnMut(AnyRow) + Send),
     ) -> Result<(), StoreError> {
         let engine = self.engine();
-        let text = statement.text_for(engine);
-        self.prepare_in_galera(&text).await?;
-        let is_kept = statement.is_kept || self.is_writing();
-        let text: Arc<str> = text.into();
+        let (text, is_kept) = self.prepared_text(&statement).await?;
         let _timer = Timer::start(&text);
         on_connection!(self, |connection: DB| async {
             let query = sqlx::query::<DB>(AssertSqlSafe(text)).persistent(is_kept);

@@ -68,7 +68,7 @@ pub enum StoreError {
 }
 
 /// An error after which the whole transaction may simply be tried again.
-pub trait Transient {
+pub trait Transient: From<StoreError> {
     /// Whether another try can succeed with nothing half-made.
     fn is_transient(&self) -> bool;
 

@@ -10,7 +10,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use super::list::{Batches, Listed, Searchable, Selection, narrowing};
 use super::rows::{Conditions, Page, Record, of_credentials};
 use super::sink::{SharedSink, Sink};
-use super::statement::{Argument, in_lists, pieces, placeholders, sql};
+use super::statement::{Argument, Statement, in_lists, pieces, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
@@ -87,6 +87,17 @@ where
             position: row.try_get("position")?,
         })
     }
+}
+
+/// Binds the columns that a change may write, from `user_id` to `description`.
+fn bind_columns(statement: Statement, job: &Job) -> Statement {
+    statement
+        .bind(&job.user_id)
+        .bind(&job.schedule)
+        .bind(&job.client_id)
+        .bind(&job.session_id)
+        .bind(job.session_tag)
+        .bind(&job.description)
 }
 
 /// The actions of jobs in their order, by job.
@@ -349,14 +360,8 @@ impl Tx {
              deleted, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
         )
         .bind(&job.id)
-        .bind(&job.project_id)
-        .bind(&job.user_id)
-        .bind(&job.schedule)
-        .bind(&job.client_id)
-        .bind(&job.session_id)
-        .bind(job.session_tag)
-        .bind(&job.description)
-        .bind(self.now());
+        .bind(&job.project_id);
+        let statement = bind_columns(statement, job).bind(self.now());
         self.session.execute(statement).await?;
         self.link_actions(&job.id, action_ids).await
     }
@@ -369,15 +374,8 @@ impl Tx {
         let statement = sql(
             "UPDATE jobs SET user_id = ?, schedule = ?, client_id = ?, session_id = ?, session_tag = ?, \
              description = ?, updated_at = ? WHERE id = ?",
-        )
-        .bind(&job.user_id)
-        .bind(&job.schedule)
-        .bind(&job.client_id)
-        .bind(&job.session_id)
-        .bind(job.session_tag)
-        .bind(&job.description)
-        .bind(self.now())
-        .bind(&job.id);
+        );
+        let statement = bind_columns(statement, job).bind(self.now()).bind(&job.id);
         self.session.execute(statement).await?;
         Ok(())
     }

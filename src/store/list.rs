@@ -418,75 +418,26 @@ mod tests {
 
     #[test]
     fn documents_have_the_members_of_the_catalogue() {
-        let client = Client {
-            uuid: "u".to_owned(),
-            project_id: None,
-            user_id: "u".to_owned(),
-            client_id: "c".to_owned(),
-            hostname: None,
-            description: None,
-            supported_actions: None,
-            supported_modes: None,
-            supported_storages: None,
-            supported_engines: None,
-            is_central: false,
-        };
+        let client = Client::default();
         shows_what_the_catalogue_says(&Client::SEARCHABLE, &client.to_list_item());
-        let action = Action {
-            id: "a".to_owned(),
-            project_id: None,
-            user_id: "u".to_owned(),
-            action: "backup".to_owned(),
-            actionmode: None,
-            path_to_backup: None,
-            backup_name: None,
-            container: None,
-            timeout: None,
-            priority: None,
-            max_retries_interval: None,
-            max_retries: None,
-            mandatory: None,
-            log_file: None,
-            backup_metadata: some("{}"),
-        };
+        let action = Action::default();
         shows_what_the_catalogue_says(&Action::SEARCHABLE, &action.to_list_item());
         let backup = Backup {
-            id: "b".to_owned(),
-            job_id: None,
-            project_id: None,
-            user_id: "u".to_owned(),
-            status: "available".to_owned(),
             backup_metadata: some("{}"),
+            ..Backup::default()
         };
         shows_what_the_catalogue_says(&Backup::SEARCHABLE, &backup.to_list_item());
         let session = Session {
-            id: "s".to_owned(),
-            project_id: None,
-            user_id: "u".to_owned(),
-            description: None,
-            session_tag: None,
-            result: None,
-            hold_off: None,
-            status: None,
-            time_start: None,
-            time_end: None,
-            time_started: None,
-            time_ended: None,
             schedule: some("{}"),
             job: some("{}"),
+            ..Session::default()
         };
         shows_what_the_catalogue_says(&Session::SEARCHABLE, &session.to_list_item());
         let job = Job {
-            id: "j".to_owned(),
-            project_id: None,
-            user_id: "u".to_owned(),
             schedule: some("{}"),
-            client_id: "c".to_owned(),
-            session_id: None,
-            session_tag: None,
-            description: None,
             trust_id: some("t"),
             trustor_user_id: some("u"),
+            ..Job::default()
         };
         shows_what_the_catalogue_says(&JOBS, &raw(&job.document(&[])));
     }

@@ -228,6 +228,27 @@ where
     }
 }
 
+/// Adds what a URL has, by methods that both drivers have without a trait in common.
+macro_rules! with_given_parts {
+    ($connect:ident, $url:ident) => {
+        with_given_parts!($connect,
+            host: &$url.host,
+            port: $url.port,
+            socket: &$url.socket,
+            username: &$url.user,
+            password: $url.password.as_ref().map(|password| password.expose_secret()),
+            ssl_client_cert: &$url.tls.cert,
+            ssl_client_key: &$url.tls.key
+        )
+    };
+    ($connect:ident, $($method:ident: $value:expr),+) => {{
+        $(if let Some(value) = $value {
+            $connect = $connect.$method(value);
+        })+
+        $connect
+    }};
+}
+
 fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
     // Always utf8mb4: the URL's `charset=utf8` would be MySQL's three-byte one.
     let mut connect = MySqlConnectOptions::new()
@@ -236,33 +257,12 @@ fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .database(&url.database);
-    if let Some(host) = &url.host {
-        connect = connect.host(host);
-    }
-    if let Some(port) = url.port {
-        connect = connect.port(port);
-    }
-    if let Some(socket) = &url.socket {
-        connect = connect.socket(socket);
-    }
-    if let Some(user) = &url.user {
-        connect = connect.username(user);
-    }
-    if let Some(password) = &url.password {
-        connect = connect.password(password.expose_secret());
-    }
     connect = match (&url.tls.ca, url.tls.check_hostname) {
         (None, _) => connect.ssl_mode(MySqlSslMode::Preferred),
         (Some(ca), Some(false)) => connect.ssl_mode(MySqlSslMode::VerifyCa).ssl_ca(ca),
         (Some(ca), _) => connect.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(ca),
     };
-    if let Some(cert) = &url.tls.cert {
-        connect = connect.ssl_client_cert(cert);
-    }
-    if let Some(key) = &url.tls.key {
-        connect = connect.ssl_client_key(key);
-    }
-    connect
+    with_given_parts!(connect, url)
 }
 
 /// Row locks without gap locks: what a transaction decides on it has locked by key, and READ COMMITTED lets others
@@ -286,21 +286,6 @@ fn postgres(url: &DatabaseUrl) -> PgConnectOptions {
     let mut connect = PgConnectOptions::new_without_pgpass()
         .application_name("freezer-api")
         .database(&url.database);
-    if let Some(host) = &url.host {
-        connect = connect.host(host);
-    }
-    if let Some(port) = url.port {
-        connect = connect.port(port);
-    }
-    if let Some(socket) = &url.socket {
-        connect = connect.socket(socket);
-    }
-    if let Some(user) = &url.user {
-        connect = connect.username(user);
-    }
-    if let Some(password) = &url.password {
-        connect = connect.password(password.expose_secret());
-    }
     if let Some(mode) = url.tls.mode {
         connect = connect.ssl_mode(match mode {
             SslMode::Disable => PgSslMode::Disable,
@@ -314,13 +299,7 @@ fn postgres(url: &DatabaseUrl) -> PgConnectOptions {
     if let Some(ca) = &url.tls.ca {
         connect = connect.ssl_root_cert(ca);
     }
-    if let Some(cert) = &url.tls.cert {
-        connect = connect.ssl_client_cert(cert);
-    }
-    if let Some(key) = &url.tls.key {
-        connect = connect.ssl_client_key(key);
-    }
-    connect
+    with_given_parts!(connect, url)
 }
 
 /// Foreign keys are not enforced, as in the reference: rows that are only marked as deleted keep theirs.

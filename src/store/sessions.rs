@@ -2,7 +2,7 @@
 
 use super::list::{Listed, Searchable};
 use super::rows::Record;
-use super::statement::sql;
+use super::statement::{Statement, sql};
 use super::{StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::session::Session;
@@ -14,6 +14,23 @@ impl Listed for Session {
         composed: &[],
         joined: &[],
     };
+}
+
+/// Binds the columns that a change may write, from `user_id` to `job`.
+fn bind_columns(statement: Statement, session: &Session) -> Statement {
+    statement
+        .bind(&session.user_id)
+        .bind(&session.description)
+        .bind(session.session_tag)
+        .bind(&session.result)
+        .bind(session.hold_off)
+        .bind(&session.status)
+        .bind(session.time_start)
+        .bind(session.time_end)
+        .bind(session.time_started)
+        .bind(session.time_ended)
+        .bind(&session.schedule)
+        .bind(&session.job)
 }
 
 impl Tx {
@@ -40,20 +57,8 @@ impl Tx {
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
         )
         .bind(&session.id)
-        .bind(&session.project_id)
-        .bind(&session.user_id)
-        .bind(&session.description)
-        .bind(session.session_tag)
-        .bind(&session.result)
-        .bind(session.hold_off)
-        .bind(&session.status)
-        .bind(session.time_start)
-        .bind(session.time_end)
-        .bind(session.time_started)
-        .bind(session.time_ended)
-        .bind(&session.schedule)
-        .bind(&session.job)
-        .bind(self.now());
+        .bind(&session.project_id);
+        let statement = bind_columns(statement, session).bind(self.now());
         self.session.execute(statement).await?;
         Ok(())
     }
@@ -67,21 +72,10 @@ impl Tx {
             "UPDATE sessions SET user_id = ?, description = ?, session_tag = ?, result = ?, hold_off = ?, status = ?, \
              time_start = ?, time_end = ?, time_started = ?, time_ended = ?, schedule = ?, job = ?, updated_at = ? \
              WHERE id = ?",
-        )
-        .bind(&session.user_id)
-        .bind(&session.description)
-        .bind(session.session_tag)
-        .bind(&session.result)
-        .bind(session.hold_off)
-        .bind(&session.status)
-        .bind(session.time_start)
-        .bind(session.time_end)
-        .bind(session.time_started)
-        .bind(session.time_ended)
-        .bind(&session.schedule)
-        .bind(&session.job)
-        .bind(self.now())
-        .bind(&session.id);
+        );
+        let statement = bind_columns(statement, session)
+            .bind(self.now())
+            .bind(&session.id);
         self.session.execute(statement).await?;
         Ok(())
     }
