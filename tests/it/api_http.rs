@@ -1,10 +1,10 @@
 //! HTTP itself: paths, methods, media types, headers and bodies, whatever the resource.
 
 use axum::body::Body;
-use axum::http::{Method, Request};
 use freezer_api::config::{HealthcheckBackend, PortPath};
 use serde_json::json;
 
+use crate::support::api::request;
 use crate::support::{Answer, Service};
 
 /// All paths with the methods that each has.
@@ -46,13 +46,7 @@ pub(crate) async fn ask_with(
     headers: &[(&str, &str)],
     body: impl Into<Body>,
 ) -> Answer {
-    let mut request = Request::builder()
-        .method(Method::from_bytes(method.as_bytes()).unwrap())
-        .uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    service.send(request.body(body.into()).unwrap()).await
+    service.send(request(method, path, headers, body)).await
 }
 
 /// The words of an `Allow` header, sorted.
@@ -394,7 +388,7 @@ on_each_engine! {
                 assert_eq!(answer.header("x-openstack-request-id"), Some(answered), "{method} {path}");
             }
             let again = ask(&service, method, path, &[("x-openstack-request-id", "")]).await;
-            assert_ne!(again.header("x-openstack-request-id"), Some(id));
+            assert_ne!(again.header("x-openstack-request-id"), Some(id), "{method} {path}");
         }
         for path in ["/", "/healthcheck", "//", "/healthcheck/"] {
             let answer = ask(&service, "GET", path, &[("x-openstack-request-id", "req-x")]).await;

@@ -4,16 +4,8 @@ use axum::body::Body;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::support::api::KINDS;
 use crate::support::{Answer, Database, PROJECT, Service, rows};
-
-/// The collections, and the member by which each of their documents is known.
-const KINDS: [(&str, &str); 5] = [
-    ("clients", "uuid"),
-    ("actions", "action_id"),
-    ("jobs", "job_id"),
-    ("sessions", "session_id"),
-    ("backups", "backup_id"),
-];
 
 /// Makes the `number`th document of a kind, which is named after its number; its id.
 async fn make(service: &Service, project: &str, kind: &str, number: usize) -> String {

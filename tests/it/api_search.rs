@@ -8,15 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
+use crate::support::api::KINDS;
 use crate::support::{Database, Engine, Service, rows};
-
-const KINDS: [(&str, &str); 5] = [
-    ("clients", "uuid"),
-    ("actions", "action_id"),
-    ("jobs", "job_id"),
-    ("sessions", "session_id"),
-    ("backups", "backup_id"),
-];
 
 /// The documents that a search finds.
 async fn found(service: &Service, path: &str, search: &Value) -> Vec<Value> {

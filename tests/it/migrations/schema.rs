@@ -2,36 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::AssertSqlSafe;
 
+use crate::support::rows::with_connection;
 use crate::support::{Database, Engine};
 
 /// The rows of a query that gives one text each.
 pub(crate) async fn texts(database: &Database, query: &str) -> Vec<String> {
-    let (url, query) = (database.sqlx_url(), AssertSqlSafe(query.to_owned()));
-    match database.engine() {
-        Engine::Sqlite => {
-            let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            sqlx::query_scalar(query)
-                .fetch_all(&mut connection)
-                .await
-                .unwrap()
-        }
-        Engine::MySql => {
-            let mut connection = MySqlConnection::connect(&url).await.unwrap();
-            sqlx::query_scalar(query)
-                .fetch_all(&mut connection)
-                .await
-                .unwrap()
-        }
-        Engine::Postgres => {
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            sqlx::query_scalar(query)
-                .fetch_all(&mut connection)
-                .await
-                .unwrap()
-        }
-    }
+    let query = AssertSqlSafe(query.to_owned());
+    with_connection!(database, connection => {
+        sqlx::query_scalar(query)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap()
+    })
 }
 
 /// Type, nullability and default of each column, by table and column. Tables that note revisions of others are left out.

@@ -27,6 +27,15 @@ pub(crate) struct Service {
     router: Router,
 }
 
+/// The collections, and the member by which each of their documents is known.
+pub(crate) const KINDS: [(&str, &str); 5] = [
+    ("clients", "uuid"),
+    ("actions", "action_id"),
+    ("jobs", "job_id"),
+    ("sessions", "session_id"),
+    ("backups", "backup_id"),
+];
+
 /// The project of relative paths.
 pub(crate) const PROJECT: &str = "p1";
 
@@ -38,7 +47,35 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// A request with these headers.
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
 impl Answer {
+    /// What a router says to a request.
+    pub(crate) async fn of(router: &Router, request: Request<Body>) -> Answer {
+        let response = router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.to_vec(),
+        }
+    }
+
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -160,16 +197,7 @@ impl Service {
 
     /// Sends any request.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: axum::body::to_bytes(body, usize::MAX)
-                .await
-                .unwrap()
-                .to_vec(),
-        }
+        Answer::of(&self.router, request).await
     }
 
     /// Sends a request with this text as its body, JSON or not.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request};
 use freezer_api::api;
 use freezer_api::app::{self, Mode};
 use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::{Config, Sources};
 use serde_json::Value;
-use tower::ServiceExt;
 
+use super::api::request;
 use super::keystone::{self, Token, Tokens};
 use super::{Answer, Database, Service, keystone_url};
 
@@ -50,23 +49,7 @@ impl Cloud {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let mut request = Request::builder()
-            .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body.into()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: axum::body::to_bytes(body, usize::MAX)
-                .await
-                .unwrap()
-                .to_vec(),
-        }
+        Answer::of(&self.router, request(method, path, headers, body)).await
     }
 
     /// Sends a request in a project with a token.

@@ -1,85 +1,75 @@
 //! Rows as another program would write them: statements past the service, on a connection of their own.
 
-use sqlx::{
-    AssertSqlSafe, Column, Connection, Executor, MySqlConnection, PgConnection, Row,
-    SqliteConnection,
-};
+use sqlx::{AssertSqlSafe, Column, Executor, Row};
 
 use super::{Database, Engine};
 
+/// What `$body` makes of a connection of the engine's driver, for which it is compiled.
+macro_rules! with_connection {
+    (@$type:ident, $database:ident, $connection:ident => $body:expr) => {{
+        let url = $database.sqlx_url();
+        let mut $connection = <sqlx::$type as sqlx::Connection>::connect(&url).await.unwrap();
+        let result = $body;
+        sqlx::Connection::close($connection).await.unwrap();
+        result
+    }};
+    ($database:ident, $connection:ident => $body:expr) => {
+        match $database.engine() {
+            $crate::support::Engine::Sqlite => {
+                with_connection!(@SqliteConnection, $database, $connection => $body)
+            }
+            $crate::support::Engine::MySql => {
+                with_connection!(@MySqlConnection, $database, $connection => $body)
+            }
+            $crate::support::Engine::Postgres => {
+                with_connection!(@PgConnection, $database, $connection => $body)
+            }
+        }
+    };
+}
+pub(crate) use with_connection;
+
 /// Runs one statement with `?` for each text. What is no text stands in the statement itself.
 pub(crate) async fn execute(database: &Database, statement: &str, texts: &[&str]) {
-    let url = database.sqlx_url();
     let statement = AssertSqlSafe(numbered(database.engine(), statement));
-    macro_rules! run {
-        ($connection:ty) => {{
-            let mut connection = <$connection>::connect(&url).await.unwrap();
-            let query = texts
-                .iter()
-                .fold(sqlx::query(statement), |query, text| query.bind(*text));
-            query.execute(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-        }};
-    }
-    match database.engine() {
-        Engine::Sqlite => run!(SqliteConnection),
-        Engine::MySql => run!(MySqlConnection),
-        Engine::Postgres => run!(PgConnection),
-    }
+    with_connection!(database, connection => {
+        let query = texts
+            .iter()
+            .fold(sqlx::query(statement), |query, text| query.bind(*text));
+        query.execute(&mut connection).await.unwrap();
+    });
 }
 
 /// Runs many statements without values on one connection.
 pub(crate) async fn execute_all(database: &Database, statements: impl IntoIterator<Item = String>) {
-    let url = database.sqlx_url();
-    macro_rules! run {
-        ($connection:ty) => {{
-            let mut connection = <$connection>::connect(&url).await.unwrap();
-            for statement in statements {
-                connection
-                    .execute(sqlx::raw_sql(AssertSqlSafe(statement)))
-                    .await
-                    .unwrap();
-            }
-            connection.close().await.unwrap();
-        }};
-    }
-    match database.engine() {
-        Engine::Sqlite => run!(SqliteConnection),
-        Engine::MySql => run!(MySqlConnection),
-        Engine::Postgres => run!(PgConnection),
-    }
+    with_connection!(database, connection => {
+        for statement in statements {
+            let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+            connection.execute(statement).await.unwrap();
+        }
+    });
 }
 
 /// How the engine would run a statement whose values are these texts: its own words, a line each.
 pub(crate) async fn explain(database: &Database, statement: &str, texts: &[&str]) -> String {
-    let url = database.sqlx_url();
     let explain = match database.engine() {
         Engine::Sqlite => "EXPLAIN QUERY PLAN",
         Engine::MySql | Engine::Postgres => "EXPLAIN",
     };
     let statement = AssertSqlSafe(format!("{explain} {statement}"));
     let mut lines = Vec::new();
-    macro_rules! run {
-        ($connection:ty) => {{
-            let mut connection = <$connection>::connect(&url).await.unwrap();
-            let query = texts
-                .iter()
-                .fold(sqlx::query(statement), |query, text| query.bind(*text));
-            for row in query.fetch_all(&mut connection).await.unwrap() {
-                let words = row.columns().iter().filter_map(|column| {
-                    let value = row.try_get::<Option<String>, _>(column.ordinal()).ok()??;
-                    Some(format!("{}={value}", column.name()))
-                });
-                lines.push(words.collect::<Vec<String>>().join(" "));
-            }
-            connection.close().await.unwrap();
-        }};
-    }
-    match database.engine() {
-        Engine::Sqlite => run!(SqliteConnection),
-        Engine::MySql => run!(MySqlConnection),
-        Engine::Postgres => run!(PgConnection),
-    }
+    with_connection!(database, connection => {
+        let query = texts
+            .iter()
+            .fold(sqlx::query(statement), |query, text| query.bind(*text));
+        for row in query.fetch_all(&mut connection).await.unwrap() {
+            let words = row.columns().iter().filter_map(|column| {
+                let value = row.try_get::<Option<String>, _>(column.ordinal()).ok()??;
+                Some(format!("{}={value}", column.name()))
+            });
+            lines.push(words.collect::<Vec<String>>().join(" "));
+        }
+    });
     lines.join("\n")
 }
 
