@@ -89,7 +89,7 @@ async fn caller(
 }
 
 /// A token in a header. A repeated header is refused, equal or not: the reference's web server joins the values, and a proxy
-/// in front may have used another one than we would.
+/// in front may have used another one than we would. One that is no text is none: Keystone makes no such tokens.
 fn token<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();

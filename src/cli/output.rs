@@ -31,6 +31,7 @@ pub(super) fn write(text: fmt::Arguments<'_>) -> Result<(), OutputError> {
 
 /// Writes text to standard error.
 pub(super) fn write_note(text: fmt::Arguments<'_>) {
+    // There is no other place to say that standard error is closed.
     let _ = io::stderr().write_fmt(text);
 }
 

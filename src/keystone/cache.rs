@@ -78,15 +78,15 @@ impl Key {
 }
 
 #[derive(Clone)]
-struct Entry {
+struct CachedToken {
     token: Arc<ValidToken>,
     lifetime: Duration,
 }
 
-struct EntryLifetime;
+struct CachedLifetime;
 
-impl Expiry<Key, Entry> for EntryLifetime {
-    fn expire_after_create(&self, _: &Key, entry: &Entry, _: Instant) -> Option<Duration> {
+impl Expiry<Key, CachedToken> for CachedLifetime {
+    fn expire_after_create(&self, _: &Key, entry: &CachedToken, _: Instant) -> Option<Duration> {
         Some(entry.lifetime)
     }
 }
@@ -103,7 +103,7 @@ struct Shared {
 pub(crate) struct TokenCache {
     /// Seconds; `None`: every request asks Keystone.
     lifetime: Option<i64>,
-    tokens: Cache<Key, Entry>,
+    tokens: Cache<Key, CachedToken>,
     refused: Cache<Key, ()>,
     shared: Option<(Arc<Memcached>, SealingKey)>,
     clock: Clock,
@@ -121,7 +121,7 @@ impl TokenCache {
             lifetime: (lifetime > 0).then_some(lifetime),
             tokens: Cache::builder()
                 .max_capacity(MAX_TOKENS)
-                .expire_after(EntryLifetime)
+                .expire_after(CachedLifetime)
                 .build(),
             refused: Cache::builder()
                 .max_capacity(MAX_REFUSED)
@@ -164,7 +164,7 @@ impl TokenCache {
         key: Key,
         token: &str,
         validate: impl Future<Output = Result<ValidToken, Refusal>>,
-    ) -> Result<Entry, Refusal> {
+    ) -> Result<CachedToken, Refusal> {
         if let Some(entry) = self.load_shared(key, token).await {
             return Ok(entry);
         }
@@ -173,7 +173,7 @@ impl TokenCache {
             Ok(valid) => {
                 let lifetime = self.lifetime(&valid, checked_at);
                 self.store_shared(key, token, &valid, checked_at, lifetime);
-                Ok(Entry {
+                Ok(CachedToken {
                     token: Arc::new(valid),
                     lifetime,
                 })
@@ -201,7 +201,7 @@ impl TokenCache {
         remaining((until - now.unix_timestamp()).min(cache_time))
     }
 
-    async fn load_shared(&self, key: Key, token: &str) -> Option<Entry> {
+    async fn load_shared(&self, key: Key, token: &str) -> Option<CachedToken> {
         let (memcached, sealing) = self.shared.as_ref()?;
         self.lifetime?;
         let name = key.name();
@@ -210,7 +210,7 @@ impl TokenCache {
         let Shared { token, checked_at } =
             serde_json::from_slice(&sealing.open(token, &name, sealed)?).ok()?;
         let lifetime = self.lifetime(&token, checked_at);
-        (!lifetime.is_zero()).then(|| Entry {
+        (!lifetime.is_zero()).then(|| CachedToken {
             token: Arc::new(token),
             lifetime,
         })

@@ -265,6 +265,7 @@ impl IdentityClient {
         if answer.status.is_server_error() {
             return Err(answer.unexpected());
         }
+        // An answer that names no version 3, as of a proxy for /v3 alone: it is where it always is.
         Ok(discovered(base, &answer.body).unwrap_or_else(|| format!("{base}/v3")))
     }
 }

@@ -120,7 +120,7 @@ impl Server {
         &self,
         exchange: impl AsyncFnOnce(&mut BufStream<TcpStream>) -> Result<T>,
     ) -> Option<T> {
-        if self.left_alone() {
+        if self.is_backing_off() {
             return None;
         }
         let outcome = tokio::time::timeout(TIMEOUT, async {
@@ -135,7 +135,7 @@ impl Server {
         {
             Ok(answer) => Some(answer),
             Err(error) => {
-                self.leave_alone(&error);
+                self.back_off(&error);
                 None
             }
         }
@@ -165,13 +165,13 @@ impl Server {
         }
     }
 
-    fn left_alone(&self) -> bool {
+    fn is_backing_off(&self) -> bool {
         self.state()
             .backoff_until
             .is_some_and(|until| Instant::now() < until)
     }
 
-    fn leave_alone(&self, error: &Error) {
+    fn back_off(&self, error: &Error) {
         tracing::warn!(server = self.address, %error, "a memcached server fails; it is not asked for {} s", BACKOFF.as_secs());
         let mut state = self.state();
         state.idle.clear();

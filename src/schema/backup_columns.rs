@@ -143,6 +143,7 @@ impl Runner<'_> {
                     self.keep("backups", &backup.id, column, -1, value, reason)
                         .await?;
                 }
+                // A column that stays has the value still.
                 Err(_) => {}
             }
         }

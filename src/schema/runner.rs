@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
 use super::revisions::{ALEMBIC, BOOKKEEPING, OWN_DOWN, Revision, Script};
-use super::script::{self, Action};
+use super::script::{self, StepAction};
 use super::state::{self, Position, RevisionLine, Target};
 use super::{MigrateError, Migration, Planned, Progress, ProgressCallback, Report};
 use crate::clock::Ids;
@@ -264,7 +264,7 @@ impl<'a> Runner<'a> {
                 continue;
             }
             match step.action {
-                Action::Sql(statement) => {
+                StepAction::Sql(statement) => {
                     let statement = with_charset(statement, &catalog);
                     self.tell(Progress::Statement(&statement));
                     self.session
@@ -277,8 +277,8 @@ impl<'a> Runner<'a> {
                         })?;
                     self.done();
                 }
-                Action::KeepBackupColumns => self.keep_backup_columns(&catalog).await?,
-                Action::NormalizeJobActions => self.normalize_job_actions().await?,
+                StepAction::KeepBackupColumns => self.keep_backup_columns(&catalog).await?,
+                StepAction::NormalizeJobActions => self.normalize_job_actions().await?,
             }
         }
         Ok(())
@@ -373,11 +373,11 @@ pub(super) async fn plan(
                 {
                     made.extend(step.action.made_table());
                     statements.push(match step.action {
-                        Action::Sql(statement) => with_charset(statement, &catalog),
-                        Action::KeepBackupColumns => {
+                        StepAction::Sql(statement) => with_charset(statement, &catalog),
+                        StepAction::KeepBackupColumns => {
                             "-- moves columns of backups into backups.backup_metadata".to_owned()
                         }
-                        Action::NormalizeJobActions => {
+                        StepAction::NormalizeJobActions => {
                             "-- moves the JSON of jobs.job_actions into rows of actions and job_actions".to_owned()
                         }
                     });

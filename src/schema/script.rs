@@ -9,12 +9,12 @@ use super::catalog::Catalog;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step<'a> {
     pub(super) guard: Option<Guard<'a>>,
-    pub(super) action: Action<'a>,
+    pub(super) action: StepAction<'a>,
 }
 
 /// A statement, or a function of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action<'a> {
+pub(super) enum StepAction<'a> {
     Sql(&'a str),
     /// Moves columns of backups into the metadata.
     KeepBackupColumns,
@@ -40,12 +40,14 @@ enum Object<'a> {
     Type(&'a str, &'a str, &'a str),
 }
 
-impl<'a> Action<'a> {
+impl<'a> StepAction<'a> {
     /// The table that it makes.
     pub(super) fn made_table(&self) -> Option<&'a str> {
         match self {
-            Action::Sql(statement) => statement.strip_prefix("CREATE TABLE ")?.split(' ').next(),
-            Action::KeepBackupColumns | Action::NormalizeJobActions => None,
+            StepAction::Sql(statement) => {
+                statement.strip_prefix("CREATE TABLE ")?.split(' ').next()
+            }
+            StepAction::KeepBackupColumns | StepAction::NormalizeJobActions => None,
         }
     }
 }
@@ -111,11 +113,11 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
             match directive.trim_end() {
                 "call keep_backup_columns" => steps.push(Step {
                     guard: guard.take(),
-                    action: Action::KeepBackupColumns,
+                    action: StepAction::KeepBackupColumns,
                 }),
                 "call normalize_job_actions" => steps.push(Step {
                     guard: guard.take(),
-                    action: Action::NormalizeJobActions,
+                    action: StepAction::NormalizeJobActions,
                 }),
                 other => guard = Some(parse_guard(other)?),
             }
@@ -128,7 +130,7 @@ pub(super) fn parse(script: &str) -> Result<Vec<Step<'_>>, String> {
             rest = behind;
             steps.push(Step {
                 guard: guard.take(),
-                action: Action::Sql(statement),
+                action: StepAction::Sql(statement),
             });
         }
     }
@@ -180,15 +182,15 @@ mod tests {
             [
                 Step {
                     guard: guard(false, Object::Column("t", "c")),
-                    action: Action::Sql("ALTER TABLE t\n    ADD c INT"),
+                    action: StepAction::Sql("ALTER TABLE t\n    ADD c INT"),
                 },
                 Step {
                     guard: guard(true, Object::Column("t", "b")),
-                    action: Action::NormalizeJobActions,
+                    action: StepAction::NormalizeJobActions,
                 },
                 Step {
                     guard: None,
-                    action: Action::Sql("DROP TABLE u"),
+                    action: StepAction::Sql("DROP TABLE u"),
                 },
             ]
         );

@@ -343,7 +343,7 @@ async fn apply_change(
     if trust == TrustChange::Give && credentials.is_none() {
         return Ok(Stored::NeedsTrust);
     }
-    write_change(tx, &scope, &job, old.is_some(), named).await?;
+    write_job(tx, &scope, &job, old.is_some(), named).await?;
     let released = write_trust(tx, job_id, trust, held, credentials).await?;
     Ok(Stored::Done { released })
 }
@@ -366,7 +366,7 @@ async fn write_trust(
 }
 
 /// Writes the row of a changed job and, where they are named, its actions.
-async fn write_change(
+async fn write_job(
     tx: &mut Tx,
     scope: &Scope,
     job: &Job,
@@ -393,7 +393,7 @@ async fn write_change(
 /// An action of a job.
 enum JobAction {
     /// It exists; other entries may name it too.
-    Stored(Arc<Action>),
+    Existing(Arc<Action>),
     /// The job brings it along.
     New(Box<Action>),
 }
@@ -401,7 +401,7 @@ enum JobAction {
 impl JobAction {
     fn action(&self) -> &Action {
         match self {
-            JobAction::Stored(action) => action,
+            JobAction::Existing(action) => action,
             JobAction::New(action) => action,
         }
     }
@@ -418,7 +418,7 @@ fn action_ids(actions: &[JobAction]) -> Vec<String> {
 async fn stored_actions(tx: &mut Tx, job: &Job) -> Result<Vec<JobAction>, StoreError> {
     let actions = tx.actions_of(std::slice::from_ref(job)).await?;
     let actions = actions.into_values().flatten();
-    Ok(actions.map(JobAction::Stored).collect())
+    Ok(actions.map(JobAction::Existing).collect())
 }
 
 /// The actions that the entries of a job stand for. Those that exist are locked until the transaction ends. They are measured
@@ -442,7 +442,7 @@ async fn resolve_actions(
         ActionEntry::Inline(action) => Ok(JobAction::New(action.clone())),
         ActionEntry::Reference { action_id, .. } => {
             let action = stored.get(action_id).map(Arc::clone);
-            action.map(JobAction::Stored).ok_or_else(|| {
+            action.map(JobAction::Existing).ok_or_else(|| {
                 Refusal::Unprocessable(format!("Action id: {action_id} not found.")).into()
             })
         }

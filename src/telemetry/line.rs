@@ -57,6 +57,7 @@ where
     let line = LineFormat {
         format,
         clock,
+        // JSON has null where there is no /proc.
         hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
             .ok()
             .map(|name| name.trim().to_owned()),
@@ -89,9 +90,9 @@ struct LineFormat {
 
 /// What a span tells about its request.
 #[derive(Debug, Default)]
-struct RequestContext(Vec<(&'static str, String)>);
+struct RequestFields(Vec<(&'static str, String)>);
 
-impl RequestContext {
+impl RequestFields {
     fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -100,7 +101,7 @@ impl RequestContext {
     }
 }
 
-impl Visit for RequestContext {
+impl Visit for RequestFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         if CONTEXT.contains(&field.name()) {
             self.0.retain(|(name, _)| *name != field.name());
@@ -188,7 +189,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut request = RequestContext::default();
+        let mut request = RequestFields::default();
         attributes.record(&mut request);
         if let Some(span) = context
             .span(id)
@@ -200,7 +201,7 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(request) = span.extensions_mut().get_mut::<RequestContext>()
+            && let Some(request) = span.extensions_mut().get_mut::<RequestFields>()
         {
             values.record(request);
         }
@@ -221,13 +222,13 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut spans = context.event_scope().into_iter().flatten();
-        let span = spans.find(|span| span.extensions().get::<RequestContext>().is_some());
+        let span = spans.find(|span| span.extensions().get::<RequestFields>().is_some());
         let extensions = span.as_ref().map(|span| span.extensions());
         let request = extensions
             .as_ref()
-            .and_then(|extensions| extensions.get::<RequestContext>());
+            .and_then(|extensions| extensions.get::<RequestFields>());
         let metadata = event.metadata();
-        let line = Line {
+        let line = LogLine {
             time: self.clock.now(),
             level: *metadata.level(),
             name: fields
@@ -248,7 +249,7 @@ where
 }
 
 /// All that a line is made of.
-struct Line<'a> {
+struct LogLine<'a> {
     time: OffsetDateTime,
     level: Level,
     /// The module, with Python's separator.
@@ -256,10 +257,10 @@ struct Line<'a> {
     file: Option<&'static str>,
     line: Option<u32>,
     fields: &'a Fields,
-    request: Option<&'a RequestContext>,
+    request: Option<&'a RequestFields>,
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// `2026-11-22 19:00:00.123 4711 INFO freezer_api.api.jobs [- req-1 user project - - default default] message key=value`
     fn text(&self, out: &mut impl Write) -> fmt::Result {
         write!(

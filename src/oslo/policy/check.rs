@@ -13,11 +13,11 @@ use super::template::Template;
 pub(super) struct Check {
     /// The check as the policy writes it.
     pub(super) text: String,
-    kind: Kind,
+    kind: CheckKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum CheckKind {
     Always,
     Never,
     /// Text that is no check: it denies, as in oslo.policy.
@@ -48,7 +48,7 @@ impl Check {
     pub(super) fn always() -> Self {
         Self {
             text: "@".to_owned(),
-            kind: Kind::Always,
+            kind: CheckKind::Always,
         }
     }
 
@@ -56,7 +56,7 @@ impl Check {
     pub(super) fn never() -> Self {
         Self {
             text: "!".to_owned(),
-            kind: Kind::Never,
+            kind: CheckKind::Never,
         }
     }
 
@@ -64,7 +64,7 @@ impl Check {
     pub(super) fn unreadable(text: &str) -> Self {
         Self {
             text: text.to_owned(),
-            kind: Kind::Unreadable,
+            kind: CheckKind::Unreadable,
         }
     }
 
@@ -78,7 +78,7 @@ impl Check {
             format!("check {text:?}: {place:?} is not %(key)s (write %% for a percent sign)")
         })?;
         let kind = match kind {
-            "role" => Kind::Role(match wanted {
+            "role" => CheckKind::Role(match wanted {
                 Template::Fixed(name) => RoleName::Lowercase(name.to_lowercase()),
                 filled @ Template::Parts(_) => RoleName::Filled(filled),
             }),
@@ -95,16 +95,16 @@ impl Check {
     /// Whether the check passes.
     pub(super) fn passes(&self, target: &Map<String, Value>, credentials: &Credentials) -> bool {
         match &self.kind {
-            Kind::Always => true,
-            Kind::Never | Kind::Unreadable => false,
-            Kind::Role(RoleName::Lowercase(name)) => credentials.has_role(name),
-            Kind::Role(RoleName::Filled(name)) => name
+            CheckKind::Always => true,
+            CheckKind::Never | CheckKind::Unreadable => false,
+            CheckKind::Role(RoleName::Lowercase(name)) => credentials.has_role(name),
+            CheckKind::Role(RoleName::Filled(name)) => name
                 .fill(target)
                 .is_ok_and(|name| credentials.has_role(&name.to_lowercase())),
-            Kind::Literal { value, wanted } => {
+            CheckKind::Literal { value, wanted } => {
                 wanted.fill(target).is_ok_and(|wanted| wanted == *value)
             }
-            Kind::Attribute { path, wanted } => wanted
+            CheckKind::Attribute { path, wanted } => wanted
                 .fill(target)
                 .is_ok_and(|wanted| holds(credentials.values(), path, &wanted)),
         }
@@ -117,10 +117,12 @@ impl Check {
             Err(key) => Err(format!("the target has no {key:?}")),
         };
         let reason = match &self.kind {
-            Kind::Always => Ok("always passes".to_owned()),
-            Kind::Never => Ok("never passes".to_owned()),
-            Kind::Unreadable => Ok("the text is not a policy check, so it never passes".to_owned()),
-            Kind::Role(name) => match name {
+            CheckKind::Always => Ok("always passes".to_owned()),
+            CheckKind::Never => Ok("never passes".to_owned()),
+            CheckKind::Unreadable => {
+                Ok("the text is not a policy check, so it never passes".to_owned())
+            }
+            CheckKind::Role(name) => match name {
                 RoleName::Lowercase(name) => Ok(name.clone()),
                 RoleName::Filled(template) => filled(template),
             }
@@ -130,9 +132,9 @@ impl Check {
                     credentials.roles()
                 )
             }),
-            Kind::Literal { value, wanted } => filled(wanted)
+            CheckKind::Literal { value, wanted } => filled(wanted)
                 .map(|wanted| format!("the literal is {value:?}, compared with {wanted:?}")),
-            Kind::Attribute { path, wanted } => filled(wanted).map(|wanted| {
+            CheckKind::Attribute { path, wanted } => filled(wanted).map(|wanted| {
                 let found = found(credentials.values(), path);
                 let name = path.join(".");
                 match found.as_slice() {
@@ -147,10 +149,10 @@ impl Check {
 }
 
 /// The left side of a generic check: a Python literal, else a dotted path.
-fn left_side(kind: &str, wanted: Template) -> Option<Kind> {
+fn left_side(kind: &str, wanted: Template) -> Option<CheckKind> {
     let trimmed = kind.trim_start_matches([' ', '\t']);
     if let Some(value) = python::literal(trimmed) {
-        return Some(Kind::Literal { value, wanted });
+        return Some(CheckKind::Literal { value, wanted });
     }
     let is_name = |name: &str| {
         !name.is_empty()
@@ -161,7 +163,7 @@ fn left_side(kind: &str, wanted: Template) -> Option<Kind> {
     let starts_as_name = kind.starts_with(|c: char| c.is_alphabetic() || c == '_');
     let path: Vec<String> = kind.split('.').map(str::to_owned).collect();
     (starts_as_name && path.iter().all(|name| is_name(name)))
-        .then_some(Kind::Attribute { path, wanted })
+        .then_some(CheckKind::Attribute { path, wanted })
 }
 
 /// Whether the credential at `path` prints as `wanted`; of a list on the way, any item will do.
