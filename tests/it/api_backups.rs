@@ -42,7 +42,7 @@ on_each_engine! {
             (backup(json!({"job_id": null, "backup_metadata": {"status": "x"}})), "available"),
         ] {
             let id = create(&service, sent.clone()).await;
-            assert_eq!(id.len(), 32);
+            assert_eq!(id.len(), 32, "{sent}");
             let mut metadata = sent.clone();
             metadata.as_object_mut().unwrap().shift_remove("status");
             assert_eq!(shown(&service, &id).await, json!({

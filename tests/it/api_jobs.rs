@@ -170,7 +170,7 @@ on_each_engine! {
             assert_eq!(keys, [
                 "client_id", "description", "job_actions", "job_id", "job_schedule", "project_id", "session_id", "session_tag",
                 "user_id",
-            ]);
+            ], "{members}");
         }
         for falsy in [json!(""), json!(null), json!(0), json!(false), json!([]), json!({})] {
             let id = service.created("jobs", job(json!({"job_id": falsy})), "job_id").await;

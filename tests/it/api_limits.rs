@@ -389,7 +389,7 @@ on_each_engine! {
                 service.get(&format!("{kind}/{id}")).await.expect(200).json();
             }
         }
-        // They can be mended, acted on and deleted like any other.
+        // They can be changed, acted on and deleted like any other.
         for number in 1..=number {
             for (method, path, body, statuses) in [
                 ("PATCH", format!("actions/x{number}"), json!({"freezer_action": {"new": 1}}), &[200][..]),

@@ -123,13 +123,14 @@ on_each_engine! {
                     let headers: Vec<(&str, &str)> = headers.iter().copied().chain([("accept", accept)]).collect();
                     let answer = cloud.send(method, &path, &headers, "{bad").await.expect(401);
                     let challenge = format!("Keystone uri=\"{}\"", keystone_url());
-                    assert_eq!(answer.header("www-authenticate"), Some(challenge.as_str()));
-                    assert_eq!(answer.header("content-type"), Some("application/json"));
-                    assert_eq!(answer.header("x-openstack-request-id"), None);
+                    let row = format!("{method} {path} {headers:?}");
+                    assert_eq!(answer.header("www-authenticate"), Some(challenge.as_str()), "{row}");
+                    assert_eq!(answer.header("content-type"), Some("application/json"), "{row}");
+                    assert_eq!(answer.header("x-openstack-request-id"), None, "{row}");
                     if method != "HEAD" {
                         let message = "The request you have made requires authentication.";
                         let error = json!({"error": {"code": 401, "title": "Unauthorized", "message": message}});
-                        assert_eq!(answer.json(), error, "{method} {path}");
+                        assert_eq!(answer.json(), error, "{row}");
                     }
                 }
             }

@@ -45,14 +45,14 @@ on_each_engine! {
             let id = session_of(&service, members.clone()).await;
             let body = json!({"end": {"job_id": "j", "result": result, "more": 1}, "start": 5});
             let answer = service.post(&format!("sessions/{id}/action"), body).await.expect(202).json();
-            assert_eq!(answer, json!({"result": "success", "session_tag": 0}));
+            assert_eq!(answer, json!({"result": "success", "session_tag": 0}), "{members} {result}");
             let document = shown(&service, &id).await;
             assert!(contains(&document, &expected), "{members} {result}: {document}");
             assert_eq!(document["jobs"]["j"], json!({
                 "status": "completed", "result": result, "client_id": "c", "time_ended": START,
-            }));
+            }), "{members} {result}");
             for (job, entry) in members.as_object().unwrap().iter().filter(|(job, _)| *job != "j") {
-                assert_eq!(document["jobs"][job], *entry);
+                assert_eq!(document["jobs"][job], *entry, "{members} {result}");
             }
         }
         // A completed session stays as it ended.

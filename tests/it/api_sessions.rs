@@ -314,7 +314,7 @@ on_each_engine! {
             let answer = service.post(&path, start(job, tag.clone())).await.expect(202).json();
             assert_eq!(answer, json!({"result": result, "session_tag": after}), "{tag}");
             let document = shown(&service, &session).await;
-            assert!(contains(&document, &json!({"session_tag": after, "status": "running", "result": ""})));
+            assert!(contains(&document, &json!({"session_tag": after, "status": "running", "result": ""})), "{tag}: {document}");
             for (job, since) in [&a, &b].into_iter().zip(running) {
                 let entry = &document["jobs"][job];
                 let expected = match since {

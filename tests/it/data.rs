@@ -266,8 +266,8 @@ on_each_engine! {
         ] {
             assert!(found.contains(&line), "{line}:\n{found}");
         }
-        let (mended, _) = run(&database, &["db", "check", "--fix"]);
-        assert!(mended.contains("4 repaired, 1 left"), "{mended}");
+        let (repaired, _) = run(&database, &["db", "check", "--fix"]);
+        assert!(repaired.contains("4 repaired, 1 left"), "{repaired}");
         let (rest, success) = run(&database, &["db", "check", "--dry-run"]);
         assert!(!success && rest.contains("0 repaired, 1 left"), "{rest}");
         let document = service.get(&format!("sessions/{session}")).await.expect(200).json();
