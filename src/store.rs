@@ -3,8 +3,9 @@
 //! All SQL lives here, one file per resource as methods of [`Tx`]. What is decided about what was read lives in
 //! `domain`; what a failure means to a client lives in `error`. Nothing in here knows HTTP.
 
-pub(crate) mod actions;
+mod actions;
 mod backups;
+mod changes;
 mod clients;
 pub(crate) mod connection;
 mod error;
@@ -26,7 +27,7 @@ use deadpool::managed;
 use sqlx::{MySql, Postgres, Sqlite};
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::{Clock, Ids};
 use connection::{Connection, DbSession, Lease, Manager};
@@ -35,6 +36,7 @@ pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
 pub(crate) use list::Listed;
 pub use rows::Page;
+pub(crate) use rows::Record;
 pub use sink::{Memory, Piece, Reservation, SharedSink, Sink};
 
 /// How often a transaction is tried before its deadlock is reported.
@@ -153,23 +155,13 @@ impl Tx {
 }
 
 impl Store {
-    /// Reads without a transaction: each statement sees what is committed.
+    /// Reads without a transaction: each statement sees what was committed at one moment, its own.
     pub async fn read<T, E: Transient>(
         &self,
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         self.try_to_read(None, action, &work).await
-    }
-
-    /// Reads what was committed at one moment: for documents that are made of several rows, which one write changes
-    /// together.
-    pub async fn read_snapshot<T, E: Transient>(
-        &self,
-        action: &'static str,
-        work: impl AsyncFn(&mut Tx) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.try_to_read(Some(Mode::Snapshot), action, &work).await
     }
 
     async fn try_to_read<T, E: Transient>(
@@ -213,14 +205,59 @@ impl Store {
         loop {
             attempt += 1;
             let result = self.attempt(action, &work).await;
-            let again = attempt < MAX_ATTEMPTS && start.elapsed() < self.statement_limit / 2;
             match result {
-                Err(error) if again && error.is_transient() => {
+                Err(error) if error.is_transient() && self.may_try_again(attempt, start) => {
                     tracing::debug!(action, attempt, "transaction is tried again");
                     self.back_off(attempt).await;
                 }
                 other => return other,
             }
+        }
+    }
+
+    /// Adds one row whose id nobody else can have, by one statement without a transaction around it. `work` must do no more.
+    ///
+    /// It is tried again as a transaction is. After a lost connection nobody knows whether the row is there; when the next try
+    /// finds its id in use, it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn insert_row(
+        &self,
+        action: &'static str,
+        work: impl AsyncFn(&mut Tx) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let start = Instant::now();
+        let mut attempt = 0;
+        let mut may_be_there = false;
+        loop {
+            attempt += 1;
+            let result = async {
+                let _turn = self.turn_to_write().await;
+                work(&mut self.open().await?).await
+            };
+            match result.await {
+                Err(error) if may_be_there && error.is_duplicate_key() => return Ok(()),
+                Err(error) if error.is_transient() && self.may_try_again(attempt, start) => {
+                    may_be_there |= !error.is_busy();
+                    tracing::debug!(action, attempt, "statement is tried again");
+                    self.back_off(attempt).await;
+                }
+                other => return other.map_err(|error| error.context(action)),
+            }
+        }
+    }
+
+    fn may_try_again(&self, attempt: u32, start: Instant) -> bool {
+        attempt < MAX_ATTEMPTS && start.elapsed() < self.statement_limit / 2
+    }
+
+    /// Waits until this is the one that writes, where there can be one only.
+    #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
+    async fn turn_to_write(&self) -> Option<SemaphorePermit<'_>> {
+        match &self.pool {
+            Pool::Sqlite(_) => Some(self.writer.acquire().await.expect("the writer's turn")),
+            Pool::MySql(_) | Pool::Postgres(_) => None,
         }
     }
 
@@ -230,11 +267,7 @@ impl Store {
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         let context = |error: StoreError| E::from(error.context(action));
-        #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
-        let _turn = match &self.pool {
-            Pool::Sqlite(_) => Some(self.writer.acquire().await.expect("the writer's turn")),
-            Pool::MySql(_) | Pool::Postgres(_) => None,
-        };
+        let _turn = self.turn_to_write().await;
         let mut tx = self.open().await.map_err(context)?;
         tx.run(Mode::Write, action, work).await
     }

@@ -154,6 +154,23 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// The client that it makes where there is none.
+    pub fn client(&self, uuid: &str, project_id: &str, user_id: &str) -> Client {
+        Client {
+            uuid: uuid.to_owned(),
+            project_id: Some(project_id.to_owned()),
+            user_id: user_id.to_owned(),
+            client_id: self.client_id.clone(),
+            hostname: self.hostname.clone(),
+            description: self.description.clone(),
+            supported_actions: Some(self.supported_actions.clone()),
+            supported_modes: Some(self.supported_modes.clone()),
+            supported_storages: Some(self.supported_storages.clone()),
+            supported_engines: Some(self.supported_engines.clone()),
+            is_central: self.is_central,
+        }
+    }
+
     /// Whether a body asks for a central client, by Python's rule of truth: the policy is asked before the
     /// document is checked.
     pub fn wants_central(body: &Object) -> bool {

@@ -10,8 +10,6 @@ use super::session::Session;
 
 /// A kind of row that is shown as a document. Jobs, whose documents need further rows, are none.
 pub trait Resource {
-    /// What one is called.
-    const KIND: &'static str;
     /// What several are called in paths and answers.
     const COLLECTION: &'static str;
 
@@ -34,7 +32,6 @@ pub fn raw(document: &impl Serialize) -> Box<RawValue> {
 }
 
 impl Resource for Client {
-    const KIND: &'static str = "Client";
     const COLLECTION: &'static str = "clients";
 
     fn to_json(&self) -> Box<RawValue> {
@@ -43,7 +40,6 @@ impl Resource for Client {
 }
 
 impl Resource for Action {
-    const KIND: &'static str = "Action";
     const COLLECTION: &'static str = "actions";
 
     fn to_json(&self) -> Box<RawValue> {
@@ -56,7 +52,6 @@ impl Resource for Action {
 }
 
 impl Resource for Session {
-    const KIND: &'static str = "Session";
     const COLLECTION: &'static str = "sessions";
 
     fn to_json(&self) -> Box<RawValue> {
@@ -65,7 +60,6 @@ impl Resource for Session {
 }
 
 impl Resource for Backup {
-    const KIND: &'static str = "Backup";
     const COLLECTION: &'static str = "backups";
 
     fn to_json(&self) -> Box<RawValue> {

@@ -14,7 +14,6 @@ use super::runner::Runner;
 use super::{MigrateError, Progress};
 use crate::domain::action::{Action, DEFAULT_MAX_RETRIES, DEFAULT_MAX_RETRIES_INTERVAL};
 use crate::domain::document::{self, Object};
-use crate::store::actions::bind_columns;
 use crate::store::rows::{Record, impl_from_row};
 use crate::store::statement::{placeholders, sql};
 use crate::store::{Engine, StoreError};
@@ -218,9 +217,10 @@ impl Runner<'_> {
 
     async fn insert_actions(&mut self, actions: &[(Action, &Job)]) -> Result<(), StoreError> {
         for actions in actions.chunks(INSERT) {
+            // The columns of this revision; later ones may have more.
             let mut statement = sql(
                 "INSERT INTO actions (id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, \
-                 timeout, priority, max_retries_interval, max_retries, mandatory, log_file, backup_metadata, deleted, \
+                 timeout, priority, mandatory, log_file, max_retries, max_retries_interval, backup_metadata, deleted, \
                  created_at, updated_at) VALUES ",
             );
             for (at, (action, job)) in actions.iter().enumerate() {
@@ -229,8 +229,20 @@ impl Runner<'_> {
                     .push(comma)
                     .push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ")
                     .bind(&action.id)
-                    .bind(&action.project_id);
-                statement = bind_columns(statement, action);
+                    .bind(&action.project_id)
+                    .bind(&action.user_id)
+                    .bind(&action.action)
+                    .bind(&action.actionmode)
+                    .bind(&action.path_to_backup)
+                    .bind(&action.backup_name)
+                    .bind(&action.container)
+                    .bind(action.timeout)
+                    .bind(action.priority)
+                    .bind(action.mandatory)
+                    .bind(&action.log_file)
+                    .bind(action.max_retries)
+                    .bind(action.max_retries_interval)
+                    .bind(&action.backup_metadata);
                 for (time, end) in [(job.created_at, ", "), (job.updated_at, ")")] {
                     statement = match time {
                         Some(time) => statement.push("?").bind(time),

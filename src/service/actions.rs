@@ -1,6 +1,7 @@
 //! Actions: what a job runs.
 
 use super::Catalogue;
+use super::documents::lock;
 use crate::authz::Authorized;
 use crate::domain::Refusal;
 use crate::domain::action::{self, Action, ActionPatch};
@@ -26,7 +27,7 @@ impl Catalogue {
         let action_id = action.id.clone();
         self.store
             .write("creating an action", async move |tx: &mut Tx| {
-                tx.insert_action(&action)
+                tx.insert(&action)
                     .await
                     .map_err(|error| ApiError::id_unavailable(error, "Action", &action.id))
             })
@@ -49,10 +50,7 @@ impl Catalogue {
         let max_size = self.max_document_size;
         self.store
             .write("changing an action", async move |tx: &mut Tx| {
-                let mut action = tx
-                    .lock_action(&caller.scope(), &action_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Action", &action_id))?;
+                let mut action = lock::<Action>(tx, &caller.scope(), &action_id).await?;
                 patch.apply(&mut action);
                 caller.user_id().clone_into(&mut action.user_id);
                 write_changed(tx, &action, max_size).await
@@ -78,13 +76,13 @@ impl Catalogue {
         let max_size = self.max_document_size;
         self.store
             .write("replacing an action", async move |tx: &mut Tx| {
-                if tx.lock_action(&scope, &action.id).await?.is_some() {
+                if tx.lock::<Action>(&scope, &action.id).await?.is_some() {
                     return write_changed(tx, &action, max_size).await;
                 }
                 if tx.id_unavailable::<Action>(&scope, &action.id).await? {
                     return Err(Refusal::already_registered("Action", &action.id).into());
                 }
-                tx.insert_action(&action)
+                tx.insert(&action)
                     .await
                     .map_err(|error| ApiError::from(error.retry_if_duplicate()))
             })
@@ -103,7 +101,7 @@ impl Catalogue {
         let scope = caller.scope();
         self.store
             .write("deleting an action", async move |tx: &mut Tx| {
-                if let Some(action) = tx.lock_action(&scope, &action_id).await? {
+                if let Some(action) = tx.lock::<Action>(&scope, &action_id).await? {
                     tx.delete_action(&action.id).await?;
                 }
                 Ok(())
@@ -115,7 +113,7 @@ impl Catalogue {
 /// Writes a changed action, unless a job that has it would become too large. An action that is so small that the largest number
 /// of it fits is not looked at: beside large ones, a job can outgrow the limit by as much again.
 async fn write_changed(tx: &mut Tx, action: &Action, max_size: usize) -> Result<(), ApiError> {
-    tx.update_action(action).await?;
+    tx.update(action).await?;
     if action.size() > max_size / MAX_JOB_ACTIONS {
         job::refuse_larger(tx.largest_job_with(&action.id).await?, max_size)?;
     }

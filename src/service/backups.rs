@@ -1,8 +1,8 @@
 //! Backups: what agents report that they have made.
 
 use super::Catalogue;
+use super::documents::lock;
 use crate::authz::Authorized;
-use crate::domain::Refusal;
 use crate::domain::backup::{self, Backup, BackupPatch};
 use crate::domain::document::Object;
 use crate::error::ApiError;
@@ -22,8 +22,8 @@ impl Catalogue {
         let id = self.ids.hex();
         let backup = backup::create(&self.schemas, metadata, id.clone(), project_id, user_id)?;
         self.store
-            .write("recording a backup", async move |tx: &mut Tx| {
-                Ok::<_, ApiError>(tx.insert_backup(&backup).await?)
+            .insert_row("recording a backup", async move |tx: &mut Tx| {
+                tx.insert(&backup).await
             })
             .await?;
         Ok(id)
@@ -43,13 +43,10 @@ impl Catalogue {
         let caller = caller.clone();
         self.store
             .write("changing a backup", async move |tx: &mut Tx| {
-                let mut backup = tx
-                    .lock_backup(&caller.scope(), &backup_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Backup", &backup_id))?;
+                let mut backup = lock::<Backup>(tx, &caller.scope(), &backup_id).await?;
                 patch.apply(&mut backup);
                 caller.user_id().clone_into(&mut backup.user_id);
-                tx.update_backup(&backup).await?;
+                tx.update(&backup).await?;
                 Ok(backup)
             })
             .await
@@ -67,11 +64,8 @@ impl Catalogue {
         let scope = caller.scope();
         self.store
             .write("deleting a backup", async move |tx: &mut Tx| {
-                let backup = tx
-                    .lock_backup(&scope, &backup_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Backup", &backup_id))?;
-                Ok(tx.delete_backup(&backup.id).await?)
+                let backup = lock::<Backup>(tx, &scope, &backup_id).await?;
+                Ok(tx.delete::<Backup>(&backup.id).await?)
             })
             .await
     }

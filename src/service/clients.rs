@@ -2,7 +2,7 @@
 
 use super::Catalogue;
 use crate::authz::{Authorized, rules};
-use crate::domain::client::{Outcome, Registration};
+use crate::domain::client::{Client, Outcome, Registration};
 use crate::domain::document::Object;
 use crate::error::ApiError;
 use crate::store::Tx;
@@ -43,7 +43,7 @@ impl Catalogue {
                         Err(registration.is_private_name().into())
                     }
                     Outcome::Create => tx
-                        .insert_client(project_id, user_id, &new_uuid, &registration)
+                        .insert(&registration.client(&new_uuid, project_id, user_id))
                         .await
                         .map_err(|error| ApiError::id_unavailable(error, "Client", &new_uuid)),
                     Outcome::Update { uuid } => {
@@ -78,7 +78,7 @@ impl Catalogue {
                     return Ok(());
                 };
                 client.check_deletion(&project_id, may_change_central)?;
-                Ok::<_, ApiError>(tx.delete_client(&client.uuid).await?)
+                Ok::<_, ApiError>(tx.delete::<Client>(&client.uuid).await?)
             })
             .await
     }

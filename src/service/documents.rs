@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use super::Catalogue;
 use super::answer::{Answer, answer};
 use crate::authz::Authorized;
-use crate::domain::Refusal;
 use crate::domain::search::Search;
+use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Listed, Page, Sink, Tx};
+use crate::store::{Listed, Page, Record, Sink, Tx};
 
 impl Catalogue {
     /// A page of the documents that the project sees.
@@ -54,4 +54,13 @@ impl Catalogue {
             })
             .await
     }
+}
+
+/// The document that a request changes, locked until the transaction ends.
+///
+/// # Errors
+/// [`ApiError`]; [`Refusal::NotFound`].
+pub(super) async fn lock<T: Record>(tx: &mut Tx, scope: &Scope, id: &str) -> Result<T, ApiError> {
+    let found = tx.lock::<T>(scope, id).await?;
+    found.ok_or_else(|| Refusal::not_found(T::KIND, id).into())
 }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Catalogue;
 use super::answer::{Answer, answer};
+use super::documents::lock;
 use super::trusts::{TrustChange, TrustRule};
 use crate::authz::{Authorized, Denied, rules};
 use crate::domain::action::Action;
@@ -70,7 +71,7 @@ impl Catalogue {
         let scope = if sees_all { Scope::All } else { caller.scope() };
         let viewer = caller.pid_viewer(sees_all);
         self.store
-            .read_snapshot("getting a job", async move |tx: &mut Tx| {
+            .read("getting a job", async move |tx: &mut Tx| {
                 tx.get_job_document(&scope, &job_id, &viewer)
                     .await?
                     .ok_or_else(|| Refusal::not_found("Job", &job_id).into())
@@ -175,7 +176,7 @@ impl Catalogue {
         let trust_id = self
             .store
             .write("deleting a job", async move |tx: &mut Tx| {
-                let Some(job) = tx.lock_job(&scope, &job_id).await? else {
+                let Some(job) = tx.lock::<Job>(&scope, &job_id).await? else {
                     return Ok(None);
                 };
                 tx.delete_job(&job.id).await?;
@@ -201,10 +202,7 @@ impl Catalogue {
         let caller = caller.clone();
         self.store
             .write("requesting a job's event", async move |tx: &mut Tx| {
-                let mut job = tx
-                    .lock_job(&caller.scope(), &job_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Job", &job_id))?;
+                let mut job = lock::<Job>(tx, &caller.scope(), &job_id).await?;
                 let Some(schedule) = event.request(job.schedule()) else {
                     return Ok(event.already_requested());
                 };
@@ -213,7 +211,7 @@ impl Catalogue {
                 check_client(client.as_ref(), &job, &actions)?;
                 job.set_schedule(&schedule);
                 caller.user_id().clone_into(&mut job.user_id);
-                tx.update_job(&job).await?;
+                tx.update(&job).await?;
                 Ok("success".to_owned())
             })
             .await
@@ -316,7 +314,7 @@ async fn apply_change(
     credentials: Option<&UserCredentials>,
 ) -> Result<Stored, ApiError> {
     let scope = caller.scope();
-    let old = tx.lock_job(&scope, job_id).await?;
+    let old = tx.lock::<Job>(&scope, job_id).await?;
     let named = match change.entries() {
         Some(entries) => {
             let sizes = (change.size(), terms.max_size);
@@ -382,7 +380,7 @@ async fn write_job(
         let inserted = insert_job(tx, job, &actions).await;
         return Ok(inserted.map_err(StoreError::retry_if_duplicate)?);
     }
-    tx.update_job(job).await?;
+    tx.update(job).await?;
     if let Some(actions) = named {
         insert_new_actions(tx, &actions).await?;
         tx.replace_actions(&job.id, &action_ids(&actions)).await?;
@@ -416,8 +414,7 @@ fn action_ids(actions: &[JobAction]) -> Vec<String> {
 
 /// The actions that a job has.
 async fn stored_actions(tx: &mut Tx, job: &Job) -> Result<Vec<JobAction>, StoreError> {
-    let actions = tx.actions_of(std::slice::from_ref(job)).await?;
-    let actions = actions.into_values().flatten();
+    let actions = tx.actions_of(job).await?.into_iter().map(Arc::new);
     Ok(actions.map(JobAction::Existing).collect())
 }
 
@@ -471,7 +468,7 @@ async fn insert_job(tx: &mut Tx, job: &Job, actions: &[JobAction]) -> Result<(),
 async fn insert_new_actions(tx: &mut Tx, actions: &[JobAction]) -> Result<(), StoreError> {
     for action in actions {
         if let JobAction::New(action) = action {
-            tx.insert_action(action).await?;
+            tx.insert(action.as_ref()).await?;
         }
     }
     Ok(())

@@ -1,10 +1,12 @@
 //! Sessions: jobs of several hosts that run together.
 
 use super::Catalogue;
+use super::documents::lock;
 use crate::authz::Authorized;
+use crate::domain::Refusal;
 use crate::domain::document::Object;
+use crate::domain::job::Job;
 use crate::domain::session::{self, Session, SessionAction, SessionPatch, SessionReplacement};
-use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
 use crate::store::Tx;
 
@@ -22,8 +24,8 @@ impl Catalogue {
         let id = self.ids.hex();
         let session = session::create(&self.schemas, body, id.clone(), project_id, user_id)?;
         self.store
-            .write("creating a session", async move |tx: &mut Tx| {
-                Ok::<_, ApiError>(tx.insert_session(&session).await?)
+            .insert_row("creating a session", async move |tx: &mut Tx| {
+                tx.insert(&session).await
             })
             .await?;
         Ok(id)
@@ -43,10 +45,10 @@ impl Catalogue {
         let caller = caller.clone();
         self.store
             .write("changing a session", async move |tx: &mut Tx| {
-                let mut session = lock_session(tx, &caller.scope(), &session_id).await?;
+                let mut session = lock::<Session>(tx, &caller.scope(), &session_id).await?;
                 patch.apply(&mut session);
                 caller.user_id().clone_into(&mut session.user_id);
-                Ok(tx.update_session(&session).await?)
+                Ok(tx.update(&session).await?)
             })
             .await
     }
@@ -67,17 +69,17 @@ impl Catalogue {
         self.store
             .write("replacing a session", async move |tx: &mut Tx| {
                 let scope = caller.scope();
-                let old = tx.lock_session(&scope, &session_id).await?;
+                let old = tx.lock::<Session>(&scope, &session_id).await?;
                 let exists = old.is_some();
                 let (project_id, user_id) = (caller.project_id(), caller.user_id());
                 let session = replacement.apply(old, session_id.clone(), project_id, user_id);
                 if exists {
-                    return Ok(tx.update_session(&session).await?);
+                    return Ok(tx.update(&session).await?);
                 }
                 if tx.id_unavailable::<Session>(&scope, &session_id).await? {
                     return Err(Refusal::already_registered("Session", &session_id).into());
                 }
-                tx.insert_session(&session)
+                tx.insert(&session)
                     .await
                     .map_err(|error| ApiError::from(error.retry_if_duplicate()))
             })
@@ -96,8 +98,8 @@ impl Catalogue {
         let scope = caller.scope();
         self.store
             .write("deleting a session", async move |tx: &mut Tx| {
-                if let Some(session) = tx.lock_session(&scope, &session_id).await? {
-                    tx.delete_session(&session.id).await?;
+                if let Some(session) = tx.lock::<Session>(&scope, &session_id).await? {
+                    tx.delete::<Session>(&session.id).await?;
                 }
                 Ok(())
             })
@@ -118,11 +120,11 @@ impl Catalogue {
         let caller = caller.clone();
         self.store
             .write("acting on a session", async move |tx: &mut Tx| {
-                let mut session = lock_session(tx, &caller.scope(), &session_id).await?;
+                let mut session = lock::<Session>(tx, &caller.scope(), &session_id).await?;
                 let outcome = session.apply_action(&action, now)?;
                 if outcome.changed() {
                     caller.user_id().clone_into(&mut session.user_id);
-                    tx.update_session(&session).await?;
+                    tx.update(&session).await?;
                 }
                 Ok((outcome.text(), session.tag()))
             })
@@ -143,16 +145,13 @@ impl Catalogue {
         self.store
             .write("adding a job to a session", async move |tx: &mut Tx| {
                 let scope = caller.scope();
-                let mut session = lock_session(tx, &scope, &session_id).await?;
-                let mut job = tx
-                    .lock_job(&scope, &job_id)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Job", &job_id))?;
+                let mut session = lock::<Session>(tx, &scope, &session_id).await?;
+                let mut job = lock::<Job>(tx, &scope, &job_id).await?;
                 session.add(&mut job);
                 caller.user_id().clone_into(&mut session.user_id);
                 caller.user_id().clone_into(&mut job.user_id);
-                tx.update_session(&session).await?;
-                Ok(tx.update_job(&job).await?)
+                tx.update(&session).await?;
+                Ok(tx.update(&job).await?)
             })
             .await
     }
@@ -171,27 +170,20 @@ impl Catalogue {
         self.store
             .write("removing a job from a session", async move |tx: &mut Tx| {
                 let scope = caller.scope();
-                let mut session = lock_session(tx, &scope, &session_id).await?;
-                let job = tx.lock_job(&scope, &job_id).await?;
+                let mut session = lock::<Session>(tx, &scope, &session_id).await?;
+                let job = tx.lock::<Job>(&scope, &job_id).await?;
                 if !session.has_members() || !session.remove(&job_id) && job.is_none() {
                     return Err(Refusal::not_found("Job", &job_id).into());
                 }
                 caller.user_id().clone_into(&mut session.user_id);
-                tx.update_session(&session).await?;
+                tx.update(&session).await?;
                 if let Some(mut job) = job {
                     job.leave_session();
                     caller.user_id().clone_into(&mut job.user_id);
-                    tx.update_job(&job).await?;
+                    tx.update(&job).await?;
                 }
                 Ok(())
             })
             .await
     }
-}
-
-/// The session that a request changes.
-async fn lock_session(tx: &mut Tx, scope: &Scope, session_id: &str) -> Result<Session, ApiError> {
-    tx.lock_session(scope, session_id)
-        .await?
-        .ok_or_else(|| Refusal::not_found("Session", session_id).into())
 }

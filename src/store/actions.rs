@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::list::{Listed, Searchable};
 use super::rows::{Conditions, Record};
-use super::statement::{Statement, in_lists, placeholders, sql};
+use super::statement::{in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::action::Action;
@@ -18,42 +18,12 @@ impl Listed for Action {
     };
 }
 
-/// Binds the columns that a change may write, from `user_id` to `backup_metadata`.
-pub(crate) fn bind_columns(statement: Statement, action: &Action) -> Statement {
-    statement
-        .bind(&action.user_id)
-        .bind(&action.action)
-        .bind(&action.actionmode)
-        .bind(&action.path_to_backup)
-        .bind(&action.backup_name)
-        .bind(&action.container)
-        .bind(action.timeout)
-        .bind(action.priority)
-        .bind(action.max_retries_interval)
-        .bind(action.max_retries)
-        .bind(action.mandatory)
-        .bind(&action.log_file)
-        .bind(&action.backup_metadata)
-}
-
 fn of_ids(scope: &Scope, ids: &[&str]) -> Conditions {
     let condition = format!("a.id IN ({})", placeholders(ids.len()));
     Conditions::within::<Action>(scope).and(&condition, ids.iter().copied())
 }
 
 impl Tx {
-    /// One action, locked until the transaction ends.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn lock_action(
-        &mut self,
-        scope: &Scope,
-        id: &str,
-    ) -> Result<Option<Action>, StoreError> {
-        self.find_locked(scope, id).await
-    }
-
     /// The actions of these ids, locked until the transaction ends, so that none goes while a job takes it.
     ///
     /// # Errors
@@ -114,40 +84,6 @@ impl Tx {
         Ok(usize::try_from(size).unwrap_or(usize::MAX))
     }
 
-    /// Adds an action.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a duplicate key where the id is in use.
-    pub async fn insert_action(&mut self, action: &Action) -> Result<(), StoreError> {
-        let statement = sql(
-            "INSERT INTO actions (id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, \
-             timeout, priority, max_retries_interval, max_retries, mandatory, log_file, backup_metadata, deleted, \
-             created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
-        )
-        .bind(&action.id)
-        .bind(&action.project_id);
-        let statement = bind_columns(statement, action).bind(self.now());
-        self.session.execute(statement).await?;
-        Ok(())
-    }
-
-    /// Writes a changed action back.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn update_action(&mut self, action: &Action) -> Result<(), StoreError> {
-        let statement = sql(
-            "UPDATE actions SET user_id = ?, action = ?, actionmode = ?, path_to_backup = ?, backup_name = ?, \
-             container = ?, timeout = ?, priority = ?, max_retries_interval = ?, max_retries = ?, mandatory = ?, \
-             log_file = ?, backup_metadata = ?, updated_at = ? WHERE id = ?",
-        );
-        let statement = bind_columns(statement, action)
-            .bind(self.now())
-            .bind(&action.id);
-        self.session.execute(statement).await?;
-        Ok(())
-    }
-
     /// Marks an action as deleted, with its report, and takes it out of the jobs that name it.
     ///
     /// # Errors
@@ -160,6 +96,6 @@ impl Tx {
             .execute(unlink.bind(self.now()).bind(id))
             .await?;
         self.mark_deleted("action_reports", id).await?;
-        self.mark_deleted("actions", id).await
+        self.delete::<Action>(id).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::list::{Listed, Searchable};
 use super::rows::{Conditions, Record};
-use super::statement::{in_lists, placeholders, sql};
+use super::statement::sql;
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
@@ -62,25 +62,6 @@ impl Tx {
         // MySQL's comparison ignores trailing blanks.
         let same = |client: &Client| client.client_id == client_id;
         Ok(preferred(clients.into_iter().filter(same), scope))
-    }
-
-    /// The owners of the clients that a project sees under these names: name and project.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn get_clients(
-        &mut self,
-        project_id: &str,
-        client_ids: &[&str],
-    ) -> Result<Vec<Client>, StoreError> {
-        let scope = Scope::Project(project_id.to_owned());
-        let mut clients = Vec::new();
-        for client_ids in in_lists(client_ids) {
-            let condition = format!("c.client_id IN ({})", placeholders(client_ids.len()));
-            let conditions = Client::visible(&scope).and(&condition, client_ids);
-            clients.extend(self.select::<Client>(conditions).await?);
-        }
-        Ok(clients)
     }
 
     /// Waits for all other registrations of this name, on whichever node, and keeps further ones out until the
@@ -148,39 +129,6 @@ impl Tx {
         self.exists::<Job>(jobs).await
     }
 
-    /// Adds a client.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a duplicate key where `uuid` is in use.
-    pub async fn insert_client(
-        &mut self,
-        project_id: &str,
-        user_id: &str,
-        uuid: &str,
-        registration: &Registration,
-    ) -> Result<(), StoreError> {
-        let statement = sql(
-            "INSERT INTO clients (id, uuid, project_id, user_id, client_id, hostname, description, supported_actions, \
-             supported_modes, supported_storages, supported_engines, is_central, deleted, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE, ?)",
-        )
-        .bind(uuid)
-        .bind(uuid)
-        .bind(project_id)
-        .bind(user_id)
-        .bind(&registration.client_id)
-        .bind(&registration.hostname)
-        .bind(&registration.description)
-        .bind(&registration.supported_actions)
-        .bind(&registration.supported_modes)
-        .bind(&registration.supported_storages)
-        .bind(&registration.supported_engines)
-        .bind(registration.is_central)
-        .bind(self.now());
-        self.session.execute(statement).await?;
-        Ok(())
-    }
-
     /// Renews what a registration may change of a client.
     ///
     /// # Errors
@@ -205,13 +153,5 @@ impl Tx {
         .bind(uuid);
         self.session.execute(statement).await?;
         Ok(())
-    }
-
-    /// Marks a client as deleted.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn delete_client(&mut self, uuid: &str) -> Result<(), StoreError> {
-        self.mark_deleted("clients", uuid).await
     }
 }

@@ -433,6 +433,11 @@ impl DbSession {
         self.in_transaction && !self.read_only
     }
 
+    /// Whether all that is read now is of one moment.
+    pub(super) fn in_snapshot(&self) -> bool {
+        self.in_transaction && self.read_only
+    }
+
     /// Whether the server still has the transaction open. Only MariaDB says so; others are believed, which concerns
     /// migrations alone: they do not start a transaction again, and go on where an earlier one stopped.
     async fn is_in_transaction(&mut self) -> Result<bool, StoreError> {

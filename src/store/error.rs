@@ -51,6 +51,9 @@ pub enum StoreError {
     /// Another transaction took an id that was free a moment ago.
     #[error("another transaction was faster")]
     Overtaken,
+    /// A list takes more than one statement, which must see one moment.
+    #[error("a snapshot is needed")]
+    NeedsSnapshot,
     /// A large list, and no memory for it now.
     #[error("no memory is left for a list of this size")]
     NeedsMemory,
@@ -96,6 +99,7 @@ impl StoreError {
             | StoreError::QueryTimeout(_)
             | StoreError::PreparedInTransaction
             | StoreError::Overtaken
+            | StoreError::NeedsSnapshot
             | StoreError::NeedsMemory
             | StoreError::BrokenOff
             | StoreError::ConnectionGone => true,
@@ -110,6 +114,15 @@ impl StoreError {
         match self {
             StoreError::Database(error) => Failure::of(error) == Failure::Busy,
             StoreError::While { source, .. } => source.is_busy(),
+            _ => false,
+        }
+    }
+
+    /// Whether a snapshot is needed.
+    pub(super) fn needs_snapshot(&self) -> bool {
+        match self {
+            StoreError::NeedsSnapshot => true,
+            StoreError::While { source, .. } => source.needs_snapshot(),
             _ => false,
         }
     }
@@ -170,6 +183,7 @@ impl Transient for StoreError {
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
             | StoreError::TooLarge(_)
+            | StoreError::NeedsSnapshot
             | StoreError::NeedsMemory
             | StoreError::BrokenOff
             | StoreError::Value { .. } => false,

@@ -6,7 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use super::rows::{Conditions, Cursor, Page, Record};
+use super::rows::{Batch, Conditions, Cursor, Page, Record, Slice};
 use super::sink::{SharedSink, Sink};
 use super::statement::Argument;
 use super::tables::{Column, ColumnKind, Json, Table};
@@ -296,19 +296,27 @@ impl Batches {
         }
     }
 
-    /// The next batch, of about as many bytes; empty when there are no more rows.
-    pub(super) async fn next<T: Record>(
-        &mut self,
-        tx: &mut Tx,
-        bytes: usize,
-    ) -> Result<Vec<T>, StoreError> {
+    /// What the next batch has; `None` when there are no more rows.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsSnapshot`] for any but the first one outside of a snapshot: one statement alone sees one moment.
+    pub(super) fn next_slice(&mut self, tx: &Tx) -> Result<Option<Slice>, StoreError> {
         if self.left == 0 {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let (conditions, after) = (self.conditions.clone(), self.after.take());
-        let batch = tx
-            .select_after::<T>(conditions, after, self.next, bytes, !self.is_search)
-            .await?;
+        if self.after.is_some() && !tx.session.in_snapshot() {
+            return Err(StoreError::NeedsSnapshot);
+        }
+        Ok(Some(Slice {
+            conditions: self.conditions.clone(),
+            after: self.after.take(),
+            page: self.next,
+            is_kept: !self.is_search,
+        }))
+    }
+
+    /// The rows of the batch that was read; what is next comes behind them.
+    pub(super) fn advance<T>(&mut self, batch: Batch<T>) -> Vec<T> {
         let rows = batch.rows.len() as u64;
         self.left = match (batch.is_cut, rows < self.next.limit) {
             (false, true) => 0,
@@ -320,7 +328,7 @@ impl Batches {
             offset: 0,
         };
         self.after = batch.last;
-        Ok(batch.rows)
+        batch.rows
     }
 }
 
@@ -334,7 +342,7 @@ impl Tx {
         sink: &SharedSink,
     ) -> Result<(), StoreError> {
         let mut sink = sink.lock().await;
-        sink.begin()?;
+        sink.begin(self.session.in_snapshot())?;
         let listed = self.write_list::<T>(scope, page, search, &mut sink).await;
         listed.map_err(|error| sink.failed(error))
     }
@@ -355,12 +363,11 @@ impl Tx {
             }
         };
         let mut selection = Selection::new(search, page);
-        while !selection.is_full() {
-            let rows = batches.next::<T>(self, sink.batch()).await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in rows {
+        while !selection.is_full()
+            && let Some(slice) = batches.next_slice(self)?
+        {
+            let batch = self.select_slice::<T>(slice, sink.batch()).await?;
+            for row in batches.advance(batch) {
                 selection.offer(row.to_list_item(), sink).await?;
             }
         }

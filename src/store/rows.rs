@@ -34,14 +34,24 @@ pub(crate) use impl_from_row;
 
 /// A kind of row that is selected and listed.
 pub(crate) trait Record: Row {
+    /// What one is called.
+    const KIND: &'static str;
     /// The columns in the order in which they are read.
     const COLUMNS: &'static str;
+    /// Those of its own table, without the alias.
+    const OWN_COLUMNS: &'static [&'static str];
+    /// The table.
+    const TABLE: &'static str;
     /// The table with its alias.
     const FROM: &'static str;
     /// The table's alias.
     const ALIAS: &'static str;
+    /// Those of its columns that can hold large texts.
+    const DOCUMENTS: &'static [&'static str];
     /// The primary key.
     fn id(&self) -> &str;
+    /// The values of its own columns, in their order.
+    fn values(&self) -> Vec<Argument>;
     /// How many bytes its documents have.
     fn weight(&self) -> usize;
 }
@@ -60,14 +70,29 @@ macro_rules! of_credentials {
 pub(super) use of_credentials;
 
 /// A row that is read column by column.
-struct Values<'r, R> {
+pub(super) struct Values<'r, R> {
     row: &'r R,
     next: usize,
 }
 
 impl<'r, R: sqlx::Row> Values<'r, R> {
+    /// All columns of a row.
+    pub(super) fn of(row: &'r R) -> Values<'r, R> {
+        Values { row, next: 0 }
+    }
+
+    /// Whether the next column has a text.
+    pub(super) fn has_text(&self) -> Result<bool, sqlx::Error>
+    where
+        usize: ColumnIndex<R>,
+        String: Decode<'r, R::Database> + Type<R::Database>,
+    {
+        let value: Option<String> = self.row.try_get(self.next)?;
+        Ok(value.is_some())
+    }
+
     /// The value of the next column.
-    fn take<T>(&mut self) -> Result<T, sqlx::Error>
+    pub(super) fn take<T>(&mut self) -> Result<T, sqlx::Error>
     where
         usize: ColumnIndex<R>,
         T: Decode<'r, R::Database> + Type<R::Database>,
@@ -81,24 +106,49 @@ impl<'r, R: sqlx::Row> Values<'r, R> {
 /// Says once which columns make a row: those of its own table, and those that a macro makes an expression of.
 macro_rules! record {
     (
-        $type:ident, id $id:ident, from $from:literal, documents [$($document:ident),*],
+        $type:ident, id $id:ident, table $table:ident, documents [$($document:ident),*],
         $alias:ident { $first:ident $(, $field:ident)* } $($expression:ident! { $($more:ident),+ })*
     ) => {
         impl Record for $type {
+            const KIND: &'static str = stringify!($type);
             const COLUMNS: &'static str = concat!(
                 stringify!($alias), ".", stringify!($first)
                 $(, ", ", stringify!($alias), ".", stringify!($field))*
                 $($(, ", ", $expression!($more))+)*
             );
-            const FROM: &'static str = $from;
+            const OWN_COLUMNS: &'static [&'static str] = &[stringify!($first) $(, stringify!($field))*];
+            const TABLE: &'static str = stringify!($table);
+            const FROM: &'static str = concat!(stringify!($table), " ", stringify!($alias));
             const ALIAS: &'static str = stringify!($alias);
+            const DOCUMENTS: &'static [&'static str] = &[$(stringify!($document)),*];
             fn id(&self) -> &str {
                 &self.$id
+            }
+            fn values(&self) -> Vec<Argument> {
+                vec![self.$first.to_owned().into() $(, self.$field.to_owned().into())*]
             }
             fn weight(&self) -> usize {
                 let documents: &[&Option<String>] = &[$(&self.$document),*];
                 let sizes = documents.iter().map(|document| document.as_ref().map_or(0, String::len));
                 sizes.sum()
+            }
+        }
+
+        impl $type {
+            /// Reads it from the next columns of a row.
+            pub(super) fn from_values<'r, R>(values: &mut Values<'r, R>) -> Result<Self, sqlx::Error>
+            where
+                R: sqlx::Row,
+                usize: ColumnIndex<R>,
+                String: Decode<'r, R::Database> + Type<R::Database>,
+                bool: Decode<'r, R::Database> + Type<R::Database>,
+                i32: Decode<'r, R::Database> + Type<R::Database>,
+            {
+                Ok($type {
+                    $first: values.take()?,
+                    $($field: values.take()?,)*
+                    $($($more: values.take()?,)+)*
+                })
             }
         }
 
@@ -111,37 +161,32 @@ macro_rules! record {
             i32: Decode<'r, R::Database> + Type<R::Database>,
         {
             fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
-                let mut values = Values { row, next: 0 };
-                Ok($type {
-                    $first: values.take()?,
-                    $($field: values.take()?,)*
-                    $($($more: values.take()?,)+)*
-                })
+                Self::from_values(&mut Values::of(row))
             }
         }
     };
 }
 
-record!(Client, id uuid, from "clients c", documents [], c {
+record!(Client, id uuid, table clients, documents [], c {
     uuid, project_id, user_id, client_id, hostname, description, supported_actions, supported_modes,
     supported_storages, supported_engines, is_central
 });
 
-record!(Action, id id, from "actions a", documents [backup_metadata], a {
+record!(Action, id id, table actions, documents [backup_metadata], a {
     id, project_id, user_id, action, actionmode, path_to_backup, backup_name, container, timeout, priority,
     max_retries_interval, max_retries, mandatory, log_file, backup_metadata
 });
 
-record!(Job, id id, from "jobs j", documents [schedule], j {
+record!(Job, id id, table jobs, documents [schedule], j {
     id, project_id, user_id, schedule, client_id, session_id, session_tag, description
 } of_credentials! { trust_id, trustor_user_id });
 
-record!(Session, id id, from "sessions s", documents [schedule, job], s {
+record!(Session, id id, table sessions, documents [schedule, job], s {
     id, project_id, user_id, description, session_tag, result, hold_off, status, time_start, time_end,
     time_started, time_ended, schedule, job
 });
 
-record!(Backup, id id, from "backups b", documents [backup_metadata], b {
+record!(Backup, id id, table backups, documents [backup_metadata], b {
     id, job_id, project_id, user_id, status, backup_metadata
 });
 
@@ -197,22 +242,18 @@ impl Conditions {
     }
 
     /// The live row of an id in a scope. MySQL's comparison ignores trailing blanks, so the caller looks again.
-    fn of_id<T: Record>(scope: &Scope, id: &str) -> Conditions {
+    pub(super) fn of_id<T: Record>(scope: &Scope, id: &str) -> Conditions {
         Conditions::within::<T>(scope).and(&format!("{}.id = ?", T::ALIAS), [id])
     }
 
-    /// The query for other columns of these rows than documents need.
+    /// The query for columns of these rows.
     pub(super) fn select<T: Record>(self, columns: &str) -> Statement {
-        let Conditions(Statement {
-            sql: condition,
-            arguments,
-            ..
-        }) = self;
-        sql(format!(
-            "SELECT {columns} FROM {} WHERE {condition}",
-            T::FROM
-        ))
-        .bind_all(arguments)
+        self.apply_to(sql(format!("SELECT {columns} FROM {}", T::FROM)))
+    }
+
+    /// Adds them to a statement without WHERE.
+    pub(super) fn apply_to(self, statement: Statement) -> Statement {
+        statement.push(" WHERE ").push_statement(self.0)
     }
 
     /// Adds a condition with its values.
@@ -233,6 +274,12 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
+    /// The place of a row.
+    pub(super) fn new(created_at: Option<PrimitiveDateTime>, id: &str) -> Cursor {
+        let id = id.to_owned();
+        Cursor { created_at, id }
+    }
+
     /// Adds the condition of the rows behind it.
     fn behind(self, alias: &str, conditions: Conditions) -> Conditions {
         match self.created_at {
@@ -256,20 +303,73 @@ pub(super) struct Batch<T> {
     pub(super) last: Option<Cursor>,
     /// Whether more rows were asked for, and there, than the limit of bytes took.
     pub(super) is_cut: bool,
+    /// How many bytes the documents of the rows have, and may have besides the last row's.
+    weight: usize,
+    max_weight: usize,
 }
 
-fn select<T: Record>(extra: &str, conditions: Conditions, rest: &str) -> Statement {
-    let Conditions(Statement {
-        sql: condition,
-        arguments,
-        ..
-    }) = conditions;
-    sql(format!(
-        "SELECT {}{extra} FROM {} WHERE {condition}{rest}",
-        T::COLUMNS,
-        T::FROM
-    ))
-    .bind_all(arguments)
+impl<T> Batch<T> {
+    pub(super) fn new(max_weight: usize) -> Batch<T> {
+        Batch {
+            rows: Vec::new(),
+            last: None,
+            is_cut: false,
+            weight: 0,
+            max_weight,
+        }
+    }
+
+    /// Whether another row has its place. The first one that has none, and all behind it, are dropped as they come, and
+    /// read again by the next batch.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.is_cut |= self.weight > self.max_weight;
+        !self.is_cut
+    }
+
+    /// Counts the bytes of what a row adds.
+    pub(super) fn weigh(&mut self, bytes: usize) {
+        self.weight += bytes;
+    }
+}
+
+/// Which rows a batch has, in the order of lists: creation time, then id.
+pub(super) struct Slice {
+    pub(super) conditions: Conditions,
+    pub(super) after: Option<Cursor>,
+    pub(super) page: Page,
+    /// Whether connections keep the statement prepared: the conditions of searches differ from request to request.
+    pub(super) is_kept: bool,
+}
+
+impl Slice {
+    /// The query for these columns of the rows.
+    pub(super) fn select<T: Record>(self, engine: Engine, columns: &str) -> Statement {
+        let conditions = match self.after {
+            None => self.conditions,
+            Some(cursor) => cursor.behind(T::ALIAS, self.conditions),
+        };
+        let time = format!("{}.created_at", T::ALIAS);
+        let order = order_by(engine, &time, &format!("{}.id", T::ALIAS));
+        let query = conditions.select::<T>(columns).push(&order);
+        let (limit, offset) = (at_most(self.page.limit), at_most(self.page.offset));
+        if self.is_kept {
+            query.push(" LIMIT ? OFFSET ?").bind(limit).bind(offset)
+        } else {
+            query
+                .push(&format!(" LIMIT {limit} OFFSET {offset}"))
+                .not_kept()
+        }
+    }
+}
+
+/// The order of lists by the expressions for time and id. Rows without a time come first, as MySQL and SQLite have it by
+/// themselves.
+pub(super) fn order_by(engine: Engine, time: &str, id: &str) -> String {
+    let nulls = match engine {
+        Engine::Postgres => " NULLS FIRST",
+        Engine::MySql | Engine::Sqlite => "",
+    };
+    format!(" ORDER BY {time}{nulls}, {id}")
 }
 
 /// A number of rows as SQL takes it.
@@ -288,36 +388,13 @@ impl Tx {
         Ok(rows.into_iter().find(|row: &T| row.id() == id))
     }
 
-    /// The live row of this id, if it is in the scope, locked until the transaction ends.
-    pub(super) async fn find_locked<T: Record>(
-        &mut self,
-        scope: &Scope,
-        id: &str,
-    ) -> Result<Option<T>, StoreError> {
-        let rows = self
-            .select_locked(Conditions::of_id::<T>(scope, id))
-            .await?;
-        Ok(rows.into_iter().find(|row: &T| row.id() == id))
-    }
-
     /// Whether any row meets the conditions.
     pub(super) async fn exists<T: Record>(
         &mut self,
         conditions: Conditions,
     ) -> Result<bool, StoreError> {
-        let Conditions(Statement {
-            sql: condition,
-            arguments,
-            ..
-        }) = conditions;
-        let statement = sql(format!(
-            "SELECT 1 FROM {} WHERE {condition} LIMIT 1",
-            T::FROM
-        ));
-        let found: Vec<(i32,)> = self
-            .session
-            .fetch_all(statement.bind_all(arguments))
-            .await?;
+        let statement = conditions.select::<T>("1").push(" LIMIT 1");
+        let found: Vec<(i32,)> = self.session.fetch_all(statement).await?;
         Ok(!found.is_empty())
     }
 
@@ -340,134 +417,33 @@ impl Tx {
         self.exists::<T>(Conditions(lost)).await
     }
 
-    /// Marks a row as deleted; it keeps its id.
-    pub(super) async fn mark_deleted(
-        &mut self,
-        table: &'static str,
-        id: &str,
-    ) -> Result<(), StoreError> {
-        let statement = sql(format!(
-            "UPDATE {table} SET deleted = TRUE, deleted_at = ? WHERE id = ? AND deleted = FALSE"
-        ));
-        self.session
-            .execute(statement.bind(self.now()).bind(id))
-            .await?;
-        Ok(())
-    }
-
     /// All rows that meet the conditions, in no order.
     pub(super) async fn select<T: Record>(
         &mut self,
         conditions: Conditions,
     ) -> Result<Vec<T>, StoreError> {
         self.session
-            .fetch_all(select::<T>("", conditions, ""))
+            .fetch_all(conditions.select::<T>(T::COLUMNS))
             .await
     }
 
-    /// All rows that meet the conditions, each locked until the transaction ends.
-    pub(super) async fn select_locked<T: Record>(
+    /// The rows of a slice: as many as `bytes` take, but one at least.
+    pub(super) async fn select_slice<T: Record>(
         &mut self,
-        conditions: Conditions,
-    ) -> Result<Vec<T>, StoreError> {
-        if self.session.in_galera() {
-            self.write_before_lock::<T>(conditions.clone()).await?;
-        }
-        let lock = self.row_lock::<T>();
-        self.session
-            .fetch_all(select::<T>("", conditions, &lock))
-            .await
-    }
-
-    /// Writes the rows that are to be locked, and nothing that a document shows. The nodes of a Galera cluster do not know
-    /// each other's locks: of two transactions on two nodes one fails only where both have written a row
-    /// (docs/adr/0006-every-lock-is-a-write-on-galera.md). An UPDATE that changes nothing writes nothing, so the time grows
-    /// by a second at least.
-    async fn write_before_lock<T: Record>(
-        &mut self,
-        conditions: Conditions,
-    ) -> Result<(), StoreError> {
-        let Conditions(Statement {
-            sql: condition,
-            arguments,
-            ..
-        }) = conditions;
-        let statement = sql(format!(
-            "UPDATE {0} SET {1}.updated_at = COALESCE(GREATEST(?, {1}.updated_at + INTERVAL 1 SECOND), ?) WHERE {condition}",
-            T::FROM,
-            T::ALIAS
-        ));
-        let statement = statement.bind(self.now()).bind(self.now());
-        self.session
-            .execute(statement.bind_all(arguments))
-            .await
-            .map(drop)
-    }
-
-    /// The rows behind `after` in the order of creation time and id: as many as the page and `bytes` take, but one at least.
-    pub(super) async fn select_after<T: Record>(
-        &mut self,
-        conditions: Conditions,
-        after: Option<Cursor>,
-        page: Page,
+        slice: Slice,
         bytes: usize,
-        is_kept: bool,
     ) -> Result<Batch<T>, StoreError> {
-        let alias = T::ALIAS;
-        let conditions = match after {
-            None => conditions,
-            Some(cursor) => cursor.behind(alias, conditions),
-        };
-        let extra = format!(", {alias}.created_at AS listed_at");
-        let order = self.list_order::<T>();
-        let statement = if is_kept {
-            select::<T>(&extra, conditions, &format!("{order} LIMIT ? OFFSET ?"))
-                .bind(at_most(page.limit))
-                .bind(at_most(page.offset))
-        } else {
-            // The conditions of searches differ from request to request.
-            let rest = format!("{order} LIMIT {} OFFSET {}", page.limit, page.offset);
-            select::<T>(&extra, conditions, &rest).not_kept()
-        };
-        let mut batch = Batch {
-            rows: Vec::new(),
-            last: None,
-            is_cut: false,
-        };
-        let mut weight = 0;
-        // Rows beyond the limit of bytes are dropped as they come, and read again by the next batch.
+        let columns = format!("{}, {}.created_at AS listed_at", T::COLUMNS, T::ALIAS);
+        let statement = slice.select::<T>(self.engine(), &columns);
+        let mut batch = Batch::new(bytes);
         let take = |Timed { row, created_at }: Timed<T>| {
-            if batch.is_cut {
-                return;
+            if batch.has_room() {
+                batch.weigh(row.weight());
+                batch.last = Some(Cursor::new(created_at, row.id()));
+                batch.rows.push(row);
             }
-            if weight > bytes {
-                batch.is_cut = true;
-                return;
-            }
-            weight += row.weight();
-            let id = row.id().to_owned();
-            batch.last = Some(Cursor { created_at, id });
-            batch.rows.push(row);
         };
         self.session.fetch_each(statement, take).await?;
         Ok(batch)
-    }
-
-    /// Creation time, then id; rows without a time first, as MySQL and SQLite have it by themselves.
-    fn list_order<T: Record>(&self) -> String {
-        let nulls = match self.engine() {
-            Engine::Postgres => " NULLS FIRST",
-            Engine::MySql | Engine::Sqlite => "",
-        };
-        format!(" ORDER BY {0}.created_at{nulls}, {0}.id", T::ALIAS)
-    }
-
-    /// What locks the rows of a query. SQLite's transactions have locked the whole file already.
-    fn row_lock<T: Record>(&self) -> String {
-        match self.engine() {
-            Engine::MySql => " FOR UPDATE".to_owned(),
-            Engine::Postgres => format!(" FOR UPDATE OF {}", T::ALIAS),
-            Engine::Sqlite => String::new(),
-        }
     }
 }

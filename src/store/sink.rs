@@ -126,6 +126,8 @@ pub struct Sink {
     collection: &'static str,
     text: Vec<u8>,
     is_empty: bool,
+    /// Whether what is read is of one moment, however many statements follow.
+    in_snapshot: bool,
     memory: Memory,
     permit: Option<OwnedSemaphorePermit>,
     /// Gives the pieces to whoever takes them, once there are any.
@@ -146,6 +148,7 @@ impl Sink {
             collection,
             text: Vec::new(),
             is_empty: true,
+            in_snapshot: false,
             memory: memory.clone(),
             permit: None,
             start: Some(start),
@@ -156,10 +159,11 @@ impl Sink {
     }
 
     /// Begins the text, also again, as long as no part of it is gone.
-    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+    pub(super) fn begin(&mut self, in_snapshot: bool) -> Result<(), StoreError> {
         if self.pieces.is_some() {
             return Err(StoreError::BrokenOff);
         }
+        self.in_snapshot = in_snapshot;
         self.text.clear();
         self.is_empty = true;
         self.text.extend_from_slice(b"{\"");
@@ -176,8 +180,8 @@ impl Sink {
     /// Adds a document.
     ///
     /// # Errors
-    /// [`StoreError::NeedsMemory`] where the list becomes large and there is no memory; [`StoreError::BrokenOff`] when nobody
-    /// takes it.
+    /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where the list becomes large and there is none;
+    /// [`StoreError::BrokenOff`] when nobody takes it.
     pub(super) async fn push(&mut self, document: &RawValue) -> Result<(), StoreError> {
         let bytes = document.get().as_bytes();
         if self.pieces.is_none() && self.text.len() + bytes.len() > SMALL {
@@ -197,6 +201,9 @@ impl Sink {
     }
 
     fn flow(&mut self) -> Result<(), StoreError> {
+        if !self.in_snapshot {
+            return Err(StoreError::NeedsSnapshot);
+        }
         if self.permit.is_none() {
             let permit = Arc::clone(&self.memory.streams).try_acquire_owned();
             self.permit = Some(permit.map_err(|_| StoreError::NeedsMemory)?);
@@ -259,8 +266,9 @@ impl Sink {
 }
 
 impl Store {
-    /// Writes a list that `work` reads into the sink, in one snapshot: its text where it is small, `None` where it went away in
-    /// pieces. It is begun again as any read is, as long as no piece is gone.
+    /// Writes a list that `work` reads into the sink: its text where it is small, `None` where it went away in pieces. One that
+    /// takes a single statement needs no transaction; others are read in one snapshot. It is begun again as any read is, as
+    /// long as no piece is gone.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::NeedsMemory`] when a large list got no memory in time.
@@ -270,13 +278,19 @@ impl Store {
         sink: SharedSink,
         work: impl AsyncFn(&mut Tx) -> Result<(), StoreError>,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.try_to_read(Some(Mode::Snapshot), action, &work).await {
-            Err(error) if error.is_short_of_memory() => {
-                sink.lock().await.wait_for_memory().await?;
-                self.try_to_read(Some(Mode::Snapshot), action, &work)
-                    .await?;
+        let mut mode = None;
+        let mut has_waited = false;
+        loop {
+            match self.try_to_read(mode, action, &work).await {
+                Err(error) if error.needs_snapshot() && mode.is_none() => {
+                    mode = Some(Mode::Snapshot);
+                }
+                Err(error) if error.is_short_of_memory() && !has_waited => {
+                    sink.lock().await.wait_for_memory().await?;
+                    has_waited = true;
+                }
+                other => break other?,
             }
-            other => other?,
         }
         sink.lock().await.end().await
     }

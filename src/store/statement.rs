@@ -40,6 +40,12 @@ impl From<&Option<String>> for Argument {
     }
 }
 
+impl From<Option<String>> for Argument {
+    fn from(value: Option<String>) -> Self {
+        Argument::Text(value)
+    }
+}
+
 impl From<Option<&str>> for Argument {
     fn from(value: Option<&str>) -> Self {
         Argument::Text(value.map(str::to_owned))
@@ -126,6 +132,12 @@ impl Statement {
     pub(crate) fn push(mut self, text: &str) -> Statement {
         self.sql.to_mut().push_str(text);
         self
+    }
+
+    /// Adds another statement's text and values.
+    pub(super) fn push_statement(mut self, other: Statement) -> Statement {
+        self.is_kept &= other.is_kept;
+        self.push(&other.sql).bind_all(other.arguments)
     }
 
     /// How many bytes the largest of its texts has.

@@ -40,7 +40,7 @@ async fn seen(service: &Service, viewer: &PidViewer, job_id: &str) -> Vec<Value>
         .unwrap();
     let list: Value = serde_json::from_slice(&list.unwrap()).unwrap();
     let one = async |tx: &mut Tx| tx.get_job_document(&scope, job_id, viewer).await;
-    let one = store.read_snapshot("looking", one).await.unwrap();
+    let one = store.read("looking", one).await.unwrap();
     let mut jobs = list["jobs"].as_array().unwrap().clone();
     jobs.extend(one.map(|raw| serde_json::from_str(raw.get()).unwrap()));
     jobs

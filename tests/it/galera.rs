@@ -290,7 +290,13 @@ async fn locks_that_write_nothing_are_not_seen_by_other_nodes() {
     let servers = servers(&database, &urls).await;
     let keep_time = "CREATE TRIGGER keep_time BEFORE UPDATE ON actions FOR EACH ROW SET NEW.updated_at = OLD.updated_at";
     database.run(keep_time.to_owned()).await;
-    assert!(jobs_with_lost_actions(&database, &servers).await > 0);
+    // Chance decides when it shows.
+    for _ in 0..10 {
+        if jobs_with_lost_actions(&database, &servers).await > 0 {
+            return;
+        }
+    }
+    panic!("nothing was lost");
 }
 
 /// Changes that write the same job on several nodes within a second, as their first actions.

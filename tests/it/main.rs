@@ -46,6 +46,7 @@ mod outages;
 mod policy_oracle;
 mod races;
 mod races_of_jobs;
+mod round_trips;
 mod server;
 mod time_limits;
 mod walk;

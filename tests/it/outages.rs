@@ -79,6 +79,26 @@ async fn silence_ends_in_time(engine: Engine) {
     start_session(&service).await.expect(201);
 }
 
+/// A row is added by one statement, which is sent again when its answer is lost: there is one row all the same.
+async fn an_insert_whose_answer_is_lost_is_done_once(engine: Engine) {
+    let database = Database::create(engine).await;
+    let (proxy, service) = behind_proxy(&database, |_| {}).await;
+    start_session(&service).await.expect(201);
+    proxy.hold_answers(true);
+    let lose_answer = async {
+        while database.rows("sessions", "1 = 1").await < 2 {
+            tokio::task::yield_now().await;
+        }
+        proxy.cut();
+        proxy.hold_answers(false);
+    };
+    let (answer, ()) = tokio::join!(start_session(&service), lose_answer);
+    let id = &answer.expect(201).json()["session_id"];
+    let path = format!("sessions/{}", id.as_str().unwrap());
+    service.get(&path).await.expect(200);
+    assert_eq!(database.rows("sessions", "1 = 1").await, 2);
+}
+
 /// The answer to one client's statement is never another's: the connection of a client that went away is closed.
 async fn a_busy_connection_is_not_given_out_again(engine: Engine) {
     let database = Database::create(engine).await;
@@ -195,6 +215,7 @@ macro_rules! on_each_server {
 on_each_server! {
     an_outage_gives_503_and_ends
     silence_ends_in_time
+    an_insert_whose_answer_is_lost_is_done_once
     a_busy_connection_is_not_given_out_again
     refused_connections_are_done_without
     a_burst_leaves_no_connections

@@ -181,7 +181,7 @@ on_each_engine! {
         let other = Service::start(&database).await;
         let (locked, is_locked) = tokio::sync::watch::channel(false);
         let hold = other.api.catalogue.store.write("holding an action", async |tx: &mut Tx| {
-            tx.lock_action(&Scope::Project(PROJECT.to_owned()), "a").await?;
+            tx.lock_actions(&Scope::Project(PROJECT.to_owned()), &["a"]).await?;
             locked.send_replace(true);
             tokio::time::sleep(Duration::from_millis(2500)).await;
             Ok::<_, StoreError>(())

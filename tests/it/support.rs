@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod keystone;
 pub(crate) mod process;
 pub(crate) mod rows;
+pub(crate) mod statements;
 pub(crate) mod tcp_proxy;
 
 #[allow(unused_imports, reason = "not every test names them")]

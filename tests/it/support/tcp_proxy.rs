@@ -13,7 +13,10 @@ use tokio::task::{JoinHandle, JoinSet};
 pub(crate) struct TcpProxy {
     address: SocketAddr,
     server: SocketAddr,
-    held: Arc<watch::Sender<bool>>,
+    /// Whether requests, and answers, are kept back.
+    requests: Arc<watch::Sender<bool>>,
+    answers: Arc<watch::Sender<bool>>,
+    cut: Arc<watch::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -22,7 +25,9 @@ impl TcpProxy {
         let mut proxy = TcpProxy {
             address: ([127, 0, 0, 1], 0).into(),
             server,
-            held: Arc::new(watch::Sender::new(false)),
+            requests: Arc::new(watch::Sender::new(false)),
+            answers: Arc::new(watch::Sender::new(false)),
+            cut: Arc::new(watch::Sender::new(())),
             serving: None,
         };
         proxy.open().await;
@@ -38,21 +43,30 @@ impl TcpProxy {
     pub(crate) async fn open(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
-        let (server, held) = (self.server, Arc::clone(&self.held));
+        let server = self.server;
+        let (requests, answers) = (Arc::clone(&self.requests), Arc::clone(&self.answers));
+        let cut = Arc::clone(&self.cut);
         self.serving = Some(tokio::spawn(async move {
             // Dropping the set breaks the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                let held = held.subscribe();
+                let (requests, answers) = (requests.subscribe(), answers.subscribe());
+                let mut cut = cut.subscribe();
                 connections.spawn(async move {
                     let server = TcpStream::connect(server).await.unwrap();
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();
-                    tokio::join!(
-                        forward(from_client, to_server, held.clone()),
-                        forward(from_server, to_client, held),
-                    );
+                    let forwarding = async {
+                        tokio::join!(
+                            forward(from_client, to_server, requests),
+                            forward(from_server, to_client, answers),
+                        )
+                    };
+                    tokio::select! {
+                        _ = forwarding => {}
+                        _ = cut.changed() => {}
+                    }
                 });
             }
         }));
@@ -66,9 +80,20 @@ impl TcpProxy {
         }
     }
 
+    /// Breaks the connections that are open; others are accepted.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
+    }
+
     /// Keeps all bytes back, or lets them go on.
     pub(crate) fn hold(&self, held: bool) {
-        self.held.send_replace(held);
+        self.requests.send_replace(held);
+        self.hold_answers(held);
+    }
+
+    /// Keeps what the server answers back, or lets it go on.
+    pub(crate) fn hold_answers(&self, held: bool) {
+        self.answers.send_replace(held);
     }
 }
 

@@ -1,0 +1,123 @@
+//! Rows that change: how they are locked, added, written back and marked as deleted.
+
+use super::rows::{Conditions, Record};
+use super::statement::{Argument, placeholders, sql};
+use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
+
+impl Tx {
+    /// The live row of this id, if it is in the scope, locked until the transaction ends.
+    pub(crate) async fn lock<T: Record>(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let rows = self
+            .select_locked(Conditions::of_id::<T>(scope, id))
+            .await?;
+        Ok(rows.into_iter().find(|row: &T| row.id() == id))
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a duplicate key where the id is in use.
+    pub(crate) async fn insert<T: Record>(&mut self, row: &T) -> Result<(), StoreError> {
+        let mut columns = T::OWN_COLUMNS.to_vec();
+        let mut values = row.values();
+        if !columns.contains(&"id") {
+            columns.push("id");
+            values.push(row.id().into());
+        }
+        let statement = sql(format!(
+            "INSERT INTO {} ({}, deleted, created_at) VALUES ({}, FALSE, ?)",
+            T::TABLE,
+            columns.join(", "),
+            placeholders(values.len())
+        ));
+        let statement = statement.bind_all(values).bind(self.now());
+        self.session.execute(statement).await.map(drop)
+    }
+
+    /// Writes a changed row back. It stays in its project.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn update<T: Record>(&mut self, row: &T) -> Result<(), StoreError> {
+        let columns = T::OWN_COLUMNS.iter().zip(row.values());
+        let (columns, values): (Vec<&str>, Vec<Argument>) = columns
+            .filter(|(column, _)| !["id", "project_id"].contains(column))
+            .unzip();
+        let statement = sql(format!(
+            "UPDATE {} SET {} = ?, updated_at = ? WHERE id = ?",
+            T::TABLE,
+            columns.join(" = ?, ")
+        ));
+        let statement = statement.bind_all(values).bind(self.now()).bind(row.id());
+        self.session.execute(statement).await.map(drop)
+    }
+
+    /// Marks a row as deleted; it keeps its id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn delete<T: Record>(&mut self, id: &str) -> Result<(), StoreError> {
+        self.mark_deleted(T::TABLE, id).await
+    }
+
+    /// The same for a table without documents of its own.
+    pub(super) async fn mark_deleted(
+        &mut self,
+        table: &'static str,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let statement = sql(format!(
+            "UPDATE {table} SET deleted = TRUE, deleted_at = ? WHERE id = ? AND deleted = FALSE"
+        ));
+        self.session
+            .execute(statement.bind(self.now()).bind(id))
+            .await?;
+        Ok(())
+    }
+
+    /// All rows that meet the conditions, each locked until the transaction ends.
+    pub(super) async fn select_locked<T: Record>(
+        &mut self,
+        conditions: Conditions,
+    ) -> Result<Vec<T>, StoreError> {
+        if self.session.in_galera() {
+            self.write_before_lock::<T>(conditions.clone()).await?;
+        }
+        let lock = self.row_lock::<T>();
+        self.session
+            .fetch_all(conditions.select::<T>(T::COLUMNS).push(&lock))
+            .await
+    }
+
+    /// Writes the rows that are to be locked, and nothing that a document shows. The nodes of a Galera cluster do not know
+    /// each other's locks: of two transactions on two nodes one fails only where both have written a row
+    /// (docs/adr/0006-every-lock-is-a-write-on-galera.md). An UPDATE that changes nothing writes nothing, so the time grows
+    /// by a second at least.
+    async fn write_before_lock<T: Record>(
+        &mut self,
+        conditions: Conditions,
+    ) -> Result<(), StoreError> {
+        let statement = sql(format!(
+            "UPDATE {0} SET {1}.updated_at = COALESCE(GREATEST(?, {1}.updated_at + INTERVAL 1 SECOND), ?)",
+            T::FROM,
+            T::ALIAS
+        ));
+        let statement = statement.bind(self.now()).bind(self.now());
+        let statement = conditions.apply_to(statement);
+        self.session.execute(statement).await.map(drop)
+    }
+
+    /// What locks the rows of a query. SQLite's transactions have locked the whole file already.
+    fn row_lock<T: Record>(&self) -> String {
+        match self.engine() {
+            Engine::MySql => " FOR UPDATE".to_owned(),
+            Engine::Postgres => format!(" FOR UPDATE OF {}", T::ALIAS),
+            Engine::Sqlite => String::new(),
+        }
+    }
+}
