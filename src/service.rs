@@ -1,7 +1,7 @@
-//! What the API does: one function an act, which may touch several tables and Keystone.
+//! What the API does: one function for each operation, which may touch several tables and Keystone.
 //!
-//! An act takes an [`Authorized`](crate::authz::Authorized) caller and a parsed body, decides with `domain` on rows that it has locked, and commits one
-//! transaction. It knows no route, no header and no SQL.
+//! It takes an [`Authorized`](crate::authz::Authorized) caller and a parsed body, decides with `domain` on rows that it has
+//! locked, and commits one transaction. It knows no route, no header and no SQL.
 
 mod actions;
 mod answer;
