@@ -296,15 +296,26 @@ impl Batches {
         }
     }
 
+    /// Begins with fewer rows where more are known to be too many bytes.
+    pub(super) fn starting_with(mut self, rows: u64) -> Batches {
+        self.next.limit = self.next.limit.min(rows);
+        self
+    }
+
     /// What the next batch has; `None` when there are no more rows.
     ///
     /// # Errors
     /// [`StoreError::NeedsSnapshot`] for any but the first one outside of a snapshot: one statement alone sees one moment.
-    pub(super) fn next_slice(&mut self, tx: &Tx) -> Result<Option<Slice>, StoreError> {
+    pub(super) fn next_slice(
+        &mut self,
+        tx: &Tx,
+        sink: &mut Sink,
+    ) -> Result<Option<Slice>, StoreError> {
         if self.left == 0 {
             return Ok(None);
         }
         if self.after.is_some() && !tx.session.in_snapshot() {
+            sink.expect_rows(self.next.limit);
             return Err(StoreError::NeedsSnapshot);
         }
         Ok(Some(Slice {
@@ -361,10 +372,11 @@ impl Tx {
                 let conditions = T::SEARCHABLE.narrow(self.engine(), conditions, search);
                 Batches::all(conditions, page)
             }
-        };
+        }
+        .starting_with(sink.first_rows());
         let mut selection = Selection::new(search, page);
         while !selection.is_full()
-            && let Some(slice) = batches.next_slice(self)?
+            && let Some(slice) = batches.next_slice(self, sink)?
         {
             let batch = self.select_slice::<T>(slice, sink.batch()).await?;
             for row in batches.advance(batch) {

@@ -128,6 +128,8 @@ pub struct Sink {
     is_empty: bool,
     /// Whether what is read is of one moment, however many statements follow.
     in_snapshot: bool,
+    /// Rows that its first batch has at most, when it is begun again.
+    first_rows: u64,
     memory: Memory,
     permit: Option<OwnedSemaphorePermit>,
     /// Gives the pieces to whoever takes them, once there are any.
@@ -149,6 +151,7 @@ impl Sink {
             text: Vec::new(),
             is_empty: true,
             in_snapshot: false,
+            first_rows: u64::MAX,
             memory: memory.clone(),
             permit: None,
             start: Some(start),
@@ -170,6 +173,15 @@ impl Sink {
         self.text.extend_from_slice(self.collection.as_bytes());
         self.text.extend_from_slice(b"\":[");
         Ok(())
+    }
+
+    /// Keeps another beginning from reading more rows than there was room for.
+    pub(super) fn expect_rows(&mut self, rows: u64) {
+        self.first_rows = rows;
+    }
+
+    pub(super) fn first_rows(&self) -> u64 {
+        self.first_rows
     }
 
     /// Bytes that a batch of rows may have now, besides its last row.

@@ -270,10 +270,11 @@ impl Tx {
                 let narrowed = narrow_jobs(self.engine(), conditions, search, by_column);
                 Batches::all(narrowed, page)
             }
-        };
+        }
+        .starting_with(sink.first_rows());
         let mut selection = Selection::new(search, page);
         while !selection.is_full()
-            && let Some(slice) = batches.next_slice(self)?
+            && let Some(slice) = batches.next_slice(self, sink)?
         {
             let probe = by_column.then(|| self.actions_with_client(scope));
             let found = self.select_jobs(slice, probe, viewer, sink.batch()).await?;
