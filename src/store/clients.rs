@@ -1,8 +1,10 @@
 //! Clients in the database.
 
+use std::collections::HashSet;
+
 use super::list::{Listed, Searchable};
 use super::rows::{Conditions, Record};
-use super::statement::sql;
+use super::statement::{in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
 use crate::domain::Scope;
 use crate::domain::client::{Client, Registration};
@@ -62,6 +64,30 @@ impl Tx {
         // MySQL's comparison ignores trailing blanks.
         let same = |client: &Client| client.client_id == client_id;
         Ok(preferred(clients.into_iter().filter(same), scope))
+    }
+
+    /// Which of these names clients of the project itself have.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn own_clients(
+        &mut self,
+        project_id: &str,
+        client_ids: &[&str],
+    ) -> Result<HashSet<String>, StoreError> {
+        let scope = Scope::Project(project_id.to_owned());
+        let mut own = HashSet::new();
+        for client_ids in in_lists(client_ids) {
+            let condition = format!("c.client_id IN ({})", placeholders(client_ids.len()));
+            let conditions = Conditions::within::<Client>(&scope).and(&condition, client_ids);
+            let names = conditions.select::<Client>("c.client_id");
+            self.session
+                .fetch_each(names, |(name,): (String,)| {
+                    own.insert(name);
+                })
+                .await?;
+        }
+        Ok(own)
     }
 
     /// Waits for all other registrations of this name, on whichever node, and keeps further ones out until the

@@ -1,6 +1,6 @@
 //! Jobs as documents: each with its actions, which one statement reads with it, so that they are of one moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
@@ -18,10 +18,9 @@ use crate::domain::job::{Job, PidViewer};
 use crate::domain::resource::{Resource, raw};
 use crate::domain::search::Search;
 
-/// Jobs with their entries and the actions of these, one row an entry, of the jobs that `p` names. Joined from the left in this
-/// order, so that no database sorts rows with large texts.
-const JOINED: &str = ") p LEFT JOIN jobs j ON j.id = p.id \
-     LEFT JOIN job_actions ja ON ja.job_id = j.id AND ja.deleted = FALSE \
+/// The entries of jobs with their actions, one row each. Joined from the left in this order, so that no database sorts rows with
+/// large texts.
+const ENTRIES: &str = " LEFT JOIN job_actions ja ON ja.job_id = j.id AND ja.deleted = FALSE \
      LEFT JOIN actions a ON a.id = ja.action_id AND a.deleted = FALSE";
 /// The first of a job's rows.
 const FIRST_OF_JOB: &str = "NOT EXISTS (SELECT 1 FROM job_actions f \
@@ -29,26 +28,47 @@ const FIRST_OF_JOB: &str = "NOT EXISTS (SELECT 1 FROM job_actions f \
 /// The first of a job's rows with an action.
 const FIRST_OF_ACTION: &str = "NOT EXISTS (SELECT 1 FROM job_actions f \
      WHERE f.job_id = ja.job_id AND f.action_id = ja.action_id AND f.deleted = FALSE AND f.id < ja.id)";
-/// The name of a job's client where it is one of a project's own.
-const OWN_CLIENT: &str = "(SELECT MIN(c.client_id) FROM clients c \
-     WHERE c.client_id = j.client_id AND c.project_id = ? AND c.deleted = FALSE)";
 
-/// The columns of a record, with its large texts in those rows alone that meet the condition.
-fn columns<T: Record>(condition: &str) -> String {
-    let mut columns = T::COLUMNS.to_owned();
-    for document in T::DOCUMENTS {
-        let column = format!("{}.{document}", T::ALIAS);
-        let once = format!("CASE WHEN {condition} THEN {column} END");
-        columns = columns.replace(&column, &once);
+/// Which of the large texts the rows have: each row repeats its job, and an action that the job names again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// Those of at most 4 KiB, which is quicker than to look where each comes first.
+    Short,
+    /// All, where they come first.
+    Once,
+}
+
+impl Texts {
+    /// The columns of a record.
+    fn columns<T: Record>(self, is_first: &str) -> String {
+        let mut columns = T::COLUMNS.to_owned();
+        for document in T::DOCUMENTS {
+            let column = format!("{}.{document}", T::ALIAS);
+            let condition = match self {
+                Texts::Short => &format!("OCTET_LENGTH({column}) <= 4096"),
+                Texts::Once => is_first,
+            };
+            let given = format!("CASE WHEN {condition} THEN {column} END");
+            columns = columns.replace(&column, &given);
+        }
+        columns
     }
-    columns
+
+    /// Whether a row lacks a text.
+    fn is_left_out(self) -> &'static str {
+        match self {
+            Texts::Short => {
+                "CASE WHEN OCTET_LENGTH(j.schedule) > 4096 OR OCTET_LENGTH(a.backup_metadata) > 4096 THEN 1 ELSE 0 END"
+            }
+            Texts::Once => "0",
+        }
+    }
 }
 
 /// A job with one of its entries.
 struct Entry {
     job: Job,
     created_at: Option<PrimitiveDateTime>,
-    own_client: Option<String>,
     position: Option<i32>,
     action: Option<Action>,
 }
@@ -56,6 +76,7 @@ struct Entry {
 /// A row of the query.
 struct Joined {
     names_a_client: i32,
+    is_left_out: i32,
     entry: Option<Entry>,
 }
 
@@ -70,12 +91,11 @@ where
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let mut values = Values::of(row);
-        let names_a_client = values.take()?;
+        let (names_a_client, is_left_out) = (values.take()?, values.take()?);
         let entry = if values.has_text()? {
             Some(Entry {
                 job: Job::from_values(&mut values)?,
                 created_at: values.take()?,
-                own_client: values.take()?,
                 position: values.take()?,
                 action: if values.has_text()? {
                     Some(Action::from_values(&mut values)?)
@@ -88,6 +108,7 @@ where
         };
         Ok(Joined {
             names_a_client,
+            is_left_out,
             entry,
         })
     }
@@ -96,7 +117,6 @@ where
 /// A job with its actions.
 struct FullJob {
     job: Job,
-    own_client: Option<String>,
     /// Position and action.
     entries: Vec<(Option<i32>, String)>,
     actions: HashMap<String, Action>,
@@ -106,7 +126,6 @@ impl FullJob {
     fn new(entry: Entry) -> FullJob {
         let mut job = FullJob {
             job: entry.job.clone(),
-            own_client: entry.own_client.clone(),
             entries: Vec::new(),
             actions: HashMap::new(),
         };
@@ -130,11 +149,7 @@ impl FullJob {
     }
 
     /// Its document. Of an action that it names several times the text is made once.
-    fn document(mut self, viewer: &PidViewer) -> Box<RawValue> {
-        let is_own = self.own_client.as_ref() == Some(&self.job.client_id);
-        if *viewer != PidViewer::Operator && !is_own && self.job.shows_pid() {
-            self.job.hide_pid();
-        }
+    fn document(mut self) -> Box<RawValue> {
         self.entries.sort_by_key(|(position, _)| *position);
         let texts: HashMap<&str, Box<RawValue>> = self
             .actions
@@ -154,6 +169,8 @@ impl FullJob {
 struct Collector {
     batch: Batch<FullJob>,
     names_a_client: bool,
+    /// Whether a text is missing.
+    is_left_out: bool,
 }
 
 impl Collector {
@@ -161,11 +178,13 @@ impl Collector {
         Collector {
             batch: Batch::new(max_weight),
             names_a_client: false,
+            is_left_out: false,
         }
     }
 
     fn add(&mut self, row: Joined) {
         self.names_a_client |= row.names_a_client != 0;
+        self.is_left_out |= row.is_left_out != 0;
         let Some(entry) = row.entry else {
             return;
         };
@@ -188,7 +207,7 @@ impl Collector {
     }
 }
 
-/// The columns by which [`select_full`] knows the jobs of a page.
+/// The columns by which [`select_page`] knows the jobs of a page.
 const PAGE: &str = "j.id, j.created_at AS listed_at, 0 AS names_a_client";
 
 /// Adds to the jobs of a page a row without a job, which says whether an action meets the conditions.
@@ -200,21 +219,29 @@ fn with_probe(page: Statement, probe: Conditions) -> Statement {
         .push(") THEN 1 ELSE 0 END")
 }
 
-/// The query for the jobs of a page as a viewer sees them.
-fn select_full(engine: Engine, viewer: &PidViewer, page: Statement) -> Statement {
-    let (own_client, project_id) = match viewer {
-        PidViewer::Project(Some(project_id)) => (OWN_CLIENT, Some(project_id)),
-        PidViewer::Project(None) | PidViewer::Operator => ("NULL", None),
-    };
+/// The query for the jobs of a page.
+fn select_page(engine: Engine, texts: Texts, page: Statement) -> Statement {
     sql(format!(
-        "SELECT p.names_a_client, {}, p.listed_at, {own_client}, ja.position, {} FROM (",
-        columns::<Job>(FIRST_OF_JOB),
-        columns::<Action>(FIRST_OF_ACTION)
+        "SELECT p.names_a_client, {}, {}, p.listed_at, ja.position, {} FROM (",
+        texts.is_left_out(),
+        texts.columns::<Job>(FIRST_OF_JOB),
+        texts.columns::<Action>(FIRST_OF_ACTION)
     ))
-    .bind_all(project_id)
     .push_statement(page)
-    .push(JOINED)
+    .push(") p LEFT JOIN jobs j ON j.id = p.id")
+    .push(ENTRIES)
     .push(&order_by(engine, "p.listed_at", "p.id"))
+}
+
+/// The query for one job.
+fn select_one(texts: Texts, conditions: Conditions) -> Statement {
+    let query = sql(format!(
+        "SELECT 0, {}, {}, j.created_at, ja.position, {} FROM jobs j{ENTRIES}",
+        texts.is_left_out(),
+        texts.columns::<Job>(FIRST_OF_JOB),
+        texts.columns::<Action>(FIRST_OF_ACTION)
+    ));
+    conditions.apply_to(query)
 }
 
 /// A search whose `client_id` may be the job's own.
@@ -277,22 +304,27 @@ impl Tx {
             && let Some(slice) = batches.next_slice(self, sink)?
         {
             let probe = by_column.then(|| self.actions_with_client(scope));
-            let found = self.select_jobs(slice, probe, viewer, sink.batch()).await?;
+            let found = self.select_jobs(slice, probe, sink.batch()).await?;
             if found.names_a_client {
                 return Ok(false);
             }
-            for job in batches.advance(found.batch) {
-                selection.offer(job.document(viewer), sink).await?;
+            let mut jobs = batches.advance(found.batch);
+            self.hide_pids(&mut jobs, viewer).await?;
+            for job in jobs {
+                selection.offer(job.document(), sink).await?;
             }
         }
         Ok(true)
     }
 
+    /// Reads a batch of jobs.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsSnapshot`] outside of one where a text is not short: it takes another statement.
     async fn select_jobs(
         &mut self,
         slice: Slice,
         probe: Option<Conditions>,
-        viewer: &PidViewer,
         bytes: usize,
     ) -> Result<Collector, StoreError> {
         let page = slice.select::<Job>(self.engine(), PAGE);
@@ -300,9 +332,17 @@ impl Tx {
             Some(probe) => with_probe(page, probe),
             None => page,
         };
-        let query = select_full(self.engine(), viewer, page);
+        let texts = if self.session.in_snapshot() {
+            Texts::Once
+        } else {
+            Texts::Short
+        };
+        let query = select_page(self.engine(), texts, page);
         let mut found = Collector::new(bytes);
         self.session.fetch_each(query, |row| found.add(row)).await?;
+        if found.is_left_out {
+            return Err(StoreError::NeedsSnapshot);
+        }
         Ok(found)
     }
 
@@ -316,13 +356,55 @@ impl Tx {
         id: &str,
         viewer: &PidViewer,
     ) -> Result<Option<Box<RawValue>>, StoreError> {
-        let page = Conditions::of_id::<Job>(scope, id).select::<Job>(PAGE);
+        let mut found = self.select_job(scope, id, Texts::Short).await?;
+        if found.is_left_out {
+            found = self.select_job(scope, id, Texts::Once).await?;
+        }
+        let mut jobs = found.batch.rows;
+        jobs.retain(|job| job.job.id == id);
+        self.hide_pids(&mut jobs, viewer).await?;
+        Ok(jobs.pop().map(FullJob::document))
+    }
+
+    async fn select_job(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+        texts: Texts,
+    ) -> Result<Collector, StoreError> {
+        let query = select_one(texts, Conditions::of_id::<Job>(scope, id));
         let mut found = Collector::new(usize::MAX);
-        let query = select_full(self.engine(), viewer, page);
         self.session.fetch_each(query, |row| found.add(row)).await?;
-        let mut jobs = found.batch.rows.into_iter();
-        let job = jobs.find(|job| job.job.id == id);
-        Ok(job.map(|job| job.document(viewer)))
+        Ok(found)
+    }
+
+    /// Takes the process ids out of jobs that do not run on a client of the viewer's own.
+    async fn hide_pids(
+        &mut self,
+        jobs: &mut [FullJob],
+        viewer: &PidViewer,
+    ) -> Result<(), StoreError> {
+        let PidViewer::Project(project_id) = viewer else {
+            return Ok(());
+        };
+        let shown: HashSet<&str> = jobs
+            .iter()
+            .filter(|full| full.job.shows_pid())
+            .map(|full| full.job.client_id.as_str())
+            .collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let mut own = HashSet::new();
+        if let Some(project_id) = project_id {
+            let names: Vec<&str> = shown.into_iter().collect();
+            own = self.own_clients(project_id, &names).await?;
+        }
+        jobs.iter_mut()
+            .map(|full| &mut full.job)
+            .filter(|job| job.shows_pid() && !own.contains(&job.client_id))
+            .for_each(Job::hide_pid);
+        Ok(())
     }
 
     /// The actions in question that have a member `client_id`, which a search for that name must look at. An index has only
