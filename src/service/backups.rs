@@ -32,7 +32,7 @@ impl Catalogue {
     /// Changes what the body names of a backup; the backup as it is then.
     ///
     /// # Errors
-    /// [`ApiError`]; [`Refusal::NotFound`].
+    /// [`ApiError`]; [`Refusal::NotFound`](crate::domain::Refusal::NotFound).
     pub async fn update_backup(
         &self,
         caller: &Authorized,
@@ -55,7 +55,7 @@ impl Catalogue {
     /// Deletes the record of a backup.
     ///
     /// # Errors
-    /// [`ApiError`]; unlike for other kinds, [`Refusal::NotFound`] where there is none.
+    /// [`ApiError`]; unlike for other kinds, [`Refusal::NotFound`](crate::domain::Refusal::NotFound) where there is none.
     pub async fn delete_backup(
         &self,
         caller: &Authorized,
