@@ -246,7 +246,7 @@ fn replace_lone_surrogates(string: &str, replaced: &mut String) {
     replaced.push_str(rest);
 }
 
-/// The number of an escape `uXXXX`, without its backslash, and what follows it.
+/// The number of an escape without its backslash (`u` and four hexadecimal digits), and what follows it.
 fn utf16_unit(escape: &str) -> Option<(u16, &str)> {
     let (digits, behind) = escape.strip_prefix('u')?.split_at_checked(4)?;
     Some((u16::from_str_radix(digits, 16).ok()?, behind))

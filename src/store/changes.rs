@@ -25,6 +25,7 @@ impl Tx {
     pub(crate) async fn insert<T: Record>(&mut self, row: &T) -> Result<(), StoreError> {
         let mut columns = T::OWN_COLUMNS.to_vec();
         let mut values = row.values();
+        // Clients have their key twice: as `id`, and as the `uuid` that documents show.
         if !columns.contains(&"id") {
             columns.push("id");
             values.push(row.id().into());

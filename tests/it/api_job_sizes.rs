@@ -47,6 +47,35 @@ async fn sent(service: &Service, job_id: &str, body: &Value) -> [Answer; 3] {
 }
 
 on_each_engine! {
+    async fn texts_of_any_length_are_shown_wherever_they_are_named(database: Database) {
+        let service = Service::start(&database).await;
+        service.client("c").await;
+        // Short texts are read with each entry, longer ones once for a job: 4,096 bytes are the limit.
+        for length in (4_050..4_100).step_by(5).chain([1, 100_000]) {
+            let blob = "x".repeat(length);
+            let action = json!({"freezer_action": {"action": "exec", "blob": blob}});
+            let action = service.created("actions", action, "action_id").await;
+            let small = json!({"freezer_action": {"action": "exec", "blob": "small"}});
+            let named = json!({"action_id": action});
+            let job = json!({"client_id": "c", "job_actions": [named, small, named, named]});
+            let id = service.created("jobs", job, "job_id").await;
+            let schedule = json!({"status": "s".repeat(length)});
+            database
+                .run(format!("UPDATE jobs SET schedule = '{schedule}' WHERE id = '{id}'"))
+                .await;
+            let one = service.get(&format!("jobs/{id}")).await.expect(200).json();
+            let blobs = one["job_actions"].as_array().unwrap().iter();
+            let blobs: Vec<&Value> = blobs.map(|action| &action["freezer_action"]["blob"]).collect();
+            assert!(blobs == [&json!(blob), &json!("small"), &json!(blob), &json!(blob)], "{length}");
+            assert!(one["job_schedule"] == schedule, "{length}");
+            let search = json!({"match": [{"job_id": id}, {"client_id": "c"}]});
+            let found = service.search("jobs", search).await.expect(200).json();
+            assert!(found["jobs"] == json!([one]), "{length}");
+            let list = service.get("jobs?limit=100").await.expect(200).json();
+            assert!(list["jobs"].as_array().unwrap().contains(&one), "{length}");
+        }
+    }
+
     async fn a_job_has_two_hundred_entries_at_most(database: Database) {
         let service = service(&database).await;
         let action_id = action(&service, 1).await;

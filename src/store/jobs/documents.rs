@@ -123,26 +123,20 @@ struct FullJob {
 }
 
 impl FullJob {
-    fn new(entry: Entry) -> FullJob {
-        let mut job = FullJob {
-            job: entry.job.clone(),
+    fn new(job: Job) -> FullJob {
+        FullJob {
+            job,
             entries: Vec::new(),
             actions: HashMap::new(),
-        };
-        job.add(entry);
-        job
+        }
     }
 
-    fn add(&mut self, entry: Entry) {
-        if entry.job.schedule.is_some() {
-            self.job.schedule = entry.job.schedule;
-        }
-        // A job's action is one of its own project.
-        let of_project = |action: &Action| action.project_id == self.job.project_id;
-        let Some(action) = entry.action.filter(of_project) else {
+    /// Adds an entry, if its action is one of the job's project.
+    fn add(&mut self, position: Option<i32>, action: Action) {
+        if action.project_id != self.job.project_id {
             return;
-        };
-        self.entries.push((entry.position, action.id.clone()));
+        }
+        self.entries.push((position, action.id.clone()));
         if action.backup_metadata.is_some() || !self.actions.contains_key(&action.id) {
             self.actions.insert(action.id.clone(), action);
         }
@@ -200,9 +194,14 @@ impl Collector {
             .weigh(entry.job.weight() + entry.action.as_ref().map_or(0, Action::weight));
         if is_new {
             self.batch.last = Some(Cursor::new(entry.created_at, &entry.job.id));
-            self.batch.rows.push(FullJob::new(entry));
-        } else if let Some(job) = self.batch.rows.last_mut() {
-            job.add(entry);
+            self.batch.rows.push(FullJob::new(entry.job));
+        } else if let (Some(full), Some(schedule)) =
+            (self.batch.rows.last_mut(), entry.job.schedule)
+        {
+            full.job.schedule = Some(schedule);
+        }
+        if let (Some(full), Some(action)) = (self.batch.rows.last_mut(), entry.action) {
+            full.add(entry.position, action);
         }
     }
 }
