@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use jsonschema::ValidationError;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{self, Api, Authentication};
 use crate::authz::rules;
@@ -84,6 +83,7 @@ pub async fn build(
         Mode::Development => (Authentication::None, JobTrusts::new(None, false)),
     };
     let store = Store::connect(&config.database, clock.clone(), ids.clone()).await?;
+    store.check_settings().await?;
     match (store.schema_state().await?, mode) {
         (SchemaState::Current, _) => {}
         (_, Mode::Development) => {
@@ -153,19 +153,8 @@ pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Listen { address, source })
 }
 
-/// Serves until SIGTERM or SIGINT.
-///
-/// # Errors
-/// Only when signals cannot be waited for.
-pub async fn run(api: Arc<Api>, listener: TcpListener) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+/// Serves until `stop` is ready.
+pub async fn run(api: Arc<Api>, listener: TcpListener, stop: impl Future<Output = ()>) {
     let options = api.config.api.clone();
     server::raise_file_limit(&api.config);
     let full = api::full_service(Arc::clone(&api));
@@ -174,5 +163,4 @@ pub async fn run(api: Arc<Api>, listener: TcpListener) -> io::Result<()> {
         Authentication::None => api::local_service(api),
     };
     server::serve(listener, Services { main, full }, &options, stop).await;
-    Ok(())
 }

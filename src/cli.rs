@@ -6,6 +6,7 @@ mod output;
 pub mod policy;
 mod progress;
 pub mod serve;
+mod signals;
 pub mod status;
 
 use std::path::PathBuf;

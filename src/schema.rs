@@ -192,6 +192,7 @@ impl Store {
         progress: ProgressCallback<'_>,
     ) -> Result<Report, MigrateError> {
         let target = state::Target::parse(target)?;
+        self.check_settings().await?;
         let session = self.dedicated_connection(migration.statement_limit).await?;
         Runner::new(session, self.ids.clone(), migration, progress)
             .sync(target)
@@ -217,6 +218,7 @@ impl Store {
         migration: &Migration,
         progress: ProgressCallback<'_>,
     ) -> Result<Report, MigrateError> {
+        self.check_settings().await?;
         let session = self.dedicated_connection(migration.statement_limit).await?;
         Runner::new(session, self.ids.clone(), migration, progress)
             .downgrade()

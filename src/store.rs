@@ -16,6 +16,7 @@ mod list;
 mod pool;
 pub(crate) mod rows;
 mod sessions;
+mod settings;
 mod sink;
 pub(crate) mod statement;
 pub(crate) mod tables;
@@ -309,7 +310,10 @@ impl Store {
     ) -> Result<T, StoreError> {
         leased.map_err(|error| match error {
             managed::PoolError::Timeout(_) => StoreError::PoolTimeout(self.pool_limit),
-            managed::PoolError::Backend(error) => StoreError::Connect(error),
+            managed::PoolError::Backend(error) => match failure::unknown_plugin(&error) {
+                Some(plugin) => StoreError::Plugin(plugin.to_owned()),
+                None => StoreError::Connect(error),
+            },
             other => StoreError::Unreachable(other.to_string()),
         })
     }

@@ -14,8 +14,10 @@ use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, field};
 use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::clock::Clock;
@@ -46,6 +48,18 @@ const STATEMENTS: u32 = 50;
 #[derive(Debug)]
 pub struct Guard {
     _worker: WorkerGuard,
+    filter: reload::Handle<Targets, Registry>,
+}
+
+impl Guard {
+    /// From now on, messages are written as `debug` and `connection_debug` of this configuration say. Where the log goes stays.
+    #[expect(
+        clippy::expect_used,
+        reason = "the log is there as long as the guard, and nothing panics while it changes the filter"
+    )]
+    pub fn set_level(&self, config: &Config) {
+        self.filter.reload(filter(config)).expect("a log");
+    }
 }
 
 /// Why there is no log.
@@ -75,11 +89,15 @@ pub fn init(config: &Config, program: &str) -> Result<Guard, TelemetryError> {
     } else {
         Format::Text
     };
+    let (filter, handle) = reload::Layer::new(filter(config));
     tracing_subscriber::registry()
-        .with(filter(config))
+        .with(filter)
         .with(line::layer(format, Clock::System, move || writer.clone()))
         .try_init()?;
-    Ok(Guard { _worker: worker })
+    Ok(Guard {
+        _worker: worker,
+        filter: handle,
+    })
 }
 
 /// The log file that is configured: `log_file`, which lies in `log_dir` when it is relative, or the program's own file in

@@ -17,9 +17,11 @@ use tracing::subscriber::NoSubscriber;
 use crate::api::{self, Api};
 use crate::app::{self, Mode};
 use crate::cli::ConfigArguments;
+use crate::cli::signals::Signals;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
 use crate::oslo::database_url::{DatabaseUrl, Engine};
+use crate::oslo::policy::Enforcer;
 use crate::telemetry;
 
 /// The project of the sample records.
@@ -68,8 +70,10 @@ pub fn main(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    // Before anything that takes time: logrotate may send its signal at any moment.
+    let signals = Signals::new()?;
     let (config, warnings) = configuration(&arguments)?;
-    let _log = telemetry::init(&config, "freezer-api")?;
+    let log = telemetry::init(&config, "freezer-api")?;
     for warning in &warnings {
         warning.log();
     }
@@ -95,8 +99,32 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     } else {
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     }
-    app::run(api, listener).await?;
+    let policy = Arc::clone(&api.policy);
+    let stop = signals.until_stopped(|| reload(&arguments, &log, &policy))?;
+    app::run(api, listener, stop).await;
     Ok(())
+}
+
+/// Reads the configuration again, for what can change while the service runs. A mistake in it changes nothing.
+fn reload(arguments: &Arguments, log: &telemetry::Guard, policy: &Enforcer) {
+    match configuration(arguments) {
+        Ok((config, warnings)) => {
+            log.set_level(&config);
+            tracing::info!(
+                "the log level was read again; other options of the configuration need a restart"
+            );
+            for warning in &warnings {
+                warning.log();
+            }
+        }
+        Err(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration cannot be read again and stays as it was"
+            );
+        }
+    }
+    policy.reload_if_changed();
 }
 
 fn configuration(arguments: &Arguments) -> anyhow::Result<(Config, Vec<crate::config::Warning>)> {

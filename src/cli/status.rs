@@ -10,7 +10,7 @@ use textwrap::{Options, WordSplitter};
 use super::{ConfigArguments, block_on, connect, output};
 use crate::config::Config;
 use crate::schema::SchemaState;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The width to which details are wrapped, as in oslo.upgradecheck.
 const WIDTH: usize = 60;
@@ -100,6 +100,7 @@ fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
     let mut checks = vec![policy_format(&config), memcached(&config)];
     block_on(async {
         let store = connect(&config).await?;
+        checks.push(settings(&store).await?);
         let state = store.schema_state().await?;
         checks.push(revision(&state));
         checks.push(duplicate_clients(&store, &state).await?);
@@ -152,6 +153,17 @@ fn memcached(config: &Config) -> Check {
          same secret on all API services."
             .to_owned(),
     )
+}
+
+async fn settings(store: &Store) -> anyhow::Result<Check> {
+    const NAME: &str = "Database Settings";
+    match store.check_settings().await {
+        Ok(()) => Ok(Check::new(NAME, Code::Success, None)),
+        Err(StoreError::Settings(details)) => {
+            Ok(Check::new(NAME, Code::Failure, details.to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn revision(state: &SchemaState) -> Check {

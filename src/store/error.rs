@@ -18,6 +18,15 @@ pub enum StoreError {
     /// The database refused a connection, or did not answer.
     #[error("cannot connect to the database: {0}")]
     Connect(sqlx::Error),
+    /// The server identifies the account in a way that we do not have.
+    #[error(
+        "cannot connect to the database: it identifies the account by {0}, which this program does not have; identify it by \
+         mysql_native_password, or on MySQL by caching_sha2_password over TLS"
+    )]
+    Plugin(String),
+    /// The server is set up in a way in which we cannot work.
+    #[error("{0}")]
+    Settings(&'static str),
     /// COMMIT failed in a way that does not tell whether the work is done.
     #[error("the outcome of a commit is unknown: {0}")]
     UnknownOutcome(Box<StoreError>),
@@ -94,6 +103,8 @@ impl StoreError {
         match self {
             StoreError::Unreachable(_)
             | StoreError::Connect(_)
+            | StoreError::Plugin(_)
+            | StoreError::Settings(_)
             | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)
@@ -179,6 +190,8 @@ impl Transient for StoreError {
             | StoreError::Overtaken
             | StoreError::PreparedInTransaction => true,
             StoreError::Unreachable(_)
+            | StoreError::Plugin(_)
+            | StoreError::Settings(_)
             | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)
             | StoreError::QueryTimeout(_)

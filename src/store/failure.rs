@@ -21,6 +21,18 @@ use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
+/// The plugin by which the server wants to identify the account, where the driver does not have it. It tells it by this text
+/// alone.
+pub(super) fn unknown_plugin(error: &sqlx::Error) -> Option<&str> {
+    match error {
+        sqlx::Error::Protocol(text) => text
+            .strip_prefix("unknown authentication plugin: ")?
+            .split(' ')
+            .next(),
+        _ => None,
+    }
+}
+
 /// The class of a failure; the table is the module's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {

@@ -1,5 +1,6 @@
 //! From `[database]` to a pool of connections.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
 use super::connection::{Manager, STATEMENT_CACHE};
+use super::failure::Failure;
 use super::limits::{Interrupt, Limits};
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
@@ -40,8 +42,8 @@ const SPARE_LIMIT: Duration = Duration::from_secs(5);
 const SPARE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Opens the database that `[database]` names and makes sure that it answers, trying again as often as
-    /// `max_retries` says.
+    /// Opens the database that `[database]` names and makes sure that it answers. What may pass is tried again as often as
+    /// `max_retries` says; a wrong password, an unknown database or a certificate that is not trusted is told at once.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`] without an address, [`StoreError::Connect`].
@@ -53,6 +55,7 @@ impl Store {
         let url = options.connection.as_ref().ok_or_else(|| {
             StoreError::Unreachable("[database] connection is not set".to_owned())
         })?;
+        check_files(url)?;
         let pool_limit = options.pool_timeout.unwrap_or(POOL_LIMIT);
         let store = Store {
             pool: open_pool(url, options, pool_limit)?,
@@ -66,7 +69,7 @@ impl Store {
         loop {
             match store.open().await {
                 Ok(_) => return Ok(store),
-                Err(error) if retries == 0 => return Err(error),
+                Err(error) if retries == 0 || !may_pass(&error, url.engine) => return Err(error),
                 Err(error) => {
                     tracing::warn!(
                         database = %url, %error, retry_in_s = options.retry_interval.as_secs_f64(),
@@ -111,6 +114,38 @@ impl Store {
             Pool::Postgres(_) => Engine::Postgres,
             Pool::Sqlite(_) => Engine::Sqlite,
         }
+    }
+}
+
+/// Makes sure that the files of certificates and keys can be read: the driver would not name the one that cannot.
+fn check_files(url: &DatabaseUrl) -> Result<(), StoreError> {
+    for file in [&url.tls.ca, &url.tls.cert, &url.tls.key]
+        .into_iter()
+        .flatten()
+    {
+        File::open(file).map_err(|error| {
+            let file = file.display();
+            StoreError::Unreachable(format!("cannot read {file}, which the URL names: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether another try to connect may succeed. As in oslo.db, not where the server refuses: waiting changes no password.
+fn may_pass(error: &StoreError, engine: Engine) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, PermissionDenied};
+    match error {
+        // An SQLite file is there or is not.
+        StoreError::Connect(error) if engine == Engine::Sqlite => {
+            Failure::of(error) == Failure::Busy
+        }
+        // A handshake of TLS that failed comes as InvalidData.
+        StoreError::Connect(sqlx::Error::Io(error)) => {
+            !matches!(error.kind(), InvalidData | InvalidInput | PermissionDenied)
+        }
+        StoreError::Connect(error) => Failure::of(error) != Failure::Fault,
+        StoreError::PoolTimeout(_) => true,
+        _ => false,
     }
 }
 
@@ -236,7 +271,7 @@ macro_rules! with_given_parts {
             port: $url.port,
             socket: &$url.socket,
             username: &$url.user,
-            password: $url.password.as_ref().map(|password| password.expose_secret()),
+            password: password($url),
             ssl_client_cert: &$url.tls.cert,
             ssl_client_key: &$url.tls.key
         )
@@ -247,6 +282,12 @@ macro_rules! with_given_parts {
         })+
         $connect
     }};
+}
+
+/// An empty password is none, as it is to PyMySQL and libpq: a server that is sent one takes it for a wrong one.
+fn password(url: &DatabaseUrl) -> Option<&str> {
+    let password = url.password.as_ref()?.expose_secret();
+    (!password.is_empty()).then_some(password)
 }
 
 fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {

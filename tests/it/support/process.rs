@@ -24,7 +24,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How a program ended.
@@ -128,7 +128,7 @@ impl Server {
             address,
             output,
             readers,
-            _folder: folder,
+            folder,
         };
         server.wait_until_it_listens()
     }
@@ -176,20 +176,51 @@ impl Server {
 
     /// Asks it to end (SIGTERM), without waiting.
     pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Replaces its configuration, which it does not read by itself.
+    pub(crate) fn configure(&self, configuration: &str) {
+        config_file(self.folder.path(), "freezer-api.conf", configuration);
+    }
+
+    /// Waits until it has written `text`.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub(crate) fn wait_for_output(&self, text: &str) {
+        let start = Instant::now();
+        while !self.output().contains(text) {
+            let output = self.output();
+            assert!(start.elapsed() < PATIENCE, "no {text:?} in:\n{output}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it by SIGTERM and waits until it is gone.
     ///
     /// # Panics
     /// When it is not gone in time.
-    pub(crate) fn stop(mut self) -> Ended {
+    pub(crate) fn stop(self) -> Ended {
         self.terminate();
+        self.end()
+    }
+
+    /// Waits until it is gone.
+    ///
+    /// # Panics
+    /// When it is not gone in time.
+    pub(crate) fn end(mut self) -> Ended {
         let start = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(
                 start.elapsed() < PATIENCE,
-                "freezer-api ignores SIGTERM:\n{}",
+                "freezer-api does not end:\n{}",
                 self.output()
             );
             thread::sleep(Duration::from_millis(20));

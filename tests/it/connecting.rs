@@ -1,0 +1,109 @@
+//! Connecting to a database: accounts, and what is told at once because waiting does not help.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use crate::support::mariadb::MariaDb;
+use crate::support::process::manage;
+
+/// Less than `retry_interval`, so that nothing was tried twice.
+const AT_ONCE: Duration = Duration::from_secs(8);
+
+fn failure(configuration: &str, arguments: &[&str]) -> String {
+    let start = Instant::now();
+    let output = manage(configuration, arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{configuration}");
+    assert!(start.elapsed() < AT_ONCE, "{configuration}: {text}");
+    text
+}
+
+fn succeeds(output: &Output) {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: ./test starts it"]
+async fn mariadb_accounts_and_settings() {
+    let server = MariaDb::start(&["--log-bin", "--server-id=1"]).await;
+    for account in [
+        "'none'@'127.0.0.1' IDENTIFIED BY ''",
+        "'some'@'127.0.0.1' IDENTIFIED BY 'p@ss/:w%25ö'",
+    ] {
+        server.run(&format!("CREATE USER {account}")).await;
+    }
+    for user in ["none", "some"] {
+        let grant = format!("GRANT ALL ON freezer.* TO '{user}'@'127.0.0.1'");
+        server.run(&grant).await;
+    }
+    // An empty password is none.
+    for (credentials, name) in [
+        ("none", "freezer"),
+        ("none:", "freezer"),
+        ("none", "freezer?password="),
+        ("some:p%40ss/:w%2525%C3%B6", "freezer"),
+    ] {
+        succeeds(&manage(
+            &server.configuration(credentials, name),
+            &["db", "sync"],
+        ));
+    }
+    // What no waiting cures is told at once.
+    for (credentials, name, reason) in [
+        ("some:wrong", "freezer", "1045"),
+        ("none", "nothing", "nothing"),
+        (
+            "none",
+            "freezer?ssl_ca=/nonexistent.pem",
+            "cannot read /nonexistent.pem",
+        ),
+    ] {
+        let text = failure(&server.configuration(credentials, name), &["db", "sync"]);
+        assert!(text.contains(reason), "{text}");
+        assert!(!text.contains("wrong@") && !text.contains("w%25"), "{text}");
+    }
+    // A binary log that our transactions cannot be written to, before anything is changed.
+    server.run("SET GLOBAL binlog_format = STATEMENT").await;
+    let configuration = server.configuration("none", "freezer");
+    for arguments in [&["db", "sync"][..], &["db", "downgrade"]] {
+        let text = failure(&configuration, arguments);
+        assert!(text.contains("binlog_format"), "{text}");
+    }
+    server.run("SET GLOBAL binlog_format = MIXED").await;
+    succeeds(&manage(&configuration, &["db", "sync"]));
+    server.run("INSTALL SONAME 'auth_ed25519'").await;
+    server
+        .run("CREATE USER 'e'@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('secret')")
+        .await;
+    let text = failure(
+        &server.configuration("e:secret", "freezer"),
+        &["db", "sync"],
+    );
+    assert!(
+        text.contains("client_ed25519, which this program does not have"),
+        "{text}"
+    );
+}
+
+/// What may pass is waited for.
+#[tokio::test]
+async fn a_server_that_does_not_listen_yet_is_waited_for() {
+    let configuration = "[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/freezer\nmax_retries = 2\nretry_interval = 1\n";
+    let start = Instant::now();
+    let output = manage(configuration, &["db", "sync"]);
+    assert!(!output.status.success());
+    assert!(start.elapsed() >= Duration::from_secs(2));
+}
+
+/// A folder that is missing does not come by waiting.
+#[test]
+fn an_sqlite_file_that_cannot_be_made_is_told_at_once() {
+    failure(
+        "[database]\nconnection = sqlite:////nonexistent/freezer.db\n",
+        &["db", "sync"],
+    );
+}

@@ -1,0 +1,103 @@
+//! A MariaDB of a test's own, for settings and accounts that other tests must not see.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
+use tempfile::TempDir;
+
+use super::process::free_address;
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server with a user `root` without a password and an empty database `freezer`.
+pub(crate) struct MariaDb {
+    server: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl MariaDb {
+    /// Makes its files and starts it with further options.
+    ///
+    /// # Panics
+    /// When MariaDB is not installed or does not start.
+    pub(crate) async fn start(options: &[&str]) -> MariaDb {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let data = format!("--datadir={}", path("data"));
+        let install = ["--auth-root-authentication-method=normal", "--skip-test-db"];
+        assert!(
+            program("mariadb-install-db", &data, folder.path())
+                .args(install)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let port = free_address().port();
+        let server = program("mariadbd", &data, folder.path())
+            .arg(format!("--port={port}"))
+            .arg(format!("--socket={}", path("socket")))
+            .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
+            .args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve"])
+            .args(options)
+            .spawn()
+            .unwrap();
+        let server = MariaDb {
+            server,
+            port,
+            _folder: folder,
+        };
+        let start = Instant::now();
+        while MySqlConnection::connect(&server.root()).await.is_err() {
+            assert!(start.elapsed() < PATIENCE, "MariaDB does not start");
+            thread::sleep(Duration::from_millis(50));
+        }
+        server
+            .run("CREATE DATABASE freezer CHARACTER SET utf8mb4")
+            .await;
+        server
+    }
+
+    /// Runs a statement as `root`.
+    pub(crate) async fn run(&self, statement: &str) {
+        let mut connection = MySqlConnection::connect(&self.root()).await.unwrap();
+        let statement = AssertSqlSafe(statement.to_owned());
+        connection.execute(statement).await.unwrap();
+    }
+
+    /// A configuration whose URL has these credentials, for instance `user:password`, and this behind its host.
+    pub(crate) fn configuration(&self, credentials: &str, name: &str) -> String {
+        let port = self.port;
+        format!("[database]\nconnection = mysql+pymysql://{credentials}@127.0.0.1:{port}/{name}\n")
+    }
+
+    fn root(&self) -> String {
+        format!("mysql://root@127.0.0.1:{}/", self.port)
+    }
+}
+
+/// One of MariaDB's programs, which read no files of the system.
+fn program(name: &str, data: &str, folder: &Path) -> Command {
+    let mut command = Command::new(name);
+    command.arg("--no-defaults").arg(data);
+    if rustix::process::geteuid().is_root() {
+        command.arg("--user=root");
+    }
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        self.server.kill().ok();
+        self.server.wait().ok();
+    }
+}
