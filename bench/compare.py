@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
+import urllib.parse
 
 import requests
 
@@ -33,8 +35,12 @@ class Dev(services.Ours):
     """Our server without authentication."""
 
     def start(self):
-        command = [services.OUR_PROGRAMS / "freezer-api", "--dev", "--config-file", self.configuration]
+        command = [self.programs / "freezer-api", "--dev", "--config-file", self.configuration]
         return services.Service("freezer-api", self.folder, command, f"{self.url}healthcheck")
+
+
+class Before(services.Ours):
+    """An earlier build of ours."""
 
 
 class Subject:
@@ -90,20 +96,60 @@ class Subject:
         yield "scheduler's poll", "GET", [f"{self.base}/jobs?limit=512&offset=0"], poll, 30  # seconds for one answer of the reference
         yield "post backup", "POST", [f"{self.base}/backups"], BACKUP, 1
 
-    def measure(self, method, paths, body, seconds):
-        """Requests per second and the 99th percentile in ms."""
+    def measure(self, method, paths, body, seconds, server):
+        """What `seconds` of requests come to."""
         (self.folder / "paths").write_text("\n".join(paths))
         arguments = [method, self.token, self.folder / "paths"]
         if body is not None:
             (self.folder / "body").write_text(json.dumps(body))
             arguments.append(self.folder / "body")
+        busy = Busy(server), Busy(database_pid())
         printed = services.run("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", ROOT / "bench" / "requests.lua",
                                self.server.url, "--", *arguments)
         result = next(line for line in printed.splitlines() if line.startswith("result "))
         number, duration, p99, errors = map(int, result.split()[1:])
         if errors or not number:
             sys.exit(f"{self.title}: {errors} of {number} answers to {method} {paths[0]} in {seconds} s were errors")
-        return number / duration * 1e6, p99 / 1000
+        settle(server)
+        return Measured(number / duration * 1e6, p99 / 1000, busy[0].seconds() / number * 1e6, busy[1].seconds() / number * 1e6)
+
+
+class Measured(typing.NamedTuple):
+    """Requests per second, the 99th percentile in ms, and processor time of the server and of MariaDB in µs a request, which
+    other work on the machine changes little."""
+    rate: float
+    p99: float
+    server: float
+    database: float
+
+    @classmethod
+    def median(cls, rounds):
+        return cls(*map(statistics.median, zip(*rounds)))
+
+    def __str__(self):
+        return f"{self.rate:,.{0 if self.rate > 10 else 1}f} {self.p99:9.1f} {self.server:8,.0f} {self.database:8,.0f}"
+
+
+class Busy:
+    """The processor time of a process and its children from now on."""
+
+    def __init__(self, pid):
+        self.pid, self.start = pid, ticks(pid)
+
+    def seconds(self):
+        return (ticks(self.pid) - self.start) / os.sysconf("SC_CLK_TCK")
+
+
+def ticks(pid):
+    """The processor time of a process and its children so far, in clock ticks."""
+    stats = (pathlib.Path(f"/proc/{one}/stat").read_text() for one in [pid, *services.children(pid)])
+    return sum(sum(map(int, stat.rsplit(") ", 1)[1].split()[11:13])) for stat in stats)
+
+
+def database_pid():
+    """MariaDB's process."""
+    found = services.run("pgrep", "--full", f"mariadbd.*--port={urllib.parse.urlsplit(os.environ['FREEZER_TEST_MYSQL_URL']).port}")
+    return int(found.split()[0])
 
 
 def client(number):
@@ -124,13 +170,10 @@ def resident(pid):
 
 def settle(pid):
     """Waits until the server has done with the requests that wrk gave up at the end of its time."""
-    def ticks():
-        stats = (pathlib.Path(f"/proc/{one}/stat").read_text() for one in [pid, *services.children(pid)])
-        return sum(sum(map(int, stat.rsplit(") ", 1)[1].split()[11:13])) for stat in stats)
     for _ in range(60):
-        before = ticks()
+        before = ticks(pid)
         time.sleep(0.5)
-        if ticks() - before <= 2:
+        if ticks(pid) - before <= 2:
             return
 
 
@@ -157,11 +200,12 @@ def start_up(subject, times=3):
 
 
 def row(name, cells, ratio=""):
-    print(f"{name:<34}" + "".join(f"{cell:>26}" for cell in cells) + f"{ratio:>10}", flush=True)
+    print(f"{name:<30}" + "".join(f"{str(cell):>42}" for cell in cells) + f"{ratio:>10}", flush=True)
 
 
 def compare(subjects, seconds, rounds):
     row("", [subject.title for subject in subjects], "ratio" if len(subjects) == 2 else "")
+    row("", ["req/s    p99 ms   µs own    µs db"] * len(subjects))
     row("start-up, s", [f"{start_up(subject):.2f}" for subject in subjects])
     running = [subject.server.start() for subject in subjects]
     try:
@@ -172,13 +216,13 @@ def compare(subjects, seconds, rounds):
             results = [[] for _ in subjects]
             for _ in range(rounds):
                 for index, (subject, (_, method, paths, body, least)) in enumerate(zip(subjects, measurements)):
-                    results[index].append(subject.measure(method, paths, body, max(seconds, least)))
-                    peak[index] = max(peak[index], resident(running[index].process.pid))
-                    settle(running[index].process.pid)
-            rates = [statistics.median(rate for rate, _ in result) for result in results]
-            p99 = [statistics.median(late for _, late in result) for result in results]
-            ratio = f"{rates[0] / rates[1]:.1f}" if len(subjects) == 2 else ""
-            row(f"{measurements[0][0]}, req/s (p99 ms)", [f"{rate:,.{0 if rate > 10 else 1}f} ({late:.1f})" for rate, late in zip(rates, p99)], ratio)
+                    server = running[index].process.pid
+                    least = least if isinstance(subject.server, services.Reference) else 1
+                    results[index].append(subject.measure(method, paths, body, max(seconds, least), server))
+                    peak[index] = max(peak[index], resident(server))
+            medians = [Measured.median(result) for result in results]
+            ratio = f"{medians[0].rate / medians[1].rate:.2f}" if len(subjects) == 2 else ""
+            row(measurements[0][0], medians, ratio)
         row("resident memory under load, MB", [f"{size:.0f}" for size in peak])
     finally:
         for service in running:
@@ -189,6 +233,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="ours without authentication")
     parser.add_argument("--no-build", action="store_true", help="take what the last run built")
+    parser.add_argument("--before", metavar="FOLDER", type=pathlib.Path, help="measure the programs there instead of the reference")
     parser.add_argument("--only", choices=["ours", "reference"])
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
@@ -197,7 +242,7 @@ def main():
 
     if options.only != "reference":
         programs, seconds, processor = (TARGET / "release", None, None) if options.no_build else build()
-        services.OUR_PROGRAMS = programs
+        services.Ours.programs = programs
         if seconds:
             print(f"release build from clean on {os.cpu_count()} cores: {seconds:.0f} s ({processor:.0f} s of processor time)")
         for name in ("freezer-api", "freezer-manage", "freezer-manager-status"):
@@ -214,7 +259,10 @@ def main():
         if options.only != "reference":
             subjects.append(Subject("ours --dev", Dev, folder, keystone) if options.dev
                             else Subject("ours, Keystone", services.Ours, folder, keystone))
-        if options.only != "ours":
+        if options.before:
+            Before.programs = options.before.absolute()
+            subjects.append(Subject(f"ours, {options.before}"[-42:], Before, folder, keystone))
+        elif options.only != "ours":
             subjects.append(Subject("reference, Keystone", services.Reference, folder, keystone))
         compare(subjects, options.seconds, options.rounds)
 

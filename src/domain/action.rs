@@ -1,6 +1,7 @@
 //! Actions: what to back up or restore, and how.
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Refusal;
@@ -43,7 +44,35 @@ pub struct ActionDocument<'a> {
     user_id: &'a str,
     max_retries: Option<i32>,
     max_retries_interval: Option<i32>,
-    freezer_action: Object,
+    freezer_action: FreezerAction<'a>,
+}
+
+/// A stored `freezer_action` with the columns that belong to it, as [`Action::freezer_action`] gives it, without a value in
+/// memory for each of its members.
+struct FreezerAction<'a>(&'a Action);
+
+impl Serialize for FreezerAction<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = self.0.backup_metadata.as_deref().map(document::stored);
+        let mut columns = self.0.columns().map(|(name, value)| (name, Some(value)));
+        let mut map = serializer.serialize_map(None)?;
+        for (name, text) in stored.as_deref().map_or_else(Vec::new, document::members) {
+            match columns.iter_mut().find(|(column, _)| *column == name) {
+                None => map.serialize_entry(&name, text)?,
+                Some((name, value)) => {
+                    if let Some(value) = value.take() {
+                        map.serialize_entry(name, &value)?;
+                    }
+                }
+            }
+        }
+        for (name, value) in columns {
+            if let Some(value) = value {
+                map.serialize_entry(name, &value)?;
+            }
+        }
+        map.end()
+    }
 }
 
 /// The document of an action in the list of actions.
@@ -64,7 +93,7 @@ impl Action {
             user_id: &self.user_id,
             max_retries: self.max_retries,
             max_retries_interval: self.max_retries_interval,
-            freezer_action: self.freezer_action(),
+            freezer_action: FreezerAction(self),
         }
     }
 
@@ -85,16 +114,22 @@ impl Action {
     /// The stored `freezer_action` with the columns that belong to it, null where unset.
     pub fn freezer_action(&self) -> Object {
         let mut object = document::stored_object(self.backup_metadata.as_deref());
-        let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
-        set("backup_name", self.backup_name.clone().into());
-        set("action", self.action.clone().into());
-        set("mode", self.actionmode.clone().into());
-        set("container", self.container.clone().into());
-        set("timeout", self.timeout.into());
-        set("priority", self.priority.into());
-        set("path_to_backup", self.path_to_backup.clone().into());
-        set("log_file", self.log_file.clone().into());
+        object.extend(self.columns().map(|(name, value)| (name.to_owned(), value)));
         object
+    }
+
+    /// The members of a `freezer_action` that are columns.
+    fn columns(&self) -> [(&'static str, Value); 8] {
+        [
+            ("backup_name", self.backup_name.clone().into()),
+            ("action", self.action.clone().into()),
+            ("mode", self.actionmode.clone().into()),
+            ("container", self.container.clone().into()),
+            ("timeout", self.timeout.into()),
+            ("priority", self.priority.into()),
+            ("path_to_backup", self.path_to_backup.clone().into()),
+            ("log_file", self.log_file.clone().into()),
+        ]
     }
 
     /// Writes a `freezer_action`, which names its action, into the row: the JSON and the columns.
@@ -185,6 +220,35 @@ impl ActionPatch {
             if !merged.contains_key("mandatory") {
                 action.mandatory = mandatory;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What answers show is what a patch is merged into, member by member in the same order.
+        #[test]
+        fn shows_what_is_stored(
+            members in proptest::collection::vec(("(action|mode|timeout|x|\"|é)", "(null|1|\"a\"|\\{\"y\": \\[1\\]\\})"), 0..6),
+            is_object in prop::bool::weighted(0.9),
+        ) {
+            let stored: Object = members
+                .into_iter()
+                .map(|(name, text)| (name, serde_json::from_str(&text).unwrap()))
+                .collect();
+            let action = Action {
+                action: "backup".to_owned(),
+                timeout: Some(3),
+                backup_metadata: Some(if is_object { document::to_text(&stored) } else { "[1]".to_owned() }),
+                ..Action::default()
+            };
+            let shown = serde_json::to_string(&FreezerAction(&action)).unwrap();
+            prop_assert_eq!(shown, document::to_text(&action.freezer_action()));
         }
     }
 }

@@ -1,6 +1,10 @@
 //! JSON documents: a request's body is parsed strictly, a stored text leniently.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt::{self, Formatter};
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -14,8 +18,6 @@ const MAX_NESTING: usize = 128;
 /// Levels of nesting up to which a stored text is read and shown. The reference takes no 500, and Python's clients read
 /// no 1000.
 const MAX_STORED_NESTING: usize = 512;
-/// The same for a whole document, which has stored texts some levels down.
-const MAX_DOCUMENT_NESTING: usize = MAX_STORED_NESTING + 16;
 
 /// Reads a request's body.
 ///
@@ -179,20 +181,36 @@ pub fn stored_value(text: &str) -> Value {
         })
 }
 
-/// A document of ours, with what [`stored`] made of stored texts, as a value.
-pub fn parse_document(text: &str) -> Value {
-    read(text.as_bytes(), MAX_DOCUMENT_NESTING).unwrap_or_else(|error| {
-        tracing::warn!(%error, "a document cannot be searched");
-        Value::Null
-    })
-}
-
 /// A stored JSON text as an object; anything else counts as an empty one.
 pub fn stored_object(text: Option<&str>) -> Object {
     match text.map(stored_value) {
         Some(Value::Object(object)) => object,
         _ => Object::new(),
     }
+}
+
+/// The members of an object with their texts, in their order; none where it is no object.
+pub fn members(object: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+        fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some((Name(name), text)) = map.next_entry()? {
+                members.push((name, text));
+            }
+            Ok(members)
+        }
+    }
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    let mut deserializer = serde_json::Deserializer::from_str(object.get());
+    deserializer.deserialize_map(Members).unwrap_or_default()
 }
 
 fn has_surrogate_escape(text: &str) -> bool {

@@ -4,8 +4,10 @@
 //! key has the value, `match_not` drops it if any has (deviation D18). A key that occurs nowhere equals null. What
 //! is found is not searched again, and lists are searched for the objects in them.
 
-use std::collections::HashMap;
+use std::fmt::{self, Formatter};
 
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
 use super::Refusal;
@@ -57,68 +59,182 @@ impl Search {
         Ok(Some(search).filter(|search| *search != Search::default()))
     }
 
-    /// Whether a document passes. It is walked once, however many pairs there are.
-    pub fn accepts(&self, document: &Value) -> bool {
+    /// Whether a document of ours passes. It is read once, however many pairs there are.
+    ///
+    /// Its nesting is not limited here: what is stored was measured when it was shown.
+    pub fn accepts(&self, document: &str) -> bool {
         let pairs = self.matching.iter().chain(&self.not_matching);
-        let mut occurrences = Occurrences(
-            pairs
-                .map(|(key, _)| (key.as_str(), Occurrence::default()))
-                .collect(),
-        );
-        occurrences.find_in(document);
-        self.matching.iter().all(|pair| occurrences.have(pair))
-            && !self.not_matching.iter().any(|pair| occurrences.have(pair))
+        let mut conditions: Vec<Condition> = pairs.map(Condition::new).collect();
+        let mut deserializer = serde_json::Deserializer::from_str(document);
+        deserializer.disable_recursion_limit();
+        let walk = Walk {
+            conditions: &mut conditions,
+            is_item: true,
+        };
+        if let Err(error) = walk.deserialize(&mut deserializer) {
+            tracing::warn!(%error, "a document cannot be searched");
+        }
+        let (matching, not_matching) = conditions.split_at(self.matching.len());
+        matching.iter().all(Condition::holds) && !not_matching.iter().any(Condition::holds)
     }
 }
 
-/// The values of a search's keys in a document.
-struct Occurrences<'k, 'd>(HashMap<&'k str, Occurrence<'d>>);
-
-#[derive(Default)]
-struct Occurrence<'d> {
-    values: Vec<&'d Value>,
-    /// Whether the walk is inside one of the values, which is not searched again.
+/// A pair of a search, and what a document has told of it so far.
+struct Condition<'s> {
+    key: &'s str,
+    value: &'s Value,
+    occurs: bool,
+    is_equal: bool,
+    /// Whether the walk is inside a value of the key, which is not searched again.
     is_inside: bool,
 }
 
-impl<'d> Occurrences<'_, 'd> {
-    fn find_in(&mut self, document: &'d Value) {
-        let Value::Object(members) = document else {
-            return;
-        };
-        for (name, value) in members {
-            let is_new = self.enter(name, value);
-            match value {
-                Value::Object(_) => self.find_in(value),
-                Value::Array(items) => items.iter().for_each(|item| self.find_in(item)),
-                _ => {}
-            }
-            if is_new && let Some(occurrence) = self.0.get_mut(name.as_str()) {
-                occurrence.is_inside = false;
-            }
+impl<'s> Condition<'s> {
+    fn new((key, value): &'s Pair) -> Condition<'s> {
+        Condition {
+            key,
+            value,
+            occurs: false,
+            is_equal: false,
+            is_inside: false,
         }
     }
 
-    /// Notes the value of a key that is looked for, unless it lies inside of another one of that key.
-    fn enter(&mut self, name: &str, value: &'d Value) -> bool {
-        match self.0.get_mut(name) {
-            Some(occurrence) if !occurrence.is_inside => {
-                occurrence.values.push(value);
-                occurrence.is_inside = true;
-                true
-            }
-            _ => false,
-        }
+    /// Whether the key looks for a member of this name here.
+    fn looks_for(&self, name: &str) -> bool {
+        self.key == name && !self.is_inside
     }
 
     /// Whether any occurrence of the key has the value; a key without one equals null.
-    fn have(&self, (key, value): &Pair) -> bool {
-        let found = self.0.get(key.as_str());
-        let values = found.map_or(&[][..], |found| &found.values);
-        match values {
-            [] => value.is_null(),
-            values => values.iter().any(|found| equal(found, value)),
+    fn holds(&self) -> bool {
+        if self.occurs {
+            self.is_equal
+        } else {
+            self.value.is_null()
         }
+    }
+}
+
+/// Reads a document, or a part of it, for the values of the conditions' keys. Only those become values in memory.
+struct Walk<'w, 's> {
+    conditions: &'w mut [Condition<'s>],
+    /// Whether it stands in a list: a list in a list is not searched.
+    is_item: bool,
+}
+
+impl<'s> Walk<'_, 's> {
+    /// The same for a part.
+    fn part(&mut self, is_item: bool) -> Walk<'_, 's> {
+        Walk {
+            conditions: self.conditions,
+            is_item,
+        }
+    }
+
+    /// Compares the value of a member that is looked for, and walks on inside of it for the other keys.
+    fn compare(&mut self, name: &str, value: &Value) -> Result<(), serde_json::Error> {
+        let mut entered = Vec::new();
+        for (index, condition) in self.conditions.iter_mut().enumerate() {
+            if condition.looks_for(name) {
+                condition.occurs = true;
+                condition.is_equal |= equal(value, condition.value);
+                condition.is_inside = true;
+                entered.push(index);
+            }
+        }
+        self.part(false).deserialize(value)?;
+        for index in entered {
+            if let Some(condition) = self.conditions.get_mut(index) {
+                condition.is_inside = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some(found) = members.next_key_seed(Name(self.conditions))? {
+            match found {
+                Some(name) => {
+                    let value: Value = members.next_value()?;
+                    self.compare(&name, &value).map_err(A::Error::custom)?;
+                }
+                None => members.next_value_seed(self.part(false))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        if self.is_item {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+        } else {
+            while items.next_element_seed(self.part(true))?.is_some() {}
+        }
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// Reads the name of a member: itself, if a condition looks for it.
+struct Name<'w, 's>(&'w [Condition<'s>]);
+
+impl<'de> DeserializeSeed<'de> for Name<'_, '_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_, '_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let is_sought = self.0.iter().any(|condition| condition.looks_for(name));
+        Ok(is_sought.then(|| name.to_owned()))
     }
 }
 
@@ -179,40 +295,50 @@ mod tests {
             "job_actions": [{"freezer_action": {"backup_name": "a"}}, {"freezer_action": {"backup_name": "b"}}],
         });
         for name in ["a", "b"] {
-            assert!(search(json!({"match": [{"backup_name": name}]})).accepts(&job));
-            assert!(!search(json!({"match_not": [{"backup_name": name}]})).accepts(&job));
+            assert!(search(json!({"match": [{"backup_name": name}]})).accepts(&job.to_string()));
+            assert!(
+                !search(json!({"match_not": [{"backup_name": name}]})).accepts(&job.to_string())
+            );
         }
-        assert!(!search(json!({"match": [{"backup_name": "c"}]})).accepts(&job));
-        assert!(!search(json!({"match": [{"job_id": "j", "status": "running"}]})).accepts(&job));
-        assert!(!search(json!({"match": [{"job_schedule.status": "completed"}]})).accepts(&job));
+        assert!(!search(json!({"match": [{"backup_name": "c"}]})).accepts(&job.to_string()));
+        assert!(
+            !search(json!({"match": [{"job_id": "j", "status": "running"}]}))
+                .accepts(&job.to_string())
+        );
+        assert!(
+            !search(json!({"match": [{"job_schedule.status": "completed"}]}))
+                .accepts(&job.to_string())
+        );
     }
 
     #[test]
     fn a_missing_key_equals_null() {
         let document = json!({"a": 1});
-        assert!(search(json!({"match": [{"x": null}]})).accepts(&document));
-        assert!(!search(json!({"match_not": [{"x": null}]})).accepts(&document));
-        assert!(!search(json!({"match": [{"a": null}]})).accepts(&document));
+        assert!(search(json!({"match": [{"x": null}]})).accepts(&document.to_string()));
+        assert!(!search(json!({"match_not": [{"x": null}]})).accepts(&document.to_string()));
+        assert!(!search(json!({"match": [{"a": null}]})).accepts(&document.to_string()));
     }
 
     #[test]
     fn types_are_strict_and_numbers_compare_by_value() {
         let document =
             json!({"n": 2, "z": 0, "f": false, "big": u64::MAX, "o": {"a": 1, "b": [2.0]}});
-        assert!(search(json!({"match": [{"n": 2.0}]})).accepts(&document));
-        assert!(!search(json!({"match": [{"z": false}]})).accepts(&document));
-        assert!(!search(json!({"match": [{"f": 0}]})).accepts(&document));
-        assert!(!search(json!({"match": [{"n": "2"}]})).accepts(&document));
-        assert!(search(json!({"match": [{"o": {"b": [2], "a": 1}}]})).accepts(&document));
-        assert!(!search(json!({"match": [{"big": u64::MAX - 1}]})).accepts(&document));
+        assert!(search(json!({"match": [{"n": 2.0}]})).accepts(&document.to_string()));
+        assert!(!search(json!({"match": [{"z": false}]})).accepts(&document.to_string()));
+        assert!(!search(json!({"match": [{"f": 0}]})).accepts(&document.to_string()));
+        assert!(!search(json!({"match": [{"n": "2"}]})).accepts(&document.to_string()));
+        assert!(
+            search(json!({"match": [{"o": {"b": [2], "a": 1}}]})).accepts(&document.to_string())
+        );
+        assert!(!search(json!({"match": [{"big": u64::MAX - 1}]})).accepts(&document.to_string()));
     }
 
     #[test]
     fn what_is_found_is_not_searched() {
         let document = json!({"a": {"a": 1}, "l": [[{"b": 1}], {"b": 2}]});
-        assert!(!search(json!({"match": [{"a": 1}]})).accepts(&document));
-        assert!(!search(json!({"match": [{"b": 1}]})).accepts(&document));
-        assert!(search(json!({"match": [{"b": 2}]})).accepts(&document));
+        assert!(!search(json!({"match": [{"a": 1}]})).accepts(&document.to_string()));
+        assert!(!search(json!({"match": [{"b": 1}]})).accepts(&document.to_string()));
+        assert!(search(json!({"match": [{"b": 2}]})).accepts(&document.to_string()));
     }
 
     #[test]

@@ -137,12 +137,15 @@ impl TokenCache {
     ///
     /// # Errors
     /// The refusal. `Unavailable` is not kept: the next request asks again.
-    pub(crate) async fn get_or_validate(
+    pub(crate) async fn get_or_validate<F>(
         &self,
         token: &str,
         allow_expired: bool,
-        validate: impl Future<Output = Result<ValidToken, Refusal>>,
-    ) -> Result<Arc<ValidToken>, Refusal> {
+        validate: impl FnOnce() -> F,
+    ) -> Result<Arc<ValidToken>, Refusal>
+    where
+        F: Future<Output = Result<ValidToken, Refusal>>,
+    {
         let key = Key::new(token, allow_expired);
         if let Some(entry) = self.tokens.get(&key).await {
             return Ok(entry.token);
@@ -150,10 +153,9 @@ impl TokenCache {
         if self.refused.contains_key(&key) {
             return Err(Refusal::Invalid);
         }
-        let loaded = self
-            .tokens
-            .try_get_with(key, self.load(key, token, validate))
-            .await;
+        // On the heap: what rarely runs, and is large, is not part of each request's future.
+        let load = self.load(key, token, validate());
+        let loaded = Box::pin(self.tokens.try_get_with(key, load)).await;
         loaded
             .map(|entry| entry.token)
             .map_err(|refusal| (*refusal).clone())

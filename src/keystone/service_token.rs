@@ -98,7 +98,7 @@ impl ServiceSession {
             }
             self.forget(&token).await;
         }
-        self.own.try_get_with((), self.authenticate()).await
+        Box::pin(self.own.try_get_with((), self.authenticate())).await
     }
 
     /// Drops a token that Keystone did not take, unless another request has renewed it already.

@@ -186,7 +186,9 @@ impl Keystone {
         ))?;
         let valid = self
             .cache
-            .get_or_validate(text, allow_expired, self.validate(subject, allow_expired))
+            .get_or_validate(text, allow_expired, || {
+                self.validate(subject, allow_expired)
+            })
             .await
             .map_err(|refusal| match refusal {
                 Refusal::Invalid => AuthError::Unauthorized("the token is invalid"),

@@ -40,9 +40,8 @@ impl Drop for Pieces {
 /// Answers with what `reading` comes to: the text, or `None` when it is `started`'s.
 pub(super) async fn answer(
     mut started: oneshot::Receiver<mpsc::Receiver<Piece>>,
-    reading: impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send + 'static,
+    mut reading: impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send + Unpin + 'static,
 ) -> Result<Answer, ApiError> {
-    let mut reading = Box::pin(reading);
     tokio::select! {
         biased;
         Ok(receiver) = &mut started => {

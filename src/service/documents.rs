@@ -26,12 +26,12 @@ impl Catalogue {
     ) -> Result<Answer, ApiError> {
         let (store, scope) = (self.store.clone(), caller.scope());
         let (sink, started) = Sink::new(T::COLLECTION, &self.memory);
-        let reading = async move {
+        let reading = Box::pin(async move {
             let into = Arc::clone(&sink);
             let list =
                 async move |tx: &mut Tx| tx.list::<T>(&scope, page, search.as_ref(), &into).await;
             store.read_list(T::COLLECTION, sink, list).await
-        };
+        });
         answer(started, reading).await
     }
 

@@ -47,14 +47,14 @@ impl Catalogue {
         let viewer = caller.pid_viewer(sees_all);
         let store = self.store.clone();
         let (sink, started) = Sink::new("jobs", &self.memory);
-        let reading = async move {
+        let reading = Box::pin(async move {
             let into = Arc::clone(&sink);
             let list = async move |tx: &mut Tx| {
                 let search = search.as_ref();
                 tx.list_jobs(&scope, page, search, &viewer, &into).await
             };
             store.read_list("listing jobs", sink, list).await
-        };
+        });
         answer(started, reading).await
     }
 

@@ -137,7 +137,8 @@ where
     async fn create(&self) -> Result<Guarded<DB>, sqlx::Error> {
         let generation = self.generation.load(Ordering::Relaxed);
         let abandoned = Arc::default();
-        let open = async {
+        // On the heap: what rarely runs, and is large, is not part of each request's future.
+        let open = Box::pin(async {
             let mut connection = self.options.connect().await?;
             for statement in &self.prepare {
                 sqlx::Executor::execute(
@@ -157,7 +158,7 @@ where
                 None => false,
             };
             Ok::<_, sqlx::Error>((connection, in_galera))
-        };
+        });
         let (connection, in_galera) = tokio::time::timeout(self.connect_limit, open)
             .await
             .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;

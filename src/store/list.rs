@@ -11,9 +11,9 @@ use super::sink::{SharedSink, Sink};
 use super::statement::Argument;
 use super::tables::{Column, ColumnKind, Json, Table};
 use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
 use crate::domain::resource::Resource;
 use crate::domain::search::{Pair, Search};
-use crate::domain::{Scope, document};
 
 /// Rows that the first batch of a search reads, at least; each further batch is twice as large.
 const FIRST_BATCH: u64 = 64;
@@ -246,7 +246,7 @@ impl<'a> Selection<'a> {
     ) -> Result<(), StoreError> {
         if let Some(search) = self.search {
             tokio::task::yield_now().await;
-            if self.is_full() || !search.accepts(&document::parse_document(document.get())) {
+            if self.is_full() || !search.accepts(document.get()) {
                 return Ok(());
             }
             self.found += 1;
@@ -266,7 +266,6 @@ pub(super) struct Batches {
     next: Page,
     /// Rows that are wanted in all.
     left: u64,
-    is_search: bool,
 }
 
 impl Batches {
@@ -277,22 +276,26 @@ impl Batches {
             after: None,
             next: page,
             left: page.limit,
-            is_search: false,
         }
     }
 
-    /// All rows, for a search: the first batch is as large as the page may need when every row is a hit.
-    pub(super) fn all(conditions: Conditions, page: Page) -> Batches {
+    /// The rows among which a search looks: the first batch is as large as the page may need when every row is a hit.
+    /// Connections keep the statements of schedulers' polls prepared; those of longer searches have too many forms.
+    pub(super) fn of_search(search: &Search, conditions: Conditions, page: Page) -> Batches {
+        let is_long = search.matching.len() > 1 || search.not_matching.len() > 1;
         let limit = page.limit.saturating_add(page.offset);
         Batches {
-            conditions,
+            conditions: if is_long {
+                conditions.not_kept()
+            } else {
+                conditions
+            },
             after: None,
             next: Page {
                 limit: limit.clamp(FIRST_BATCH, LARGEST_BATCH),
                 offset: 0,
             },
             left: u64::MAX,
-            is_search: true,
         }
     }
 
@@ -322,7 +325,6 @@ impl Batches {
             conditions: self.conditions.clone(),
             after: self.after.take(),
             page: self.next,
-            is_kept: !self.is_search,
         }))
     }
 
@@ -370,7 +372,7 @@ impl Tx {
             None => Batches::page(conditions, page),
             Some(search) => {
                 let conditions = T::SEARCHABLE.narrow(self.engine(), conditions, search);
-                Batches::all(conditions, page)
+                Batches::of_search(search, conditions, page)
             }
         }
         .starting_with(sink.first_rows());
@@ -427,7 +429,7 @@ mod tests {
             .chain(searchable.joined.iter().map(|(name, _)| *name));
         let placed: BTreeSet<String> = placed.map(str::to_owned).collect();
         let mut shown = BTreeSet::new();
-        keys(&document::parse_document(document.get()), &mut shown);
+        keys(&serde_json::from_str(document.get()).unwrap(), &mut shown);
         assert_eq!(shown, placed, "{}", searchable.table.name);
     }
 

@@ -256,6 +256,11 @@ impl Conditions {
         statement.push(" WHERE ").push_statement(self.0)
     }
 
+    /// Keeps connections from keeping statements with them prepared.
+    pub(super) fn not_kept(self) -> Conditions {
+        Conditions(self.0.not_kept())
+    }
+
     /// Adds a condition with its values.
     pub(crate) fn and(
         self,
@@ -337,8 +342,6 @@ pub(super) struct Slice {
     pub(super) conditions: Conditions,
     pub(super) after: Option<Cursor>,
     pub(super) page: Page,
-    /// Whether connections keep the statement prepared: the conditions of searches differ from request to request.
-    pub(super) is_kept: bool,
 }
 
 impl Slice {
@@ -352,12 +355,12 @@ impl Slice {
         let order = order_by(engine, &time, &format!("{}.id", T::ALIAS));
         let query = conditions.select::<T>(columns).push(&order);
         let (limit, offset) = (at_most(self.page.limit), at_most(self.page.offset));
-        if self.is_kept {
-            query.push(" LIMIT ? OFFSET ?").bind(limit).bind(offset)
-        } else {
-            query
-                .push(&format!(" LIMIT {limit} OFFSET {offset}"))
-                .not_kept()
+        match engine {
+            Engine::MySql | Engine::Postgres => {
+                query.push(" LIMIT ? OFFSET ?").bind(limit).bind(offset)
+            }
+            // Prepares a statement anew whenever a limit is bound.
+            Engine::Sqlite => query.push(&format!(" LIMIT {limit} OFFSET {offset}")),
         }
     }
 }

@@ -265,6 +265,7 @@ class Ours:
     """Our programs on one database."""
 
     label = "ours"
+    programs = OUR_PROGRAMS
 
     def __init__(self, folder, database_url, keystone_url):
         self.folder = pathlib.Path(folder)
@@ -276,11 +277,11 @@ class Ours:
 
     def db_sync(self):
         """Makes the tables."""
-        return run(OUR_PROGRAMS / "freezer-manage", "--config-file", self.configuration, "db", "sync")
+        return run(self.programs / "freezer-manage", "--config-file", self.configuration, "db", "sync")
 
     def start(self):
         """Starts the server."""
-        return Service("freezer-api", self.folder, [OUR_PROGRAMS / "freezer-api", "--config-file", self.configuration],
+        return Service("freezer-api", self.folder, [self.programs / "freezer-api", "--config-file", self.configuration],
                        f"{self.url}healthcheck")
 
 

@@ -294,7 +294,7 @@ impl Tx {
             None => Batches::page(conditions, page),
             Some(search) => {
                 let narrowed = narrow_jobs(self.engine(), conditions, search, by_column);
-                Batches::all(narrowed, page)
+                Batches::of_search(search, narrowed, page)
             }
         }
         .starting_with(sink.first_rows());

@@ -50,8 +50,8 @@ pub(crate) async fn execute_all(database: &Database, statements: impl IntoIterat
     });
 }
 
-/// How the engine would run a statement whose values are these texts: its own words, a line each.
-pub(crate) async fn explain(database: &Database, statement: &str, texts: &[&str]) -> String {
+/// How the engine would run a statement with these values, numbers among them: its own words, a line each.
+pub(crate) async fn explain(database: &Database, statement: &str, values: &[&str]) -> String {
     let explain = match database.engine() {
         Engine::Sqlite => "EXPLAIN QUERY PLAN",
         Engine::MySql | Engine::Postgres => "EXPLAIN",
@@ -59,9 +59,12 @@ pub(crate) async fn explain(database: &Database, statement: &str, texts: &[&str]
     let statement = AssertSqlSafe(format!("{explain} {statement}"));
     let mut lines = Vec::new();
     with_connection!(database, connection => {
-        let query = texts
+        let query = values
             .iter()
-            .fold(sqlx::query(statement), |query, text| query.bind(*text));
+            .fold(sqlx::query(statement), |query, value| match value.parse::<i64>() {
+                Ok(number) => query.bind(number),
+                Err(_) => query.bind(*value),
+            });
         for row in query.fetch_all(&mut connection).await.unwrap() {
             let words = row.columns().iter().filter_map(|column| {
                 let value = row.try_get::<Option<String>, _>(column.ordinal()).ok()??;
