@@ -10,6 +10,7 @@ mod backups;
 mod clients;
 mod documents;
 mod extract;
+mod forwarded;
 mod healthcheck;
 mod jobs;
 mod middleware;

@@ -16,6 +16,7 @@ use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use super::extract::Held;
+use super::forwarded::Forwarded;
 use super::{Api, openapi};
 use crate::config::{self, Token};
 use crate::domain::Refusal;
@@ -31,6 +32,9 @@ pub(super) struct Deadline(pub(super) Instant);
 
 /// Paths of ours are shorter; strangers can send 64 kB, which would push other lines out of the log.
 const MAX_LOGGED_PATH: usize = 512;
+
+/// An IPv6 address with its port is shorter.
+const MAX_LOGGED_CLIENT: usize = 64;
 
 /// Names the request, limits its time, and writes its line in the access log (`docs/logging.md`).
 pub(super) async fn observe(
@@ -48,6 +52,7 @@ pub(super) async fn observe(
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip());
+    let client = Forwarded::believed(request.headers(), &api.config.oslo_middleware).client;
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     async {
@@ -61,6 +66,7 @@ pub(super) async fn observe(
         tracing::info!(
             target: "freezer_api::access",
             remote = remote.map(tracing::field::display),
+            forwarded_for = client.map(|client| telemetry::shortened(&client, MAX_LOGGED_CLIENT).into_owned()),
             %method,
             path = &*telemetry::shortened(&path, MAX_LOGGED_PATH),
             status = response.status().as_u16(),

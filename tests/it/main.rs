@@ -36,6 +36,7 @@ mod connecting;
 mod data;
 mod development;
 mod failures;
+mod forwarded;
 mod galera;
 mod harness;
 mod keystone;
