@@ -114,7 +114,7 @@ impl Catalogue {
                     return Err(Refusal::already_registered("Job", &job.id).into());
                 }
                 let actions = resolve_actions(tx, &caller.scope(), new.entries(), sizes).await?;
-                let client = tx.get_client(&caller.scope(), &job.client_id).await?;
+                let client = tx.lock_client(&caller.scope(), &job.client_id).await?;
                 check_client(client.as_ref(), &job, &actions)?;
                 let gives = rule.change(client.as_ref(), true, false) == TrustChange::Give;
                 if gives && credentials.is_none() {
@@ -207,7 +207,7 @@ impl Catalogue {
                     return Ok(event.already_requested());
                 };
                 let actions = stored_actions(tx, &job).await?;
-                let client = tx.get_client(&caller.scope(), &job.client_id).await?;
+                let client = tx.lock_client(&caller.scope(), &job.client_id).await?;
                 check_client(client.as_ref(), &job, &actions)?;
                 job.set_schedule(&schedule);
                 caller.user_id().clone_into(&mut job.user_id);
@@ -327,7 +327,7 @@ async fn apply_change(
         .as_ref()
         .is_none_or(|old| old.client_id != job.client_id);
     let client = if named.is_some() || change.client_id().is_some() {
-        tx.get_client(&caller.scope(), &job.client_id).await?
+        tx.lock_client(&caller.scope(), &job.client_id).await?
     } else {
         None
     };
@@ -412,14 +412,14 @@ fn action_ids(actions: &[JobAction]) -> Vec<String> {
         .collect()
 }
 
-/// The actions that a job has.
+/// The actions that a locked job has, locked too.
 async fn stored_actions(tx: &mut Tx, job: &Job) -> Result<Vec<JobAction>, StoreError> {
-    let actions = tx.actions_of(job).await?.into_iter().map(Arc::new);
+    let actions = tx.lock_actions_of(job).await?.into_iter().map(Arc::new);
     Ok(actions.map(JobAction::Existing).collect())
 }
 
-/// The actions that the entries of a job stand for. Those that exist are locked until the transaction ends. They are measured
-/// before they are read: `body` bytes of the request and all of them may have `max` together.
+/// The actions that the entries of a job stand for. Those that exist stay as they are until the transaction ends. They are
+/// measured before they are read: `body` bytes of the request and all of them may have `max` together.
 async fn resolve_actions(
     tx: &mut Tx,
     scope: &Scope,
@@ -429,12 +429,15 @@ async fn resolve_actions(
     let named: HashSet<&str> = entries.iter().filter_map(ActionEntry::reference).collect();
     let named: Vec<&str> = named.into_iter().collect();
     let sizes = tx.action_sizes(scope, &named).await?;
-    job::check_size(body, entries, &sizes, max)?;
+    job::check_size(body, entries, |id| sizes.get(id).copied(), max)?;
     let mut stored: HashMap<String, Arc<Action>> = HashMap::new();
     for action in tx.lock_actions(scope, &named).await? {
         job::check_claims(entries, &action)?;
         stored.insert(action.id.clone(), Arc::new(action));
     }
+    // One may have grown before it was locked.
+    let size = |id: &str| stored.get(id).map(|action| action.size());
+    job::check_size(body, entries, size, max)?;
     let resolve = |entry: &ActionEntry| match entry {
         ActionEntry::Inline(action) => Ok(JobAction::New(action.clone())),
         ActionEntry::Reference { action_id, .. } => {

@@ -24,7 +24,7 @@ fn of_ids(scope: &Scope, ids: &[&str]) -> Conditions {
 }
 
 impl Tx {
-    /// The actions of these ids, locked until the transaction ends, so that none goes while a job takes it.
+    /// The actions of these ids for a job that takes them: none goes or changes until the transaction ends.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -35,7 +35,7 @@ impl Tx {
     ) -> Result<Vec<Action>, StoreError> {
         let mut actions = Vec::new();
         for ids in in_lists(ids) {
-            actions.extend(self.select_locked(of_ids(scope, &ids)).await?);
+            actions.extend(self.select_shared(of_ids(scope, &ids)).await?);
         }
         Ok(actions)
     }

@@ -5,6 +5,29 @@ use super::statement::{Argument, placeholders, sql};
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 
+/// What others may do with a locked row until the transaction ends.
+#[derive(Clone, Copy)]
+enum RowLock {
+    /// Nothing but read it: the transaction changes it.
+    Exclusive,
+    /// Lock it so too, but not change it: the transaction rests on what it says.
+    Shared,
+}
+
+impl RowLock {
+    /// What locks the rows of a query. SQLite's transactions have locked the whole file already; MariaDB has MySQL's older words
+    /// alone.
+    fn clause<T: Record>(self, engine: Engine) -> String {
+        match (engine, self) {
+            (Engine::MySql, RowLock::Exclusive) => " FOR UPDATE".to_owned(),
+            (Engine::MySql, RowLock::Shared) => " LOCK IN SHARE MODE".to_owned(),
+            (Engine::Postgres, RowLock::Exclusive) => format!(" FOR UPDATE OF {}", T::ALIAS),
+            (Engine::Postgres, RowLock::Shared) => format!(" FOR SHARE OF {}", T::ALIAS),
+            (Engine::Sqlite, _) => String::new(),
+        }
+    }
+}
+
 impl Tx {
     /// The live row of this id, if it is in the scope, locked until the transaction ends.
     pub(crate) async fn lock<T: Record>(
@@ -12,9 +35,8 @@ impl Tx {
         scope: &Scope,
         id: &str,
     ) -> Result<Option<T>, StoreError> {
-        let rows = self
-            .select_locked(Conditions::of_id::<T>(scope, id))
-            .await?;
+        let of_id = Conditions::of_id::<T>(scope, id);
+        let rows = self.select_locked(of_id, RowLock::Exclusive).await?;
         Ok(rows.into_iter().find(|row: &T| row.id() == id))
     }
 
@@ -81,17 +103,26 @@ impl Tx {
         Ok(())
     }
 
-    /// All rows that meet the conditions, each locked until the transaction ends.
-    pub(super) async fn select_locked<T: Record>(
+    /// All rows that meet the conditions, which others may lock so too and nobody may change until the transaction ends: what
+    /// it writes rests on them.
+    pub(super) async fn select_shared<T: Record>(
         &mut self,
         conditions: Conditions,
+    ) -> Result<Vec<T>, StoreError> {
+        self.select_locked(conditions, RowLock::Shared).await
+    }
+
+    async fn select_locked<T: Record>(
+        &mut self,
+        conditions: Conditions,
+        lock: RowLock,
     ) -> Result<Vec<T>, StoreError> {
         if self.session.in_galera() {
             self.write_before_lock::<T>(conditions.clone()).await?;
         }
-        let lock = self.row_lock::<T>();
+        let clause = lock.clause::<T>(self.engine());
         self.session
-            .fetch_all(conditions.select::<T>(T::COLUMNS).push(&lock))
+            .fetch_all(conditions.select::<T>(T::COLUMNS).push(&clause))
             .await
     }
 
@@ -111,14 +142,5 @@ impl Tx {
         let statement = statement.bind(self.now()).bind(self.now());
         let statement = conditions.apply_to(statement);
         self.session.execute(statement).await.map(drop)
-    }
-
-    /// What locks the rows of a query. SQLite's transactions have locked the whole file already.
-    fn row_lock<T: Record>(&self) -> String {
-        match self.engine() {
-            Engine::MySql => " FOR UPDATE".to_owned(),
-            Engine::Postgres => format!(" FOR UPDATE OF {}", T::ALIAS),
-            Engine::Sqlite => String::new(),
-        }
     }
 }

@@ -48,6 +48,17 @@ fn preferred(clients: impl IntoIterator<Item = Client>, scope: &Scope) -> Option
         .min_by_key(|client| (!is_own(client), client.uuid.clone()))
 }
 
+/// The clients of that name that a project sees.
+fn named(scope: &Scope, client_id: &str) -> Conditions {
+    Client::visible(scope).and("c.client_id = ?", [client_id])
+}
+
+/// The preferred one of those that have exactly this name: MySQL's comparison ignores trailing blanks.
+fn preferred_of_name(clients: Vec<Client>, scope: &Scope, client_id: &str) -> Option<Client> {
+    let same = |client: &Client| client.client_id == client_id;
+    preferred(clients.into_iter().filter(same), scope)
+}
+
 impl Tx {
     /// The client of that name that a project sees.
     ///
@@ -58,12 +69,21 @@ impl Tx {
         scope: &Scope,
         client_id: &str,
     ) -> Result<Option<Client>, StoreError> {
-        let clients: Vec<Client> = self
-            .select(Client::visible(scope).and("c.client_id = ?", [client_id]))
-            .await?;
-        // MySQL's comparison ignores trailing blanks.
-        let same = |client: &Client| client.client_id == client_id;
-        Ok(preferred(clients.into_iter().filter(same), scope))
+        let clients = self.select(named(scope, client_id)).await?;
+        Ok(preferred_of_name(clients, scope, client_id))
+    }
+
+    /// The same client for a job that is stored on it: nobody deletes it or changes what it can do until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lock_client(
+        &mut self,
+        scope: &Scope,
+        client_id: &str,
+    ) -> Result<Option<Client>, StoreError> {
+        let clients = self.select_shared(named(scope, client_id)).await?;
+        Ok(preferred_of_name(clients, scope, client_id))
     }
 
     /// Which of these names clients of the project itself have.

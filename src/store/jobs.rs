@@ -2,6 +2,8 @@
 
 mod documents;
 
+use std::collections::BTreeSet;
+
 use super::list::{Listed, Searchable, narrowing};
 use super::rows::{Conditions, Record, of_credentials};
 use super::statement::{Argument, pieces, sql};
@@ -83,13 +85,14 @@ impl Tx {
         self.exists::<Job>(conditions).await
     }
 
-    /// The actions of a job, each once, in no order. A job's action is one of its own project.
-    pub(crate) async fn actions_of(&mut self, job: &Job) -> Result<Vec<Action>, StoreError> {
-        let conditions = Conditions::live::<Action>().and(
-            "a.id IN (SELECT ja.action_id FROM job_actions ja WHERE ja.job_id = ? AND ja.deleted = FALSE)",
-            [&job.id],
-        );
-        let mut actions: Vec<Action> = self.select(conditions).await?;
+    /// The actions of a job that the transaction has locked, each once, in no order: none goes or changes until the transaction
+    /// ends. A job's action is one of its own project.
+    pub(crate) async fn lock_actions_of(&mut self, job: &Job) -> Result<Vec<Action>, StoreError> {
+        let links = sql("SELECT action_id FROM job_actions WHERE job_id = ? AND deleted = FALSE");
+        let links: Vec<(String,)> = self.session.fetch_all(links.bind(&job.id)).await?;
+        let ids: BTreeSet<&str> = links.iter().map(|(id,)| id.as_str()).collect();
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let mut actions = self.lock_actions(&Scope::All, &ids).await?;
         actions.retain(|action| action.project_id == job.project_id);
         Ok(actions)
     }

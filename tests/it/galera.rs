@@ -4,9 +4,11 @@ mod rounds;
 
 use std::{collections::HashMap, sync::Arc};
 
+use freezer_api::config::Config;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, MySqlConnection};
 
+use crate::races_of_clients::withdraw;
 use crate::support::{Database, Engine, Service, needed};
 
 /// How often each writer writes.
@@ -30,15 +32,28 @@ async fn cluster() -> (Database, Vec<String>) {
     (database, urls)
 }
 
-/// A server on each node, which takes a new connection, with nothing prepared, for each unit of work. Reads see what any
-/// node has acknowledged.
+/// A server on each node. Reads see what any node has acknowledged.
 async fn servers(database: &Database, urls: &[String]) -> Vec<Arc<Service>> {
+    servers_with(database, urls, |_| {}).await
+}
+
+/// The same, each with a new connection, with nothing prepared, for each unit of work.
+async fn unprepared_servers(database: &Database, urls: &[String]) -> Vec<Arc<Service>> {
+    let never_keep = |config: &mut Config| config.database.connection_recycle_time = 0;
+    servers_with(database, urls, never_keep).await
+}
+
+async fn servers_with(
+    database: &Database,
+    urls: &[String],
+    change: impl Fn(&mut Config),
+) -> Vec<Arc<Service>> {
     let mut servers = Vec::new();
     for url in urls {
         let server = Service::with(database, |config| {
             config.database.connection = Some(url.parse().unwrap());
             config.database.mysql_wsrep_sync_wait = Some(1);
-            config.database.connection_recycle_time = 0;
+            change(config);
         });
         servers.push(Arc::new(server.await));
     }
@@ -99,7 +114,7 @@ fn prepared_in_committed(log: &Log) -> (Vec<&str>, usize) {
 #[ignore = "needs Galera: ./test starts it"]
 async fn nothing_is_prepared_in_a_transaction_that_commits() {
     let (database, urls) = cluster().await;
-    let server = servers(&database, &urls[..1]).await.remove(0);
+    let server = unprepared_servers(&database, &urls[..1]).await.remove(0);
     let name = urls[0].rsplit('/').next().unwrap();
     let address = database.sqlx_url();
     let mut node = MySqlConnection::connect(&address).await.unwrap();
@@ -170,7 +185,7 @@ async fn every_kind_of_write(server: &Service) {
 #[ignore = "needs Galera: ./test starts it"]
 async fn no_acknowledged_patch_is_lost() {
     let (database, urls) = cluster().await;
-    let servers = servers(&database, &urls).await;
+    let servers = unprepared_servers(&database, &urls).await;
     let backup = json!({"backup_name": "b", "container": "c", "hostname": "h"});
     let id = servers[0].created("backups", backup, "backup_id").await;
     let path = format!("backups/{id}");
@@ -214,13 +229,13 @@ async fn no_acknowledged_patch_is_lost() {
 #[ignore = "needs Galera: ./test starts it"]
 async fn a_job_that_has_left_its_session_stays_out() {
     let (database, urls) = cluster().await;
-    let first = servers(&database, &urls[..1]).await.remove(0);
+    let first = unprepared_servers(&database, &urls[..1]).await.remove(0);
     first.client("c").await;
     for round in 0..ROUNDS {
         let (session, job) = (first.session().await, first.job("c").await);
         let member = format!("sessions/{session}/jobs/{job}");
         first.put(&member).await.expect(204);
-        let servers = servers(&database, &urls).await;
+        let servers = unprepared_servers(&database, &urls).await;
         let leaving = {
             let (server, member) = (Arc::clone(&servers[0]), member.clone());
             tokio::spawn(async move { server.delete(&member).await.status })
@@ -278,7 +293,7 @@ async fn jobs_with_lost_actions(database: &Database, servers: &[Arc<Service>]) -
 #[ignore = "needs Galera: ./test starts it"]
 async fn no_job_has_an_action_that_is_gone() {
     let (database, urls) = cluster().await;
-    let servers = servers(&database, &urls).await;
+    let servers = unprepared_servers(&database, &urls).await;
     assert_eq!(jobs_with_lost_actions(&database, &servers).await, 0);
 }
 
@@ -287,7 +302,7 @@ async fn no_job_has_an_action_that_is_gone() {
 #[ignore = "needs Galera: ./test starts it"]
 async fn locks_that_write_nothing_are_not_seen_by_other_nodes() {
     let (database, urls) = cluster().await;
-    let servers = servers(&database, &urls).await;
+    let servers = unprepared_servers(&database, &urls).await;
     let keep_time = "CREATE TRIGGER keep_time BEFORE UPDATE ON actions FOR EACH ROW SET NEW.updated_at = OLD.updated_at";
     database.run(keep_time.to_owned()).await;
     // Chance decides when it shows.
@@ -304,7 +319,7 @@ async fn locks_that_write_nothing_are_not_seen_by_other_nodes() {
 #[ignore = "needs Galera: ./test starts it"]
 async fn the_actions_of_a_job_are_those_of_one_change() {
     let (database, urls) = cluster().await;
-    let servers = servers(&database, &urls).await;
+    let servers = unprepared_servers(&database, &urls).await;
     servers[0].client("c").await;
     for round in 0..ROUNDS {
         let job = servers[0].job("c").await;
@@ -344,4 +359,12 @@ async fn send(server: &Arc<Service>, method: &'static str, path: String, body: V
     };
     let task = tokio::spawn(async move { server.raw(method, &path, body).await.status });
     task.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn what_a_job_needs_stays_until_it_is_stored() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    withdraw(&servers).await;
 }

@@ -47,6 +47,7 @@ mod openapi;
 mod outages;
 mod policy_oracle;
 mod races;
+mod races_of_clients;
 mod races_of_jobs;
 mod round_trips;
 mod server;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use freezer_api::domain::Scope;
-use freezer_api::store::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::races::{PARALLEL, send_at_once};
-use crate::support::{Answer, Database, PROJECT, Service};
+use crate::support::locks::Holder;
+use crate::support::{Answer, Database, Service};
 
 /// How often each race is run.
 const ROUNDS: usize = 10;
@@ -178,21 +177,14 @@ on_each_engine! {
         let action = json!({"freezer_action": {"action": "exec"}, "action_id": "a"});
         service.post("actions", action).await.expect(201);
         // Another program keeps the action locked for longer than a request may take.
-        let other = Service::start(&database).await;
-        let (locked, is_locked) = tokio::sync::watch::channel(false);
-        let hold = other.api.catalogue.store.write("holding an action", async |tx: &mut Tx| {
-            tx.lock_actions(&Scope::Project(PROJECT.to_owned()), &["a"]).await?;
-            locked.send_replace(true);
-            tokio::time::sleep(Duration::from_millis(2500)).await;
-            Ok::<_, StoreError>(())
-        });
+        let holder = Holder::of(&database, "UPDATE actions SET updated_at = created_at").await;
         let job = |id: &str| json!({"client_id": "c", "job_id": id, "job_actions": [{"action_id": "a"}]});
-        let write = async {
-            is_locked.clone().wait_for(|is_locked| *is_locked).await.unwrap();
-            tokio::join!(service.post("jobs", job("j1")), service.post("jobs/j2", job("j2")))
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            holder.release().await;
         };
-        let (held, (created, replaced)) = tokio::join!(hold, write);
-        held.unwrap();
+        let (created, replaced, ()) =
+            tokio::join!(service.post("jobs", job("j1")), service.post("jobs/j2", job("j2")), release);
         created.refused(503, "Service Unavailable");
         replaced.refused(503, "Service Unavailable");
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -43,7 +43,7 @@ async fn requests_send_what_the_table_says() {
         for _ in 0..20 {
             service.created("jobs", job.clone(), "job_id").await;
         }
-        let job_id = &service.created("jobs", job, "job_id").await;
+        let job_id = &service.created("jobs", job.clone(), "job_id").await;
         let session_id = &service.session().await;
         let none = || Value::Null;
         let start = json!({"start": {"job_id": job_id, "current_tag": 0}});
@@ -55,10 +55,12 @@ async fn requests_send_what_the_table_says() {
             ("GET", "clients/c", none()),
             ("POST", "actions", action),
             ("GET", "actions", none()),
+            ("POST", "jobs", job.clone()),
             ("GET", "jobs?limit=10", none()),
             ("GET", "jobs?limit=10", poll),
             ("GET", "jobs/{job_id}", none()),
             ("PATCH", "jobs/{job_id}", json!({"description": "d"})),
+            ("POST", "jobs/{job_id}", job.clone()),
             ("POST", "jobs/{job_id}/event", json!({"start": null})),
             ("POST", "sessions", json!({"schedule": {}})),
             ("GET", "sessions", none()),

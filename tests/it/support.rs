@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod cloud;
 pub(crate) mod database;
 pub(crate) mod keystone;
+pub(crate) mod locks;
 pub(crate) mod mariadb;
 pub(crate) mod process;
 pub(crate) mod rows;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use freezer_api::config::Config;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
+use crate::support::locks::Holder;
 use crate::support::process::Server;
 use crate::support::{Answer, Database, Engine, Service};
 
@@ -14,47 +14,9 @@ const UNAVAILABLE: &str = "The database is unavailable.";
 /// Longer than anything here takes; what hangs is to fail.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What keeps a lock until it is dropped.
-enum Holder {
-    Sqlite(SqliteConnection),
-    MySql(MySqlConnection),
-    Postgres(PgConnection),
-}
-
 /// Locks the rows of `sessions`; on SQLite the database.
 async fn lock_sessions(database: &Database) -> Holder {
-    let url = database.sqlx_url();
-    let update = "UPDATE sessions SET description = 'held'";
-    match database.engine() {
-        Engine::Sqlite => {
-            let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            connection.execute("BEGIN IMMEDIATE").await.unwrap();
-            Holder::Sqlite(connection)
-        }
-        Engine::MySql => {
-            let mut connection = MySqlConnection::connect(&url).await.unwrap();
-            connection.execute("BEGIN").await.unwrap();
-            connection.execute(update).await.unwrap();
-            Holder::MySql(connection)
-        }
-        Engine::Postgres => {
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            connection.execute("BEGIN").await.unwrap();
-            connection.execute(update).await.unwrap();
-            Holder::Postgres(connection)
-        }
-    }
-}
-
-impl Holder {
-    async fn release(self) {
-        match self {
-            Holder::Sqlite(connection) => connection.close().await,
-            Holder::MySql(connection) => connection.close().await,
-            Holder::Postgres(connection) => connection.close().await,
-        }
-        .unwrap();
-    }
+    Holder::of(database, "UPDATE sessions SET description = 'held'").await
 }
 
 /// Makes each insert into `sessions` take this many seconds; on SQLite, which cannot sleep, very long.
@@ -188,22 +150,9 @@ async fn arrives(database: &Database, rows: i64) {
 
 /// Keeps others from inserting into `sessions`; on SQLite from all writes.
 async fn lock_sessions_table(database: &Database) -> Holder {
-    let url = database.sqlx_url();
-    match database.engine() {
-        Engine::Sqlite => lock_sessions(database).await,
-        Engine::MySql => {
-            let mut connection = MySqlConnection::connect(&url).await.unwrap();
-            connection
-                .execute("LOCK TABLES sessions READ")
-                .await
-                .unwrap();
-            Holder::MySql(connection)
-        }
-        Engine::Postgres => {
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            let lock = AssertSqlSafe("BEGIN; LOCK TABLE sessions IN SHARE MODE".to_owned());
-            connection.execute(lock).await.unwrap();
-            Holder::Postgres(connection)
-        }
-    }
+    let statement = match database.engine() {
+        Engine::MySql => "LOCK TABLES sessions READ",
+        Engine::Postgres | Engine::Sqlite => "LOCK TABLE sessions IN SHARE MODE",
+    };
+    Holder::of(database, statement).await
 }

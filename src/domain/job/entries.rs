@@ -1,6 +1,5 @@
 //! The entries of a job's `job_actions`: new actions, and references to stored ones.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 
 use serde_json::Value;
@@ -79,17 +78,17 @@ pub fn check_claims(entries: &[ActionEntry], stored: &Action) -> Result<(), Refu
     Ok(())
 }
 
-/// Refuses a job whose document would be too large, given the sizes of stored actions by their ids.
+/// Refuses a job whose document would be too large, given the sizes of those stored actions that there are.
 ///
 /// # Errors
 /// [`Refusal::Invalid`].
 pub fn check_size(
     body: usize,
     entries: &[ActionEntry],
-    stored: &HashMap<String, usize>,
+    stored: impl Fn(&str) -> Option<usize>,
     max: usize,
 ) -> Result<(), Refusal> {
-    let size = |entry: &ActionEntry| entry.reference().and_then(|id| stored.get(id));
+    let size = |entry: &ActionEntry| entry.reference().and_then(&stored);
     refuse_larger(body + entries.iter().filter_map(size).sum::<usize>(), max)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{cluster, send, servers};
+use super::{cluster, send, unprepared_servers};
 use crate::support::{Database, Service, rounds};
 
 /// Rounds in the short form.
@@ -66,7 +66,7 @@ struct Round {
 
 impl Round {
     async fn prepare(database: &Database, urls: &[String], number: usize) -> Round {
-        let servers = servers(database, urls).await;
+        let servers = unprepared_servers(database, urls).await;
         let mut job = change("0");
         job["client_id"] = json!("c");
         let job = servers[0].created("jobs", job, "job_id").await;
@@ -170,7 +170,7 @@ async fn aborts(urls: &[String]) -> (u64, u64) {
 #[ignore = "needs Galera: ./test starts it"]
 async fn nothing_is_lost_or_torn_on_new_connections() {
     let (database, urls) = cluster().await;
-    let first = servers(&database, &urls[..1]).await.remove(0);
+    let first = unprepared_servers(&database, &urls[..1]).await.remove(0);
     first.client("c").await;
     drop(first);
     let before = aborts(&urls).await;

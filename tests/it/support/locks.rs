@@ -1,0 +1,48 @@
+//! Locks that another program holds.
+
+use sqlx::{Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
+
+use super::{Database, Engine};
+
+/// What keeps a lock until it is released.
+pub(crate) enum Holder {
+    Sqlite(SqliteConnection),
+    MySql(MySqlConnection),
+    Postgres(PgConnection),
+}
+
+impl Holder {
+    /// Holds what this statement locks in a transaction; on SQLite the whole database, for which it needs no statement.
+    pub(crate) async fn of(database: &Database, statement: &'static str) -> Holder {
+        let url = database.sqlx_url();
+        match database.engine() {
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::connect(&url).await.unwrap();
+                connection.execute("BEGIN IMMEDIATE").await.unwrap();
+                Holder::Sqlite(connection)
+            }
+            Engine::MySql => {
+                let mut connection = MySqlConnection::connect(&url).await.unwrap();
+                connection.execute("BEGIN").await.unwrap();
+                connection.execute(statement).await.unwrap();
+                Holder::MySql(connection)
+            }
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(&url).await.unwrap();
+                connection.execute("BEGIN").await.unwrap();
+                connection.execute(statement).await.unwrap();
+                Holder::Postgres(connection)
+            }
+        }
+    }
+
+    /// Ends the connection, which undoes its transaction.
+    pub(crate) async fn release(self) {
+        match self {
+            Holder::Sqlite(connection) => connection.close().await,
+            Holder::MySql(connection) => connection.close().await,
+            Holder::Postgres(connection) => connection.close().await,
+        }
+        .unwrap();
+    }
+}
