@@ -93,6 +93,9 @@ pub async fn build(
         }
         (state, Mode::Production) => return Err(StartError::Schema(state)),
     }
+    if let Some(limit) = store.narrow_encoding().await? {
+        tracing::warn!("{limit}");
+    }
     let catalogue = catalogue(store, &config, trusts, clock, ids.clone())?;
     Ok(Arc::new(Api {
         catalogue,

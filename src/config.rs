@@ -182,20 +182,12 @@ fn read_database(reader: &mut Reader<'_>) -> Database {
         });
     }
     if let (Some(url), Some(found)) = (&database.connection, found("connection")) {
-        let warning = |kind, parameter: &str, what: &str| Warning {
-            kind,
+        reader.warnings.extend(url.ignored.iter().map(|parameter| Warning {
+            kind: WarningKind::Ignored,
             location: found.location.clone(),
-            message: format!("[database] connection: the parameter {parameter} {what}"),
-        };
-        reader.warnings.extend(url.unknown.iter().map(|parameter| {
-            warning(WarningKind::Unknown, parameter, "is not known and not used")
-        }));
-        reader.warnings.extend(url.ignored.iter().map(|parameter| {
-            warning(
-                WarningKind::Ignored,
-                parameter,
-                "has no meaning in this program and is not used",
-            )
+            message: format!(
+                "[database] connection: the parameter {parameter} has no meaning in this program and is not used"
+            ),
         }));
     }
     database

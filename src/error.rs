@@ -125,6 +125,9 @@ impl ApiError {
             ApiError::Store(error) if error.is_too_large() => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
             }
+            ApiError::Store(error) if error.is_unencodable() => {
+                (StatusCode::BAD_REQUEST, "Bad request format")
+            }
             ApiError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
             ApiError::NoRoute => (StatusCode::NOT_FOUND, "404 Not Found"),
             ApiError::MethodNotAllowed(_) => {
@@ -159,6 +162,9 @@ impl ApiError {
             }
             ApiError::Store(error) if error.is_too_large() => {
                 format!("The document would become larger than {MAX_TEXT} bytes")
+            }
+            ApiError::Store(error) if error.is_unencodable() => {
+                "A text has characters that the encoding of the database does not have.".to_owned()
             }
             ApiError::Store(_) => "Database operation failed.".to_owned(),
             ApiError::Refused(_)

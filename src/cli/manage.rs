@@ -255,6 +255,9 @@ async fn sync(store: &Store, target: Option<&str>, migration: &Migration) -> any
             "{data_warnings} values had no place in the new tables; they are in freezer_api_leftovers"
         )?;
     }
+    if let Some(limit) = store.narrow_encoding().await? {
+        output::note!("warning: {limit}");
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use textwrap::{Options, WordSplitter};
 use super::{ConfigArguments, block_on, connect, output};
 use crate::config::Config;
 use crate::schema::SchemaState;
-use crate::store::{Store, StoreError};
+use crate::store::{Engine, Store, StoreError};
 
 /// The width to which details are wrapped, as in oslo.upgradecheck.
 const WIDTH: usize = 60;
@@ -103,6 +103,10 @@ fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
         checks.push(settings(&store).await?);
         let state = store.schema_state().await?;
         checks.push(revision(&state));
+        // An upgrade gives MySQL's columns their encoding.
+        if state == SchemaState::Current || store.engine() != Engine::MySql {
+            checks.push(encoding(&store).await?);
+        }
         checks.push(duplicate_clients(&store, &state).await?);
         // The other layouts do not have all columns.
         if state == SchemaState::Current {
@@ -164,6 +168,15 @@ async fn settings(store: &Store) -> anyhow::Result<Check> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn encoding(store: &Store) -> anyhow::Result<Check> {
+    let limit = store.narrow_encoding().await?;
+    let code = match &limit {
+        None => Code::Success,
+        Some(_) => Code::Warning,
+    };
+    Ok(Check::new("Database Encoding", code, limit))
 }
 
 fn revision(state: &SchemaState) -> Check {

@@ -384,7 +384,7 @@ usrname = u
     Unknown a.conf:2: [DEFAULT] bind-port is not a known option and is not used; the name is written with _ instead of -
     Ignored a.conf:3: [DEFAULT] transport_url has no meaning in this program and is not used
     Unknown a.conf:5: [databse] connection is not a known option and is not used
-    Unknown a.conf:7: [database] connection: the parameter plugin is not known and not used
+    Ignored a.conf:7: [database] connection: the parameter plugin has no meaning in this program and is not used
     Ignored a.conf:7: [database] connection: the parameter write_timeout has no meaning in this program and is not used
     Ignored a.conf:8: [database] slave_connection has no meaning in this program and is not used
     Ignored a.conf:10: [oslo_messaging_notifications] driver has no meaning in this program and is not used

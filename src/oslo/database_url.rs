@@ -5,6 +5,7 @@
 //! The `+driver` part names a Python driver and has no meaning here: it is checked against those that speak the same
 //! protocol, and otherwise ignored.
 
+mod parameters;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +59,11 @@ pub struct Tls {
     /// Whether the certificate must be for this host name: `ssl_check_hostname` (MySQL). PyMySQL's default is true when
     /// there is a `ca`.
     pub check_hostname: Option<bool>,
+    /// Whether the certificate must be of a known authority: `ssl_verify_cert` (MySQL). The default is true when there is a
+    /// `ca`.
+    pub verify_cert: Option<bool>,
+    /// Whether there is none: `ssl_disabled` (MySQL).
+    pub disabled: bool,
 }
 
 /// A parsed database URL. `Debug` and `Display` never show the password.
@@ -85,10 +91,16 @@ pub struct DatabaseUrl {
     pub connect_timeout: Option<Duration>,
     /// How long a statement may take, from its sending to the last of its answer (MySQL).
     pub read_timeout: Option<Duration>,
-    /// Parameters that are known and change nothing here.
-    pub ignored: Vec<&'static str>,
-    /// Parameters that have no meaning here, in the order of the URL, so that the caller can say so.
-    pub unknown: Vec<String>,
+    /// How long a statement may wait for a lock (SQLite's `timeout`).
+    pub lock_timeout: Option<Duration>,
+    /// Settings of the session that PostgreSQL's `options` names, such as `search_path`, with their values.
+    pub settings: Vec<(String, String)>,
+    /// PostgreSQL's `application_name`.
+    pub application_name: Option<String>,
+    /// A statement that prepares each connection (MySQL's `init_command`).
+    pub init_command: Option<String>,
+    /// Parameters that change nothing here, in the order of the URL, so that the caller can say so.
+    pub ignored: Vec<String>,
 }
 
 /// Why a URL was refused. The text never holds the password.
@@ -153,6 +165,22 @@ pub enum DatabaseUrlError {
         /// What it could be.
         wanted: &'static str,
     },
+    /// A parameter that is not one of ours. It may say where or how to work, so it is not left out.
+    #[error(
+        "the parameter {name} is not supported; it could change which database is used, or how, so it is not ignored. \
+         Remove it; supported are {supported}"
+    )]
+    Unsupported {
+        /// The parameter's name.
+        name: String,
+        /// Those that the engine has here, separated by commas.
+        supported: String,
+    },
+    /// PostgreSQL's list of hosts.
+    #[error(
+        "it names several hosts; name one, which may be an address that moves between the servers"
+    )]
+    SeveralHosts,
 }
 
 impl FromStr for DatabaseUrl {
@@ -201,8 +229,11 @@ impl DatabaseUrl {
             tls: Tls::default(),
             connect_timeout: None,
             read_timeout: None,
+            lock_timeout: None,
+            settings: Vec::new(),
+            application_name: None,
+            init_command: None,
             ignored: Vec::new(),
-            unknown: Vec::new(),
         }
     }
 
@@ -221,35 +252,6 @@ impl DatabaseUrl {
         Ok(())
     }
 
-    fn add_parameter(&mut self, name: &str, value: String) -> Result<(), DatabaseUrlError> {
-        use Engine::{MySql, Postgres};
-        match (self.engine, name) {
-            // We always speak utf8mb4 (MySQL) and UTF-8 (PostgreSQL), of which every other choice is a part.
-            (MySql, "charset") | (Postgres, "client_encoding") => {}
-            (MySql, "ssl_ca") | (Postgres, "sslrootcert") => self.tls.ca = Some(value.into()),
-            (MySql, "ssl_cert") | (Postgres, "sslcert") => self.tls.cert = Some(value.into()),
-            (MySql, "ssl_key") | (Postgres, "sslkey") => self.tls.key = Some(value.into()),
-            (MySql, "ssl_check_hostname" | "ssl_verify_identity") => {
-                self.tls.check_hostname = Some(boolean(name, value)?)
-            }
-            (Postgres, "sslmode") => self.tls.mode = Some(ssl_mode(value)?),
-            (MySql, "unix_socket") => self.socket = Some(value.into()),
-            (Postgres, "host") if value.starts_with('/') => self.socket = Some(value.into()),
-            (Postgres, "host") => self.host = Some(value),
-            (MySql | Postgres, "user") => self.user = Some(value),
-            (MySql | Postgres, "password") => self.password = Some(value.into()),
-            (_, "connect_timeout") => self.connect_timeout = Some(seconds(name, value)?),
-            (MySql, "read_timeout") => self.read_timeout = Some(seconds(name, value)?),
-            // The time for an answer begins when a statement is sent, so it limits the sending too.
-            (MySql, "write_timeout") => {
-                seconds(name, value)?;
-                self.ignored.push("write_timeout");
-            }
-            _ => self.unknown.push(name.to_owned()),
-        }
-        Ok(())
-    }
-
     /// Whether both name the same database, as far as their texts tell.
     pub fn is_same_database(&self, other: &Self) -> bool {
         let place = |url: &Self| {
@@ -259,14 +261,21 @@ impl DatabaseUrl {
                 port,
                 database,
                 socket,
+                settings,
                 ..
             } = url.clone();
-            (engine, host, port, database, socket)
+            let schema = settings
+                .into_iter()
+                .rfind(|(name, _)| name == "search_path");
+            (engine, host, port, database, socket, schema)
         };
         place(self) == place(other)
     }
 
     fn check_database(&self) -> Result<(), DatabaseUrlError> {
+        if self.host.as_ref().is_some_and(|host| host.contains(',')) {
+            return Err(DatabaseUrlError::SeveralHosts);
+        }
         match self.engine {
             Engine::Sqlite if self.host.is_some() || self.user.is_some() => {
                 Err(DatabaseUrlError::SqliteHost)
@@ -383,45 +392,4 @@ fn decode(part: &'static str, text: &str) -> Result<String, DatabaseUrlError> {
         .decode_utf8()
         .map(|text| text.into_owned())
         .map_err(|_| DatabaseUrlError::NotUtf8(part))
-}
-
-fn wrong(name: &str, value: String, wanted: &'static str) -> DatabaseUrlError {
-    DatabaseUrlError::Parameter {
-        name: name.to_owned(),
-        value,
-        wanted,
-    }
-}
-
-fn seconds(name: &str, value: String) -> Result<Duration, DatabaseUrlError> {
-    value
-        .parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| wrong(name, value, "a number of seconds above 0"))
-}
-
-fn boolean(name: &str, value: String) -> Result<bool, DatabaseUrlError> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(wrong(name, value, "true or false")),
-    }
-}
-
-fn ssl_mode(value: String) -> Result<SslMode, DatabaseUrlError> {
-    match value.as_str() {
-        "disable" => Ok(SslMode::Disable),
-        "allow" => Ok(SslMode::Allow),
-        "prefer" => Ok(SslMode::Prefer),
-        "require" => Ok(SslMode::Require),
-        "verify-ca" => Ok(SslMode::VerifyCa),
-        "verify-full" => Ok(SslMode::VerifyFull),
-        _ => Err(wrong(
-            "sslmode",
-            value,
-            "one of disable, allow, prefer, require, verify-ca, verify-full",
-        )),
-    }
 }

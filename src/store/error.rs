@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
 
 /// How many bytes a text may have. Two of them, the most of one row, go into the 16 MiB that MariaDB takes in one packet
 /// by default.
@@ -152,6 +152,15 @@ impl StoreError {
         match self {
             StoreError::TooLarge(_) => true,
             StoreError::While { source, .. } => source.is_too_large(),
+            _ => false,
+        }
+    }
+
+    /// Whether a text has characters that the database cannot hold.
+    pub fn is_unencodable(&self) -> bool {
+        match self {
+            StoreError::Database(error) => failure::is_unencodable(error),
+            StoreError::While { source, .. } => source.is_unencodable(),
             _ => false,
         }
     }

@@ -33,6 +33,20 @@ pub(super) fn unknown_plugin(error: &sqlx::Error) -> Option<&str> {
     }
 }
 
+/// Whether a text of ours has characters that the encoding of the database, or of a column, does not have: MySQL's
+/// ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, of which only texts remain, since all else is bound as what it is, and PostgreSQL's
+/// `untranslatable_character`.
+pub(super) fn is_unencodable(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return error.number() == 1366;
+    }
+    let postgres = error.try_downcast_ref::<PgDatabaseError>();
+    postgres.is_some_and(|error| error.code() == "22P05")
+}
+
 /// The class of a failure; the table is the module's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {

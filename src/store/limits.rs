@@ -24,11 +24,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Nine tenths and a third of the time that we wait ourselves.
-    pub(super) fn below(limit: Duration) -> Limits {
+    /// Nine tenths and, where `lock` is not given, a third of the time that we wait ourselves.
+    pub(super) fn below(limit: Duration, lock: Option<Duration>) -> Limits {
         Limits {
             statement: limit.mul_f64(0.9),
-            lock: (limit / 3).min(MAX_LOCK_WAIT),
+            lock: lock.unwrap_or_else(|| (limit / 3).min(MAX_LOCK_WAIT)),
         }
     }
 
@@ -43,13 +43,27 @@ impl Limits {
         )
     }
 
-    /// PostgreSQL 14 and newer also look whether the client is still there.
-    pub(super) fn postgres(self) -> String {
+    /// PostgreSQL 14 and newer also look whether the client is still there. What the URL sets stays.
+    pub(super) fn postgres(self, settings: &[(String, String)]) -> Option<String> {
         let (statement, lock) = (self.statement.as_millis(), self.lock.as_millis());
-        format!(
-            "SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
-             SELECT set_config(name, '1000', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
-        )
+        let ours = [
+            ("statement_timeout", statement),
+            ("lock_timeout", lock),
+            ("client_connection_check_interval", 1000),
+        ];
+        let is_ours = |name: &str| settings.iter().all(|(theirs, _)| theirs != name);
+        let values: Vec<String> = ours
+            .iter()
+            .filter(|(name, _)| is_ours(name))
+            .map(|(name, value)| format!("('{name}', '{value}')"))
+            .collect();
+        (!values.is_empty()).then(|| {
+            format!(
+                "SELECT set_config(known.name, wanted.value, false) \
+                 FROM pg_settings known JOIN (VALUES {}) wanted (name, value) ON known.name = wanted.name",
+                values.join(", ")
+            )
+        })
     }
 }
 
@@ -94,5 +108,30 @@ impl Interrupt for MySqlConnection {
 impl Interrupt for PgConnection {
     async fn interrupt_when(&mut self, _: &Arc<AtomicBool>) -> sqlx::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_url_sets_stays() {
+        let limits = Limits::below(Duration::from_secs(30), None);
+        let setting = |name: &str| (name.to_owned(), "0".to_owned());
+        let text = limits.postgres(&[]).unwrap();
+        assert!(text.contains("('statement_timeout', '27000')"), "{text}");
+        let text = limits.postgres(&[setting("statement_timeout")]).unwrap();
+        assert!(
+            !text.contains("statement_timeout") && text.contains("lock_timeout"),
+            "{text}"
+        );
+        let all = [
+            "statement_timeout",
+            "lock_timeout",
+            "client_connection_check_interval",
+        ]
+        .map(setting);
+        assert_eq!(limits.postgres(&all), None);
     }
 }

@@ -20,7 +20,7 @@ use super::limits::{Interrupt, Limits};
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
 use crate::config;
-use crate::oslo::database_url::{DatabaseUrl, SslMode};
+use crate::oslo::database_url::{DatabaseUrl, SslMode, Tls};
 
 /// How long an answer may take where the URL has no `read_timeout`.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
@@ -154,16 +154,19 @@ fn open_pool(
     options: &config::Database,
     pool_limit: Duration,
 ) -> Result<Pool, StoreError> {
-    let limits = Limits::below(url.read_timeout.unwrap_or(STATEMENT_LIMIT));
+    let limits = Limits::below(
+        url.read_timeout.unwrap_or(STATEMENT_LIMIT),
+        url.lock_timeout,
+    );
     let size = connections(options);
     Ok(match url.engine {
         Engine::MySql => {
-            let prepare = mysql_session(options, limits);
+            let prepare = mysql_session(url, options, limits);
             let manager = manager(mysql(url), prepare, Some(GALERA_CHECK), url, options);
             Pool::MySql(pool(manager, options, size, pool_limit)?)
         }
         Engine::Postgres => {
-            let prepare = vec![limits.postgres()];
+            let prepare = limits.postgres(&url.settings).into_iter().collect();
             let manager = manager(postgres(url), prepare, None, url, options);
             Pool::Postgres(pool(manager, options, size, pool_limit)?)
         }
@@ -298,21 +301,36 @@ fn mysql(url: &DatabaseUrl) -> MySqlConnectOptions {
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .database(&url.database);
-    connect = match (&url.tls.ca, url.tls.check_hostname) {
-        (None, _) => connect.ssl_mode(MySqlSslMode::Preferred),
-        (Some(ca), Some(false)) => connect.ssl_mode(MySqlSslMode::VerifyCa).ssl_ca(ca),
-        (Some(ca), _) => connect.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(ca),
-    };
+    connect = connect.ssl_mode(mysql_ssl_mode(&url.tls));
+    if let Some(ca) = &url.tls.ca {
+        connect = connect.ssl_ca(ca);
+    }
     with_given_parts!(connect, url)
+}
+
+/// A URL that says anything of TLS gets TLS or no connection.
+fn mysql_ssl_mode(tls: &Tls) -> MySqlSslMode {
+    let has_ca = tls.ca.is_some();
+    let verify_cert = tls.verify_cert.unwrap_or(has_ca);
+    if tls.disabled {
+        MySqlSslMode::Disabled
+    } else if tls.check_hostname.unwrap_or(has_ca && verify_cert) {
+        MySqlSslMode::VerifyIdentity
+    } else if verify_cert {
+        MySqlSslMode::VerifyCa
+    } else if *tls != Tls::default() {
+        MySqlSslMode::Required
+    } else {
+        MySqlSslMode::Preferred
+    }
 }
 
 /// Row locks without gap locks: what a transaction decides on it has locked by key, and READ COMMITTED lets others
 /// insert beside it.
-fn mysql_session(options: &config::Database, limits: Limits) -> Vec<String> {
-    let mut prepare = vec![
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
-        limits.mysql(),
-    ];
+fn mysql_session(url: &DatabaseUrl, options: &config::Database, limits: Limits) -> Vec<String> {
+    let mut prepare = vec![limits.mysql()];
+    prepare.extend(url.init_command.clone());
+    prepare.push("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned());
     if !options.mysql_sql_mode.is_empty() {
         let mode = options.mysql_sql_mode.replace('\'', "''");
         prepare.push(format!("SET SESSION sql_mode = '{mode}'"));
@@ -324,9 +342,13 @@ fn mysql_session(options: &config::Database, limits: Limits) -> Vec<String> {
 }
 
 fn postgres(url: &DatabaseUrl) -> PgConnectOptions {
+    let name = url.application_name.as_deref().unwrap_or("freezer-api");
     let mut connect = PgConnectOptions::new_without_pgpass()
-        .application_name("freezer-api")
+        .application_name(name)
         .database(&url.database);
+    if !url.settings.is_empty() {
+        connect = connect.options(url.settings.iter().map(|(name, value)| (name, value)));
+    }
     if let Some(mode) = url.tls.mode {
         connect = connect.ssl_mode(match mode {
             SslMode::Disable => PgSslMode::Disable,

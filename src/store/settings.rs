@@ -1,6 +1,7 @@
-//! Settings of a server with which we cannot work, told before anything is changed.
+//! Settings of a server with which we cannot work, or not with all texts, told before anything is changed.
 
-use super::statement::sql;
+use super::statement::{placeholders, sql};
+use super::tables::TABLES;
 use super::{Engine, Store, StoreError};
 
 impl Store {
@@ -22,5 +23,38 @@ impl Store {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// What the database cannot hold of Unicode, and what to do about it; `None` where it holds all. A request with such a text is
+    /// refused.
+    ///
+    /// # Errors
+    /// The query failed.
+    pub async fn narrow_encoding(&self) -> Result<Option<String>, StoreError> {
+        let session = &mut self.open().await?.session;
+        let (query, remedy) = match self.engine() {
+            Engine::Sqlite => return Ok(None),
+            Engine::Postgres => (
+                sql("SELECT 'the database', current_setting('server_encoding') WHERE current_setting('server_encoding') <> 'UTF8'"),
+                "restore a dump of it into a database that is created with ENCODING 'UTF8'",
+            ),
+            Engine::MySql => (
+                sql(format!(
+                    "SELECT CONCAT(table_name, '.', column_name), character_set_name FROM information_schema.columns \
+                     WHERE table_schema = DATABASE() AND character_set_name <> 'utf8mb4' AND table_name IN ({}) \
+                     ORDER BY table_name, ordinal_position LIMIT 1",
+                    placeholders(TABLES.len())
+                ))
+                .bind_all(TABLES.iter().map(|table| table.name)),
+                "ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            ),
+        };
+        let found: Vec<(String, String)> = session.fetch_all(query).await?;
+        Ok(found.first().map(|(place, encoding)| {
+            format!(
+                "{place} has the encoding {encoding}, which does not have all characters: requests with others are refused \
+                 with 400. To take them all, {remedy}"
+            )
+        }))
     }
 }

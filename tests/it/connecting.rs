@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::mariadb::MariaDb;
 use crate::support::process::manage;
+use crate::support::{Database, Engine};
 
 /// Less than `retry_interval`, so that nothing was tried twice.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -87,6 +88,33 @@ async fn mariadb_accounts_and_settings() {
         text.contains("client_ed25519, which this program does not have"),
         "{text}"
     );
+}
+
+/// What the URL sets for each session holds, and what could say where to work and is not known is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./test starts it"]
+async fn the_parameters_of_a_url_hold() {
+    let database = Database::create(Engine::Postgres).await;
+    database.run("CREATE SCHEMA fz".to_owned()).await;
+    let with = |parameters: &str| format!("{}?{parameters}\n", database.configuration().trim_end());
+    for wrong in ["options=-e", "search_path=fz", "host=a,b"] {
+        let text = failure(&with(wrong), &["db", "sync"]);
+        assert!(text.contains("[database] connection"), "{text}");
+    }
+    let configuration = with("options=-csearch_path%3Dfz");
+    succeeds(&manage(&configuration, &["db", "sync"]));
+    let again = manage(&configuration, &["db", "sync"]);
+    assert_eq!(String::from_utf8_lossy(&again.stdout), "nothing to do\n");
+    let tables = |schema: &str| format!("table_schema = '{schema}' AND table_name = 'jobs'");
+    let mut found = Vec::new();
+    for schema in ["fz", "public"] {
+        found.push(
+            database
+                .rows("information_schema.tables", &tables(schema))
+                .await,
+        );
+    }
+    assert_eq!(found, [1, 0]);
 }
 
 /// What may pass is waited for.

@@ -33,7 +33,7 @@ fn succeeds(database: &Database, arguments: &[&str]) -> String {
 }
 
 /// `freezer-manager-status upgrade check --json`: its exit code, and the result of each check by its name.
-fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
+pub(crate) fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
     status_with(&database.configuration())
 }
 
@@ -65,7 +65,7 @@ on_each_engine! {
         fill(&service).await;
         let (code, checks) = status(&database);
         assert_eq!(code, 0, "{checks:?}");
-        assert_eq!(checks.len(), 7);
+        assert_eq!(checks.len(), 8);
         let memcached = format!("{}\n[keystone_authtoken]\nmemcached_servers = 127.0.0.1:1\n", database.configuration());
         let (code, checks) = status_with(&memcached);
         assert_eq!((code, result(&checks, "Tokens in Memcached")), (1, Some(1)));

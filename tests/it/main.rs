@@ -35,6 +35,7 @@ mod authz_matrix;
 mod connecting;
 mod data;
 mod development;
+mod encodings;
 mod failures;
 mod forwarded;
 mod galera;

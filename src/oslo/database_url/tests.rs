@@ -94,7 +94,7 @@ fn the_forms_that_operators_have() {
             (Sqlite, None, None, None, None, "relative.db"),
         ),
         (
-            "sqlite:////a/b@c.db?x=y",
+            "sqlite:////a/b@c.db?timeout=5",
             (Sqlite, None, None, None, None, "/a/b@c.db"),
         ),
     ];
@@ -107,7 +107,7 @@ fn the_forms_that_operators_have() {
 fn parameters_of_mysql() {
     let url = url(
         "mysql+pymysql://h/db?charset=utf8&ssl_ca=/ca.pem&ssl_cert=/c+d.pem&ssl_key=%2Fk.pem&ssl_check_hostname=False\
-         &unix_socket=/run/m.sock&read_timeout=30&write_timeout=2.5&connect_timeout=10&plugin=dbcounter&sslmode=require",
+         &unix_socket=/run/m.sock&read_timeout=30&write_timeout=2.5&connect_timeout=10&plugin=dbcounter",
     );
     assert_eq!(
         url.tls,
@@ -117,6 +117,7 @@ fn parameters_of_mysql() {
             cert: Some("/c d.pem".into()),
             key: Some("/k.pem".into()),
             check_hostname: Some(false),
+            ..Tls::default()
         }
     );
     assert_eq!(url.socket, Some("/run/m.sock".into()));
@@ -124,8 +125,7 @@ fn parameters_of_mysql() {
         (url.connect_timeout, url.read_timeout),
         (Some(Duration::from_secs(10)), Some(Duration::from_secs(30)),)
     );
-    assert_eq!(url.ignored, ["write_timeout"]);
-    assert_eq!(url.unknown, ["plugin", "sslmode"]);
+    assert_eq!(url.ignored, ["write_timeout", "plugin"]);
 }
 
 #[test]
@@ -140,10 +140,9 @@ fn parameters_of_postgresql() {
             ca: Some("/ca.pem".into()),
             cert: Some("/c.pem".into()),
             key: Some("/k.pem".into()),
-            check_hostname: None,
+            ..Tls::default()
         }
     );
-    assert!(with_tls.unknown.is_empty());
     assert_eq!(
         url("postgresql:///db?host=/run/pg").socket,
         Some("/run/pg".into())
@@ -152,10 +151,75 @@ fn parameters_of_postgresql() {
         url("postgresql:///db?host=other").host.as_deref(),
         Some("other")
     );
-    assert_eq!(
-        url("postgresql://h/db?read_timeout=3").unknown,
-        ["read_timeout"]
+}
+
+#[test]
+fn settings_of_postgresql() {
+    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    for (options, settings) in [
+        ("-csearch_path%3Dfz", vec![setting("search_path", "fz")]),
+        ("-c%20search_path%3Dfz", vec![setting("search_path", "fz")]),
+        ("--search-path%3Dfz", vec![setting("search_path", "fz")]),
+        (
+            "-c+search_path%3Da,b\\+c++-cstatement_timeout%3D5s",
+            vec![
+                setting("search_path", "a,b c"),
+                setting("statement_timeout", "5s"),
+            ],
+        ),
+        ("", vec![]),
+    ] {
+        let text = format!("postgresql://h/db?options={options}");
+        assert_eq!(url(&text).settings, settings, "{text}");
+    }
+    for wrong in ["-cfsync", "-c", "-e", "fz", "-c%3Dx", "-ca;b%3D1"] {
+        let text = format!("postgresql://h/db?options={wrong}");
+        assert!(
+            matches!(error(&text), DatabaseUrlError::Parameter { .. }),
+            "{text}"
+        );
+    }
+}
+
+/// What could say where or how to work is obeyed or refused.
+#[test]
+fn no_parameter_is_left_out() {
+    for (text, name) in [
+        (
+            "mysql://h/db?read_default_file=/etc/my.cnf",
+            "read_default_file",
+        ),
+        ("mysql://h/db?sql_mode=ANSI", "sql_mode"),
+        ("mysql://h/db?sslmode=require", "sslmode"),
+        ("postgresql://h/db?service=main", "service"),
+        ("postgresql://h/db?read_timeout=3", "read_timeout"),
+        (
+            "postgresql://h/db?target_session_attrs=read-write",
+            "target_session_attrs",
+        ),
+        ("postgresql://h/db?sslnegotiation=direct", "sslnegotiation"),
+        ("sqlite:///f.db?mode=ro", "mode"),
+        ("sqlite:///f.db?uri=true", "uri"),
+    ] {
+        assert!(
+            matches!(error(text), DatabaseUrlError::Unsupported { name: refused, .. } if refused == name),
+            "{text}"
+        );
+    }
+    for several in ["postgresql://a,b/db", "postgresql:///db?host=a,b"] {
+        assert_eq!(error(several), DatabaseUrlError::SeveralHosts, "{several}");
+    }
+    let moved = url(
+        "postgresql://a:1/x?host=b&port=2&dbname=y&application_name=z&target_session_attrs=any",
     );
+    assert_eq!(
+        (moved.host.as_deref(), moved.port, moved.database.as_str()),
+        (Some("b"), Some(2), "y")
+    );
+    assert_eq!(moved.application_name.as_deref(), Some("z"));
+    assert_eq!(moved.ignored, ["target_session_attrs"]);
+    let waits = url("sqlite:///f.db?timeout=2.5").lock_timeout;
+    assert_eq!(waits, Some(Duration::from_millis(2500)));
 }
 
 #[test]
@@ -222,9 +286,9 @@ fn what_cannot_be_used_is_refused() {
 #[test]
 fn later_parameters_win() {
     let mut url = url("mysql://h/db?read_timeout=1");
-    url.add_parameters("read_timeout=2&x=1").unwrap();
+    url.add_parameters("read_timeout=2").unwrap();
     assert_eq!(url.read_timeout, Some(Duration::from_secs(2)));
-    assert_eq!(url.unknown, ["x"]);
+    assert!(url.add_parameters("x=1").is_err());
 }
 
 #[test]
@@ -248,7 +312,9 @@ fn addresses_mean_what_they_mean_to_sqlalchemy() {
     let oracle: serde_json::Value =
         serde_json::from_str(include_str!("../../../tests/oracle/configuration.json")).unwrap();
     for case in oracle["urls"].as_array().unwrap() {
-        let (text, expected) = (case[0].as_str().unwrap(), &case[1]);
+        // What follows the address must be a parameter that is known here.
+        let text = &case[0].as_str().unwrap().replace("?x=y@z", "?charset=y@z");
+        let expected = &case[1];
         let said = |index: usize| expected[index].as_str().unwrap_or_default();
         match text.parse::<DatabaseUrl>() {
             Ok(url) => {
@@ -256,6 +322,7 @@ fn addresses_mean_what_they_mean_to_sqlalchemy() {
                 let read = serde_json::json!([user, password, host, port, database]);
                 assert_eq!(*expected, read, "{text}");
             }
+            Err(DatabaseUrlError::Unsupported { .. }) => {}
             // Without a database, or with an @ in the host, which is a password that was not escaped.
             Err(error) => assert!(
                 said(4).is_empty() || said(2).contains('@'),

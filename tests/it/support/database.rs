@@ -75,6 +75,26 @@ impl Database {
 
     /// The same on this server.
     pub(crate) async fn create_on(engine: Engine, server: String) -> Database {
+        let options = match engine {
+            Engine::MySql => "CHARACTER SET utf8mb4",
+            Engine::Postgres => "TEMPLATE template0",
+            Engine::Sqlite => "",
+        };
+        Database::create_with(engine, server, options).await
+    }
+
+    /// A database of PostgreSQL that holds the characters of an encoding alone.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub(crate) async fn create_in(encoding: &str) -> Database {
+        let server = needed("FREEZER_TEST_POSTGRES_URL");
+        let options =
+            format!("TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
+        Database::create_with(Engine::Postgres, server, &options).await
+    }
+
+    async fn create_with(engine: Engine, server: String, options: &str) -> Database {
         if engine == Engine::Sqlite {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("{server}{}", folder.path().join("freezer.db").display());
@@ -85,25 +105,10 @@ impl Database {
             };
         }
         let name = unique_name();
-        match engine {
-            Engine::MySql => {
-                execute(
-                    engine,
-                    &server,
-                    format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"),
-                )
-                .await
-            }
-            _ => {
-                execute(
-                    engine,
-                    &server,
-                    format!("CREATE DATABASE {name} TEMPLATE template0"),
-                )
-                .await
-            }
-        }
-        .unwrap_or_else(|error| panic!("creating {name} on {engine:?}: {error}"));
+        let statement = format!("CREATE DATABASE {name} {options}");
+        execute(engine, &server, statement)
+            .await
+            .unwrap_or_else(|error| panic!("creating {name} on {engine:?}: {error}"));
         Database {
             engine,
             url: format!("{server}{name}"),
