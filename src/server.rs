@@ -43,6 +43,13 @@ const RESERVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// service is stopped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The largest header of a request, as uWSGI has it for Python services (`buffer-size`). Strangers can make a connection hold as
+/// much for `read_timeout`.
+const MAX_HEADER: usize = 64 * 1024;
+
+/// Requests that a connection of HTTP/2 has at once. Each may hold as much memory as a connection of HTTP/1.
+const MAX_STREAMS: u32 = 32;
+
 /// What is served.
 #[derive(Clone)]
 pub struct Services {
@@ -182,13 +189,14 @@ fn builder(keep_alive: bool) -> Builder<TokioExecutor> {
     builder
         .http1()
         .keep_alive(keep_alive)
+        .max_buf_size(MAX_HEADER)
         .timer(TokioTimer::new())
         // Ours tells idle connections from slow headers.
         .header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(250);
+        .max_concurrent_streams(MAX_STREAMS);
     builder
 }
 

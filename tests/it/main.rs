@@ -31,6 +31,7 @@ mod api_search_random;
 mod api_session_actions;
 mod api_sessions;
 mod api_trusts;
+mod attacks;
 mod authz_matrix;
 mod connecting;
 mod data;

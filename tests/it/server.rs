@@ -1,7 +1,7 @@
 //! The server as a process: connections, limits, its end and its start.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -45,7 +45,11 @@ pub(crate) struct Answer {
 
 impl Connection {
     pub(crate) fn open(server: &Server) -> Connection {
-        let stream = TcpStream::connect(server.address()).unwrap();
+        Connection::to(server.address())
+    }
+
+    pub(crate) fn to(address: SocketAddr) -> Connection {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Connection(stream)
     }
@@ -525,7 +529,7 @@ async fn the_limit_on_open_files_is_raised() {
 }
 
 /// Asks on kept-alive connections until the server is gone; answers and lost requests.
-fn keep_asking(address: std::net::SocketAddr) -> (u64, u64) {
+fn keep_asking(address: SocketAddr) -> (u64, u64) {
     let (mut answered, mut lost) = (0, 0);
     loop {
         let stream = match TcpStream::connect(address) {
