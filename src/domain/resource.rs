@@ -12,6 +12,8 @@ use super::session::Session;
 pub trait Resource {
     /// What several are called in paths and answers.
     const COLLECTION: &'static str;
+    /// The member whose time a search may limit with `time_after` and `time_before`, which others ignore.
+    const TIME_MEMBER: Option<&'static str> = None;
 
     /// The document that answers show.
     fn to_json(&self) -> Box<RawValue>;
@@ -61,6 +63,7 @@ impl Resource for Session {
 
 impl Resource for Backup {
     const COLLECTION: &'static str = "backups";
+    const TIME_MEMBER: Option<&'static str> = Some("time_stamp");
 
     fn to_json(&self) -> Box<RawValue> {
         raw(&self.document())

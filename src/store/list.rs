@@ -218,6 +218,8 @@ pub(crate) trait Listed: Record + Resource {
 /// Which of the documents that are read go into a page.
 pub(super) struct Selection<'a> {
     search: Option<&'a Search>,
+    /// The member of a document whose time the search may limit.
+    time_member: Option<&'static str>,
     page: Page,
     /// Documents that the search has found.
     found: u64,
@@ -227,8 +229,17 @@ impl<'a> Selection<'a> {
     pub(super) fn new(search: Option<&'a Search>, page: Page) -> Selection<'a> {
         Selection {
             search,
+            time_member: None,
             page,
             found: 0,
+        }
+    }
+
+    /// The same of documents that may have a time.
+    fn of_time(self, time_member: Option<&'static str>) -> Selection<'a> {
+        Selection {
+            time_member,
+            ..self
         }
     }
 
@@ -246,7 +257,7 @@ impl<'a> Selection<'a> {
     ) -> Result<(), StoreError> {
         if let Some(search) = self.search {
             tokio::task::yield_now().await;
-            if self.is_full() || !search.accepts(document.get()) {
+            if self.is_full() || !search.accepts(document.get(), self.time_member) {
                 return Ok(());
             }
             self.found += 1;
@@ -282,10 +293,9 @@ impl Batches {
     /// The rows among which a search looks: the first batch is as large as the page may need when every row is a hit.
     /// Connections keep the statements of schedulers' polls prepared; those of longer searches have too many forms.
     pub(super) fn of_search(search: &Search, conditions: Conditions, page: Page) -> Batches {
-        let is_long = search.matching.len() > 1 || search.not_matching.len() > 1;
         let limit = page.limit.saturating_add(page.offset);
         Batches {
-            conditions: if is_long {
+            conditions: if search.is_long() {
                 conditions.not_kept()
             } else {
                 conditions
@@ -376,7 +386,7 @@ impl Tx {
             }
         }
         .starting_with(sink.first_rows());
-        let mut selection = Selection::new(search, page);
+        let mut selection = Selection::new(search, page).of_time(T::TIME_MEMBER);
         while !selection.is_full()
             && let Some(slice) = batches.next_slice(self, sink)?
         {

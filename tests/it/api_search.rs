@@ -73,6 +73,9 @@ on_each_engine! {
                 json!({"match": [], "match_not": [0]}),
                 json!({"match": [{"_all": "[1]"}]}),
                 json!({"match": [{"_all": "[[]]"}]}),
+                json!({"match": [{"_all": ["text"]}]}),
+                json!({"match": [{"client_id": "c"}, {"_all": {"a": 1}}]}),
+                json!({"match_not": [{"_all": {}}]}),
             ] {
                 let description = service.search(kind, body.clone()).await.refused(400, "Bad request format");
                 assert!(description.contains("'match"), "{body}: {description}");
@@ -86,13 +89,11 @@ on_each_engine! {
                 json!({"match": [{}], "match_not": [{}]}),
                 json!({"match": {}, "match_not": {}}),
                 json!({"matches": [{"a": 1}], "time_after": 5, "x": null}),
-                json!({"match": [{"_all": "plain text"}]}),
-                json!({"match": [{"_all": "{\"a\": 1}"}]}),
-                json!({"match": [{"_all": ""}], "match_not": [{"user_id": "dev"}]}),
                 json!({"match": [{"_all": "[]"}, {"a": 1}], "match_not": [{"user_id": "dev"}]}),
                 json!({"match": [{"_all": "[{\"nowhere\": null}]"}, {"user_id": "x"}]}),
-                json!({"match": [{"_all": 5}]}),
                 json!({"match": [{"_all": null}]}),
+                json!({"match": [{"_all": ""}], "match_not": [{"_all": ""}]}),
+                json!({"time_after": null, "time_before": null}),
             ] {
                 assert_eq!(service.search(kind, body.clone()).await.expect(200).json(), all, "{kind} {body}");
             }
@@ -153,7 +154,23 @@ on_each_engine! {
             (json!({"match": [{"session_tag": 0}]}), true),
             (json!({"match": [{"k": 2}]}), true),
             (json!({"match": [{"session_id": ""}]}), true),
-            // An ordinary key, where it is not the first.
+            // A text in any value, whatever the case of its letters.
+            (json!({"match": [{"_all": "one"}]}), true),
+            (json!({"match": [{"_all": "COMPLETE"}]}), true),
+            (json!({"match": [{"_all": "Backup"}, {"_all": "fs"}]}), true),
+            (json!({"match": [{"_all": "Backup"}, {"_all": "nova"}]}), false),
+            (json!({"match": [{"client_id": "c", "_all": "inner"}]}), true),
+            (json!({"match": [{"client_id": "d", "_all": "inner"}]}), false),
+            (json!({"match": [{"_all": "backup_name"}]}), false),
+            (json!({"match": [{"_all": false}]}), true),
+            (json!({"match": [{"_all": true}]}), false),
+            (json!({"match": [{"_all": "{\"a\": 1}"}]}), false),
+            (json!({"match": [{"_all": "'; DROP TABLE jobs; --"}]}), false),
+            (json!({"match": [{"_all": "\u{0}"}]}), false),
+            (json!({"match": [{"_all": ""}], "match_not": [{"client_id": "c"}]}), false),
+            (json!({"match_not": [{"_all": "restore"}]}), false),
+            (json!({"match_not": [{"_all": "nova"}]}), true),
+            // A list is one of pairs where it comes first, and a text elsewhere.
             (json!({"match": [{"client_id": "c"}, {"_all": "[]"}]}), false),
             (json!({"match_not": [{"_all": "[]"}]}), true),
             (json!({"match": [{"_all": "[{\"client_id\": \"c\"}, {\"status\": \"completed\"}]"}]}), true),
@@ -171,6 +188,34 @@ on_each_engine! {
             let expected = usize::from(passes);
             assert_eq!(found(&service, "jobs", &search).await.len(), expected, "{search}");
         }
+    }
+
+    async fn times_limit_backups(database: Database) {
+        let service = Service::start(&database).await;
+        for time_stamp in [json!(1000), json!(1500), json!("2000"), json!(2500.5), Value::Null, json!("soon")] {
+            service.post("backups", json!({"backup_name": time_stamp.to_string(), "status": "error", "time_stamp": time_stamp})).await.expect(201);
+            service.clock.advance(1);
+        }
+        for (search, hits) in [
+            (json!({"time_after": 1500}), &["1500", "\"2000\"", "2500.5"][..]),
+            (json!({"time_after": 1501, "time_before": 2000}), &["\"2000\""]),
+            (json!({"time_before": "1500"}), &["1000", "1500"]),
+            (json!({"time_before": 1500, "match_not": [{"time_stamp": 1000}]}), &["1500"]),
+            (json!({"time_after": -1, "match": [{"_all": "2500.5"}]}), &["2500.5"]),
+            (json!({"time_after": i64::MAX}), &[]),
+        ] {
+            let found = found(&service, "backups", &search).await;
+            let names: Vec<_> = found.iter().map(|backup| backup["backup_metadata"]["backup_name"].as_str().unwrap()).collect();
+            assert_eq!(names, hits, "{search}");
+        }
+        for limit in [json!("soon"), json!(1.5), json!(true), json!([]), json!(u64::MAX)] {
+            for name in ["time_after", "time_before"] {
+                let description = service.search("backups", json!({name: limit})).await.refused(400, "Bad request format");
+                assert!(description.contains(name), "{description}");
+            }
+        }
+        service.client("c").await;
+        assert_eq!(found(&service, "clients", &json!({"time_after": 1})).await.len(), 1);
     }
 
     async fn a_page_is_one_of_hits(database: Database) {

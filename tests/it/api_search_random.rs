@@ -236,9 +236,17 @@ impl Choices {
                     "status".to_owned(),
                     json!(self.of(&["creating", "error", "deleting"])),
                 );
+                if self.below(5) > 0 {
+                    backup.insert("time_stamp".to_owned(), json!(1000 + self.below(20)));
+                }
                 (path, Value::Object(backup))
             }
         }
+    }
+
+    /// A limit on times, mostly none.
+    fn time(&mut self) -> Option<i64> {
+        (self.below(4) == 0).then(|| 1000 + self.below(20) as i64)
     }
 
     fn pairs(&mut self) -> Vec<Value> {
@@ -248,6 +256,12 @@ impl Choices {
                 let mut entry = Map::new();
                 for _ in 0..=self.below(2) {
                     entry.insert(self.key(), self.value());
+                }
+                if self.below(6) == 0 {
+                    let texts = [
+                        "C", "one", "BACK", "Ck\\sL", "É", "😀", "2", "true", "dev", "\"quo",
+                    ];
+                    entry.insert("_all".to_owned(), json!(self.of(&texts)));
                 }
                 Value::Object(entry)
             })
@@ -290,9 +304,32 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
+/// Whether a value in a document contains a text, or is a number that does. Lists in lists are not looked into.
+fn contains(document: &Value, text: &str) -> bool {
+    match document {
+        Value::Object(members) => members.values().any(|value| contains(value, text)),
+        Value::Array(items) => items
+            .iter()
+            .any(|item| !item.is_array() && contains(item, text)),
+        Value::String(value) => value.to_lowercase().contains(&text.to_lowercase()),
+        Value::Null => false,
+        value => value.to_string().contains(text),
+    }
+}
+
+/// Whether the time stamp of a backup lies between two limits, where there are any.
+fn is_between(backup: &Value, after: Option<i64>, before: Option<i64>) -> bool {
+    let time = backup["backup_metadata"]["time_stamp"].as_i64();
+    after.is_none_or(|after| time.is_some_and(|time| time >= after))
+        && before.is_none_or(|before| time.is_some_and(|time| time <= before))
+}
+
 /// What a search means, said plainly.
 fn passes(document: &Value, matching: &[Value], not_matching: &[Value]) -> bool {
     let is = |(key, value): (&String, &Value)| {
+        if let ("_all", Some(text)) = (key.as_str(), value.as_str()) {
+            return contains(document, text);
+        }
         let found = occurrences(document, key);
         found.iter().any(|found| same(found, value)) || (found.is_empty() && value.is_null())
     };
@@ -331,8 +368,11 @@ on_each_engine! {
                     not_matching = vec![json!({"status": "completed"})];
                 }
                 let (offset, limit) = (choices.below(4), 1 + choices.below(12));
-                let search = json!({"match": matching, "match_not": not_matching});
-                let expected: Vec<&Value> = all.iter().filter(|document| passes(document, &matching, &not_matching))
+                let (after, before) = (choices.time(), choices.time());
+                let search = json!({"match": matching, "match_not": not_matching, "time_after": after, "time_before": before});
+                let is_in_time = |document: &Value| kind != "backups" || is_between(document, after, before);
+                let expected: Vec<&Value> = all.iter()
+                    .filter(|document| passes(document, &matching, &not_matching) && is_in_time(document))
                     .skip(offset).take(limit).collect();
                 hits += expected.len();
                 let found = found(&service, kind, &format!("offset={offset}&limit={limit}"), &search).await;

@@ -215,8 +215,8 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("mandatory", "Whether the job fails when this action does."),
     (
         "match",
-        "Pairs that a document must have. A key is looked for at any depth. The first pair \
-         may be _all with a JSON text of such a list.",
+        "Pairs that a document must have. A key is looked for at any depth. The key _all \
+         stands for any value, and finds a text in it; in the first pair it may have a JSON text of such a list.",
     ),
     ("match_not", "Pairs of which a document must have none."),
     ("max_retries", "How often a failed action is tried again."),
@@ -291,6 +291,14 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     (
         "time_started",
         "When it started, in seconds since 1970; -1 for never.",
+    ),
+    (
+        "time_after",
+        "The earliest time_stamp of a backup, in seconds since 1970. Other lists ignore it.",
+    ),
+    (
+        "time_before",
+        "The latest time_stamp of a backup, in seconds since 1970. Other lists ignore it.",
     ),
     ("timeout", "Seconds that the action may take."),
     ("title", "What kind of error it is."),

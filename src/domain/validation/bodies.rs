@@ -103,8 +103,11 @@ fn search() -> Value {
         {"type": "null"},
         {"type": "object", "maxProperties": 0},
     ]});
+    let time = json!({"type": ["integer", "string", "null"]});
     json!({"anyOf": [
-        {"type": "object", "properties": {"match": pairs, "match_not": pairs}},
+        {"type": "object", "properties": {
+            "match": pairs, "match_not": pairs, "time_after": time, "time_before": time,
+        }},
         falsy(),
     ]})
 }
