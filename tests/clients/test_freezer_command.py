@@ -66,7 +66,8 @@ class TestEverySubcommand:
         assert made["Client ID"] == known["client"]
         assert made["hostname"] == "node1.example.org"
         assert made["description"] == "the first — é, 漢"
-        assert re.fullmatch("[0-9a-f]{32}", made["Client UUID"])
+        known["uuid"] = made["Client UUID"]
+        assert re.fullmatch("[0-9a-f]{32}", known["uuid"])
 
     def test_client_show(self, shell, known):
         assert shell.show("client-show", known["client"])["Client ID"] == known["client"]
@@ -77,6 +78,8 @@ class TestEverySubcommand:
         assert known["client"] in [row["Client ID"] for row in shell.show("client-list", "--limit", 50, "--offset", 0)]
         search = json.dumps([{"client_id": known["client"]}])
         assert [row["Client ID"] for row in shell.show("client-list", "--search", search)] == [known["client"]]
+        for word, found in [(f"HOST-{shell.program}", known["client"]), (known["uuid"], known["client"]), ("no such word", "")]:
+            assert [row["Client ID"] for row in shell.show("client-list", "--search", word)] == [found]
         search = json.dumps([{"client_id": "nobody"}])
         assert [row["Client ID"] for row in shell.show("client-list", "--search", search)] == [""]
 
