@@ -1,5 +1,6 @@
 //! The command lines of the programs.
 
+mod arguments;
 mod data;
 pub mod manage;
 mod output;
@@ -15,8 +16,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::clock::{Clock, Ids};
-use crate::config::{Config, Sources};
+use crate::config::{Argument, Config, Sources};
 use crate::store::Store;
+use crate::telemetry;
+pub use arguments::{CompletionArguments, LogArguments};
+
+/// The name of the program for the tables, also that of its log file.
+const MANAGE: &str = "freezer-manage";
 
 /// Which configuration is read; the same for every program.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,6 +34,8 @@ pub struct ConfigArguments {
     /// A folder whose *.conf files win over the configuration files; may be repeated.
     #[arg(long, global = true, value_name = "PATH")]
     config_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    log: LogArguments,
 }
 
 impl ConfigArguments {
@@ -36,7 +44,7 @@ impl ConfigArguments {
     /// # Errors
     /// A file that cannot be read, or values that are wrong.
     pub fn load(&self) -> anyhow::Result<Config> {
-        let (config, warnings) = Config::load(&self.sources())?;
+        let (config, warnings) = Config::load(&self.sources(Vec::new()))?;
         for warning in warnings {
             output::note!("warning: {warning}");
         }
@@ -52,17 +60,44 @@ impl ConfigArguments {
         Ok(config)
     }
 
-    fn sources(&self) -> Sources {
+    /// What is read, with further options of the command line.
+    fn sources(&self, mut arguments: Vec<Argument>) -> Sources {
+        arguments.extend(self.log.settings());
         Sources {
             config_files: self.config_file.clone(),
             config_dirs: self.config_dir.clone(),
+            arguments,
         }
+    }
+
+    /// Reads the configuration for a command, and sets up its log, which the second value keeps open.
+    fn begin(&self, program: &str) -> anyhow::Result<(Config, Option<telemetry::Guard>)> {
+        let config = self.load()?;
+        let log = open_log(&config, program);
+        Ok((config, log))
+    }
+
+    /// The same for a command that the command line tells everything.
+    fn begin_without_files(
+        &self,
+        program: &str,
+    ) -> anyhow::Result<(Config, Option<telemetry::Guard>)> {
+        let (config, _) = Config::load_arguments(&self.log.settings())?;
+        let log = open_log(&config, program);
+        Ok((config, log))
     }
 
     /// Whether the command line names any configuration.
     fn is_given(&self) -> bool {
         !self.config_file.is_empty() || !self.config_dir.is_empty()
     }
+}
+
+/// Who repairs a database must not be stopped by a log file that belongs to the service's user.
+fn open_log(config: &Config, program: &str) -> Option<telemetry::Guard> {
+    telemetry::init_for_command(config, program)
+        .inspect_err(|error| output::note!("warning: {error}"))
+        .ok()
 }
 
 /// Opens the database of `[database] connection`.

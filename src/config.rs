@@ -4,6 +4,7 @@
 //! is [`crate::oslo`]'s work. Nothing here acts on a value.
 
 mod ignored;
+mod log_types;
 mod options;
 mod reader;
 mod sample;
@@ -16,6 +17,7 @@ mod types;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub use log_types::{DateFormat, SyslogFacility};
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
     Middleware, Policy, Storage,
@@ -30,6 +32,7 @@ pub use types::{
 };
 
 use crate::oslo::ini::normalize_section;
+pub use crate::oslo::settings::Argument;
 use crate::oslo::settings::{Location, Settings, SettingsError};
 
 /// All options, with the values of the files, the environment and the defaults. Each field is the section of its name.
@@ -82,6 +85,16 @@ impl Config {
     /// A file that cannot be read, or all values that are wrong.
     pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
         Self::load_with(sources, std::env::vars_os().collect())
+    }
+
+    /// Reads the command line alone: no file, and not the environment.
+    ///
+    /// # Errors
+    /// Values that are wrong.
+    pub fn load_arguments(arguments: &[Argument]) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut settings = Settings::default();
+        settings.add_arguments(arguments);
+        Self::from_settings(&settings)
     }
 
     /// Reads one file alone: another one than the program's own, which the environment is about.

@@ -3,6 +3,8 @@
 
 pub mod database_url;
 pub mod ini;
+pub mod log_format;
+pub mod logging_file;
 pub mod policy;
 pub mod settings;
 pub mod template;

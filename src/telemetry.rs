@@ -4,16 +4,22 @@
 //! Lines are formatted where they arise and written by a thread of their own, so that a slow disk stalls no request. What
 //! strangers may make long, and what waits, is bounded.
 
+mod event;
 mod file;
+mod frame;
+mod layout;
 mod line;
 mod queue;
+mod setup;
+mod socket;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, field};
 use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,10 +28,15 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::clock::Clock;
 use crate::config::Config;
+pub use event::shortened;
 use file::LogFile;
-use line::Format;
-pub use line::shortened;
-use queue::{Queue, queue};
+use frame::Frame;
+use line::RequestLayer;
+
+use queue::queue;
+pub use setup::SetupError;
+use setup::{Destination, Setup};
+use socket::Daemon;
 
 /// Libraries whose own messages are of interest only when they warn, as with oslo.log's `default_log_levels`.
 const QUIET: [&str; 9] = [
@@ -47,25 +58,35 @@ const STATEMENTS: u32 = 50;
 #[must_use = "lines that wait to be written are lost when the program ends without dropping this"]
 #[derive(Debug)]
 pub struct Guard {
-    _worker: WorkerGuard,
+    _workers: Vec<WorkerGuard>,
     filter: reload::Handle<Targets, Registry>,
+    program: String,
 }
 
 impl Guard {
-    /// From now on, messages are written as `debug` and `connection_debug` of this configuration say. Where the log goes stays.
+    /// From now on, messages are written as `debug`, `connection_debug` and the level of `log_config_append` say. Where the log
+    /// goes stays; a log file is opened again when it was renamed, without a signal.
+    ///
+    /// # Errors
+    /// The file of `log_config_append` cannot be used; nothing changes then.
     #[expect(
         clippy::expect_used,
         reason = "the log is there as long as the guard, and nothing panics while it changes the filter"
     )]
-    pub fn set_level(&self, config: &Config) {
-        self.filter.reload(filter(config)).expect("a log");
+    pub fn set_level(&self, config: &Config) -> Result<(), TelemetryError> {
+        let level = Setup::of(config, &self.program)?.level;
+        self.filter.reload(filter(level, config)).expect("a log");
+        Ok(())
     }
 }
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The log file cannot be opened.
+    /// The file of `log_config_append` cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A log file cannot be opened.
     #[error("cannot open the log file {}: {source}; see log_file and log_dir in [DEFAULT]", path.display())]
     File {
         /// The file.
@@ -78,69 +99,111 @@ pub enum TelemetryError {
     Twice(#[from] TryInitError),
 }
 
-/// Sets up the log of the whole process. `program` names the file when only a folder is configured.
+/// Sets up the log of a service. `program` names the file when only a folder is configured.
 ///
 /// # Errors
-/// The log file cannot be opened, or there is a log already.
+/// [`TelemetryError`].
 pub fn init(config: &Config, program: &str) -> Result<Guard, TelemetryError> {
-    let (writer, worker) = writer(config, program)?;
-    let format = if config.default.use_json {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    let (filter, handle) = reload::Layer::new(filter(config));
+    start(Setup::of(config, program)?, config, program)
+}
+
+/// Sets up the log of a command, whose standard error is for the person who gave it: it gets warnings alone, unless the
+/// configuration asks for more.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn init_for_command(config: &Config, program: &str) -> Result<Guard, TelemetryError> {
+    let mut setup = Setup::of(config, program)?;
+    if !config.default.debug && !config.default.use_stderr {
+        for output in &mut setup.outputs {
+            if output.destination == Destination::Stderr {
+                output.level = output.level.min(LevelFilter::WARN);
+            }
+        }
+    }
+    start(setup, config, program)
+}
+
+fn start(setup: Setup, config: &Config, program: &str) -> Result<Guard, TelemetryError> {
+    let (filter, handle) = reload::Layer::new(filter(setup.level, config));
+    let (mut layers, mut workers, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for output in setup.outputs {
+        let (frame, writer) = open(&output.destination, program, &mut missing)?;
+        let (queue, worker) = queue(writer, report_dropped);
+        let layer = line::layer(output.layout, frame, Clock::System, move || queue.clone());
+        layers.push(layer.with_filter(output.level).boxed());
+        workers.push(worker);
+    }
     tracing_subscriber::registry()
         .with(filter)
-        .with(line::layer(format, Clock::System, move || writer.clone()))
+        .with(RequestLayer)
+        .with(layers)
         .try_init()?;
+    for what in setup.not_taken {
+        tracing::warn!("log_config_append: {what} has no effect in this program");
+    }
+    for daemon in missing {
+        tracing::warn!("there is no {daemon}: until there is, it gets no lines of the log");
+    }
     Ok(Guard {
-        _worker: worker,
+        _workers: workers,
         filter: handle,
+        program: program.to_owned(),
     })
 }
 
-/// The log file that is configured: `log_file`, which lies in `log_dir` when it is relative, or the program's own file in
-/// `log_dir`. None: standard error.
-fn path(config: &Config, program: &str) -> Option<PathBuf> {
-    match (&config.default.log_dir, &config.default.log_file) {
-        (Some(folder), Some(file)) => Some(folder.join(file)),
-        (Some(folder), None) => Some(folder.join(format!("{program}.log"))),
-        (None, file) => file.clone(),
-    }
-}
-
-fn writer(config: &Config, program: &str) -> Result<(Queue, WorkerGuard), TelemetryError> {
-    let report = |lines| {
-        tracing::warn!(
-            lines,
-            "the log could not be written fast enough: lines were dropped"
-        )
+/// What the lines for a place look like, and what takes them. A daemon that is not there is added to `missing`.
+fn open(
+    destination: &Destination,
+    program: &str,
+    missing: &mut Vec<&'static str>,
+) -> Result<(Frame, Box<dyn io::Write + Send>), TelemetryError> {
+    let program = program.to_owned();
+    let mut daemon = |path: &'static str| {
+        let daemon = Daemon::at(Path::new(path));
+        if !daemon.is_there() {
+            missing.push(path);
+        }
+        Box::new(daemon)
     };
-    Ok(match path(config, program) {
-        Some(path) => {
-            let file = LogFile::open(&path);
-            queue(
-                file.map_err(|source| TelemetryError::File { path, source })?,
-                report,
+    Ok(match destination {
+        Destination::File(path) => {
+            let file = LogFile::open(path).map_err(|source| TelemetryError::File {
+                path: path.clone(),
+                source,
+            })?;
+            (Frame::Line, Box::new(file))
+        }
+        Destination::Stdout => (Frame::Line, Box::new(io::stdout())),
+        Destination::Stderr => (Frame::Line, Box::new(io::stderr())),
+        Destination::Syslog(facility) => {
+            let facility = *facility;
+            (Frame::Syslog { facility, program }, daemon(socket::SYSLOG))
+        }
+        Destination::Journal(facility) => {
+            let facility = *facility;
+            (
+                Frame::Journal { facility, program },
+                daemon(socket::JOURNAL),
             )
         }
-        None => queue(io::stderr(), report),
     })
+}
+
+fn report_dropped(lines: u64) {
+    tracing::warn!(
+        lines,
+        "the log could not be written fast enough: lines were dropped"
+    );
 }
 
 /// Which messages are written.
-fn filter(config: &Config) -> Targets {
-    let level = if config.default.debug {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::INFO
-    };
+fn filter(level: LevelFilter, config: &Config) -> Targets {
     let statements = (config.database.connection_debug >= STATEMENTS)
         .then_some(("sqlx::query", LevelFilter::DEBUG));
     Targets::new()
         .with_default(level)
-        .with_targets(QUIET.map(|target| (target, LevelFilter::WARN)))
+        .with_targets(QUIET.map(|target| (target, level.min(LevelFilter::WARN))))
         .with_targets(statements)
 }
 
@@ -188,39 +251,13 @@ pub fn identify(span: &Span, identity: &Identity<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    fn config(folder: Option<&str>, file: Option<&str>) -> Config {
-        let mut config = Config::default();
-        config.default.log_dir = folder.map(PathBuf::from);
-        config.default.log_file = file.map(PathBuf::from);
-        config
-    }
-
-    #[test]
-    fn the_file_is_where_oslo_log_has_it() {
-        let of = |folder, file| path(&config(folder, file), "freezer-api");
-        assert_eq!(of(None, None), None);
-        assert_eq!(
-            of(Some("/d"), None).as_deref(),
-            Some(Path::new("/d/freezer-api.log"))
-        );
-        assert_eq!(
-            of(Some("/d"), Some("f")).as_deref(),
-            Some(Path::new("/d/f"))
-        );
-        assert_eq!(
-            of(Some("/d"), Some("/e/f")).as_deref(),
-            Some(Path::new("/e/f"))
-        );
-        assert_eq!(of(None, Some("f")).as_deref(), Some(Path::new("f")));
-    }
 
     #[test]
     fn debug_is_for_our_own_messages_and_statements_for_connection_debug() {
         use tracing::Level;
+        let filter =
+            |config: &Config| filter(Setup::of(config, "freezer-api").unwrap().level, config);
         let ours = "freezer_api::api::jobs";
         let mut config = Config::default();
         assert!(filter(&config).would_enable(ours, &Level::INFO));
@@ -236,7 +273,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let error = writer(&config(Some("/proc/none"), None), "freezer-api").unwrap_err();
+        let path = Destination::File("/proc/none/freezer-api.log".into());
+        let error = open(&path, "freezer-api", &mut Vec::new()).err().unwrap();
         assert_eq!(
             error.to_string(),
             "cannot open the log file /proc/none/freezer-api.log: No such file or directory (os error 2); \

@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use time::Duration;
 
-use super::ConfigArguments;
 use super::output::{self, OutputError};
 use super::progress::Display;
+use super::{ConfigArguments, MANAGE};
 use crate::clock::{Clock, Ids};
 use crate::config::{self, Config};
 use crate::maintenance::ExportError;
@@ -166,9 +166,13 @@ pub(super) async fn check(store: &Store, arguments: Check) -> anyhow::Result<()>
 }
 
 pub(super) async fn copy(config: &ConfigArguments, arguments: Copy) -> anyhow::Result<()> {
-    let from = match arguments.from {
-        Some(url) => url,
-        None => connection(config.load()?).context("the database to read")?,
+    // The database to read need not be the configuration's, which then need not be there.
+    let (from, _log) = match arguments.from {
+        Some(url) => (url, config.begin_without_files(MANAGE)?.1),
+        None => {
+            let (config, log) = config.begin(MANAGE)?;
+            (connection(config).context("the database to read")?, log)
+        }
     };
     let to = match (arguments.to, arguments.to_config_file) {
         (Some(url), _) => url,

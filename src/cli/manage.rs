@@ -4,25 +4,30 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::progress::Display;
-use super::{ConfigArguments, block_on, connect_for_maintenance, data, exit, output, policy};
+use super::{
+    CompletionArguments, ConfigArguments, MANAGE, block_on, connect_for_maintenance, data, exit,
+    output, policy,
+};
 use crate::app;
 use crate::authz::rules;
-use crate::config;
+use crate::config::{self, Config};
 use crate::oslo::policy::Enforcer;
 use crate::schema::{Migration, Report};
 use crate::store::Store;
 
 /// Manages the database of freezer-api.
 #[derive(Debug, Parser)]
-#[command(name = "freezer-manage", version)]
+#[command(name = MANAGE, version)]
 struct Arguments {
+    #[command(flatten)]
+    completion: CompletionArguments,
     #[command(flatten)]
     config: ConfigArguments,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,29 +127,43 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command {
+    if let Some(script) = arguments.completion.script::<Arguments>() {
+        return Ok(output::write(format_args!("{script}"))?);
+    }
+    let Some(command) = arguments.command else {
+        // As the Python service's program does.
+        return Ok(output::write(format_args!(
+            "{}",
+            Arguments::command().render_help()
+        ))?);
+    };
+    let begin = || arguments.config.begin(MANAGE);
+    match command {
         Command::Config(ConfigCommand::Sample) => {
             Ok(output::write(format_args!("{}", config::sample()))?)
         }
-        Command::Policy(command) => ask_policy(&enforcer(&arguments.config)?, command),
+        Command::Policy(command) => {
+            let (config, _log) = begin()?;
+            ask_policy(&config, command)
+        }
         Command::Export(export) => {
-            let config = arguments.config.load()?;
+            let (config, _log) = begin()?;
             block_on(async { data::export(&connect_for_maintenance(&config).await?, export).await })
         }
         Command::Import(import) => {
-            let config = arguments.config.load()?;
+            let (config, _log) = begin()?;
             block_on(async { data::import(&connect_for_maintenance(&config).await?, import).await })
         }
-        Command::Db(command) => block_on(db(&arguments.config, command)),
+        Command::Db(Db::Copy(copy)) => block_on(data::copy(&arguments.config, *copy)),
+        Command::Db(Db::Configured(command)) => {
+            let (config, _log) = begin()?;
+            block_on(db(&config, command))
+        }
     }
 }
 
-fn enforcer(arguments: &ConfigArguments) -> anyhow::Result<Enforcer> {
-    let options = app::policy_options(&arguments.load()?);
-    Ok(Enforcer::new(rules::DEFAULTS, options)?)
-}
-
-fn ask_policy(enforcer: &Enforcer, command: PolicyCommand) -> anyhow::Result<()> {
+fn ask_policy(config: &Config, command: PolicyCommand) -> anyhow::Result<()> {
+    let enforcer = &Enforcer::new(rules::DEFAULTS, app::policy_options(config))?;
     match command {
         PolicyCommand::Sample => output::write(format_args!("{}", policy::sample()))?,
         PolicyCommand::List => output::write(format_args!("{}", policy::list(enforcer)))?,
@@ -162,13 +181,8 @@ fn ask_policy(enforcer: &Enforcer, command: PolicyCommand) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn db(config: &ConfigArguments, command: Db) -> anyhow::Result<()> {
-    // The database to read need not be the configuration's.
-    let command = match command {
-        Db::Copy(copy) => return data::copy(config, *copy).await,
-        Db::Configured(command) => command,
-    };
-    let store = &connect_for_maintenance(&config.load()?).await?;
+async fn db(config: &Config, command: ConfiguredDb) -> anyhow::Result<()> {
+    let store = &connect_for_maintenance(config).await?;
     match command {
         ConfiguredDb::Sync {
             version,

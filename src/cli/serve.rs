@@ -16,8 +16,9 @@ use tracing::subscriber::NoSubscriber;
 
 use crate::api::{self, Api};
 use crate::app::{self, Mode};
-use crate::cli::ConfigArguments;
+use crate::cli::arguments::setting;
 use crate::cli::signals::Signals;
+use crate::cli::{CompletionArguments, ConfigArguments, output};
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
 use crate::oslo::database_url::{DatabaseUrl, Engine};
@@ -31,23 +32,12 @@ const SAMPLE_PROJECT: &str = "demo";
 #[derive(Debug, Parser)]
 #[command(name = "freezer-api", version)]
 pub struct Arguments {
-    #[command(flatten)]
-    configuration: ConfigArguments,
     /// Address to listen on, instead of [DEFAULT] bind_host.
     #[arg(long, visible_alias = "bind_host", value_name = "ADDRESS")]
     bind_host: Option<IpAddr>,
     /// Port to listen on, instead of [DEFAULT] bind_port.
     #[arg(long, visible_alias = "bind_port", value_name = "PORT")]
     bind_port: Option<u16>,
-    /// Log more, as [DEFAULT] debug.
-    #[arg(long, short)]
-    debug: bool,
-    /// File to log to, instead of [DEFAULT] log_file.
-    #[arg(long, visible_alias = "logfile", value_name = "PATH")]
-    log_file: Option<PathBuf>,
-    /// Folder of the log file, instead of [DEFAULT] log_dir.
-    #[arg(long, visible_alias = "logdir", value_name = "DIR")]
-    log_dir: Option<PathBuf>,
     /// Serve without authentication on loopback, create the tables and, where the configuration names no database, use an
     /// SQLite file.
     #[arg(long)]
@@ -55,6 +45,10 @@ pub struct Arguments {
     /// With --dev: add a few sample records to an empty database.
     #[arg(long, requires = "dev")]
     sample: bool,
+    #[command(flatten)]
+    completion: CompletionArguments,
+    #[command(flatten)]
+    configuration: ConfigArguments,
 }
 
 /// Runs the program.
@@ -62,6 +56,9 @@ pub struct Arguments {
 /// # Errors
 /// Why it did not start.
 pub fn main(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(script) = arguments.completion.script::<Arguments>() {
+        return Ok(output::write(format_args!("{script}"))?);
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -109,10 +106,12 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
 fn reload(arguments: &Arguments, log: &telemetry::Guard, policy: &Enforcer) {
     match configuration(arguments) {
         Ok((config, warnings)) => {
-            log.set_level(&config);
-            tracing::info!(
-                "the log level was read again; other options of the configuration need a restart"
-            );
+            match log.set_level(&config) {
+                Ok(()) => tracing::info!(
+                    "the log level was read again; other options of the configuration need a restart"
+                ),
+                Err(error) => tracing::error!(%error, "the log level stays as it was"),
+            }
             for warning in &warnings {
                 warning.log();
             }
@@ -128,18 +127,21 @@ fn reload(arguments: &Arguments, log: &telemetry::Guard, policy: &Enforcer) {
 }
 
 fn configuration(arguments: &Arguments) -> anyhow::Result<(Config, Vec<crate::config::Warning>)> {
+    let host = arguments
+        .bind_host
+        .map(|host| setting("bind_host", "--bind-host", host));
+    let port = arguments
+        .bind_port
+        .map(|port| setting("bind_port", "--bind-port", port));
+    let sources = arguments
+        .configuration
+        .sources(host.into_iter().chain(port).collect());
     // A development server must not pick up the configuration of an installed service by itself.
     let (mut config, warnings) = if arguments.dev && !arguments.configuration.is_given() {
-        (Config::default(), Vec::new())
+        Config::load_arguments(&sources.arguments)?
     } else {
-        Config::load(&arguments.configuration.sources())?
+        Config::load(&sources)?
     };
-    let options = &mut config.default;
-    options.bind_host = arguments.bind_host.unwrap_or(options.bind_host);
-    options.bind_port = arguments.bind_port.unwrap_or(options.bind_port);
-    options.debug |= arguments.debug;
-    options.log_file = arguments.log_file.clone().or(options.log_file.take());
-    options.log_dir = arguments.log_dir.clone().or(options.log_dir.take());
     if arguments.dev {
         develop(&mut config, arguments.bind_host.is_none())?;
     }

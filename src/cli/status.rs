@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::json;
 use textwrap::{Options, WordSplitter};
 
-use super::{ConfigArguments, block_on, connect, output};
+use super::{CompletionArguments, ConfigArguments, block_on, connect, output};
 use crate::config::Config;
 use crate::schema::SchemaState;
 use crate::store::{Engine, Store, StoreError};
@@ -15,31 +15,37 @@ use crate::store::{Engine, Store, StoreError};
 /// The width to which details are wrapped, as in oslo.upgradecheck.
 const WIDTH: usize = 60;
 
+/// The program's name, also that of its log file.
+const PROGRAM: &str = "freezer-manager-status";
+
 /// Checks whether this release can be run.
 #[derive(Debug, Parser)]
-#[command(name = "freezer-manager-status", version)]
+#[command(name = PROGRAM, version)]
 struct Arguments {
+    #[command(flatten)]
+    completion: CompletionArguments,
     #[command(flatten)]
     config: ConfigArguments,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Checks before an upgrade.
-    #[command(subcommand)]
-    Upgrade(Upgrade),
+    Upgrade {
+        /// Print the results as JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: Upgrade,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum Upgrade {
     /// Checks the configuration, the policy file and the database. The exit code is 0 for success, 1 for warnings, 2 for failures.
-    Check {
-        /// Print the results as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Check,
 }
 
 /// How a check went; the highest is the program's exit code.
@@ -71,7 +77,14 @@ impl Check {
 /// The program. It ends with 255 when the checks cannot be made, as upstream's does.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Command::Upgrade(Upgrade::Check { json }) = arguments.command;
+    let Some(Command::Upgrade {
+        json,
+        command: Upgrade::Check,
+    }) = arguments.command
+    else {
+        let script = arguments.completion.script::<Arguments>();
+        return print(&script.unwrap_or_else(|| Arguments::command().render_help().to_string()));
+    };
     match checks(&arguments.config) {
         Ok(checks) => {
             let text = if json {
@@ -80,9 +93,7 @@ pub fn main() -> ExitCode {
                 as_table(&checks)
             };
             // The exit code tells the worst, whether or not somebody reads the rest.
-            if let Err(error) = output::write(format_args!("{text}"))
-                && !output::reader_is_gone(&error.into())
-            {
+            if print(&text) != ExitCode::SUCCESS {
                 return ExitCode::from(255);
             }
             let codes = checks.iter().map(|check| check.code);
@@ -95,8 +106,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Writes to standard output, which a reader may have closed.
+fn print(text: &str) -> ExitCode {
+    match output::write(format_args!("{text}")).map_err(Into::into) {
+        Err(error) if !output::reader_is_gone(&error) => ExitCode::from(255),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
 fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
-    let config = arguments.load()?;
+    let (config, _log) = arguments.begin(PROGRAM)?;
     let mut checks = vec![policy_format(&config), memcached(&config)];
     block_on(async {
         let store = connect(&config).await?;

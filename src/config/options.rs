@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::log_types::{DateFormat, LogRotation, SyslogFacility};
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
@@ -20,6 +21,7 @@ use super::types::{
     StorageBackend, Token, UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
+use crate::oslo::log_format::LogFormat;
 
 options! {
     /// `[DEFAULT]`: where to listen and how to log.
@@ -30,13 +32,35 @@ options! {
         bind_port: u16 = 9090, 0..=65535;
         /// Log messages of level DEBUG too, instead of INFO and above.
         debug: bool = false;
-        /// File to log to. A relative path is in log_dir. Without it and without log_dir, messages go to standard
-        /// error.
+        /// A file of Python's logging module. Level, handlers and format of its logger freezer_api (or freezer) and of the root logger
+        /// count; every other option of the log is then ignored.
+        log_config_append: Option<PathBuf> = None, also "log_config", also "log-config";
+        /// How the time of a line is written, as strftime does it. Times are in UTC.
+        log_date_format: DateFormat = DateFormat::default();
+        /// File to log to. A relative path is in log_dir. Without any place to log to, messages go to standard error.
         log_file: Option<PathBuf> = None, also "logfile";
         /// Folder for log files. Without log_file, the file is named after the program.
         log_dir: Option<PathBuf> = None, also "logdir";
+        /// Log to standard error, beside other places.
+        use_stderr: bool = false;
+        /// Log to syslog, by /dev/log, beside other places.
+        use_syslog: bool = false;
+        /// Log to systemd's journal by its native protocol, with fields for the request, beside other places.
+        use_journal: bool = false;
+        /// Facility for syslog and the journal.
+        syslog_log_facility: SyslogFacility = SyslogFacility::USER;
         /// Log one JSON object per line instead of text.
         use_json: bool = false;
+        /// The form of a line within a request.
+        logging_context_format_string: LogFormat = LogFormat::context();
+        /// The form of a line outside of requests.
+        logging_default_format_string: LogFormat = LogFormat::outside();
+        /// What %(user_identity)s is.
+        logging_user_identity_format: LogFormat = LogFormat::identity();
+        /// What stands, after a blank, behind lines of level DEBUG.
+        logging_debug_format_suffix: Option<LogFormat> = None;
+        /// Accepted for existing files: log files are rotated from outside, by logrotate.
+        log_rotation_type: LogRotation = LogRotation::default();
     }
 
     /// `[database]`: the SQL database, with oslo.db's options.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::oslo::settings::{Settings, SettingsError};
+use crate::oslo::settings::{Argument, Settings, SettingsError};
 
 /// Folders of the default files, in which the first that has a file provides it (`freezer` is the reference's project).
 const FILE_DIRS: [&str; 4] = ["~/.freezer", "~", "/etc/freezer", "/etc"];
@@ -25,7 +25,7 @@ const FOLDER_DIRS: [&str; 6] = [
 /// The default folder, whose files win over the default files.
 const FOLDER: &str = "freezer-api.conf.d";
 
-/// Files and folders that the command line names.
+/// What the command line says of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// `--config-file`: a later one wins. None: `freezer.conf` and `freezer-api.conf`, each in the first of `~/.freezer`,
@@ -34,6 +34,8 @@ pub struct Sources {
     /// `--config-dir`: the files `*.conf` of these folders win over all files. None: `freezer-api.conf.d`, from the first of
     /// these folders that has it.
     pub config_dirs: Vec<PathBuf>,
+    /// Options on the command line itself.
+    pub arguments: Vec<Argument>,
 }
 
 impl Sources {
@@ -48,6 +50,7 @@ impl Sources {
             .map(|(_, value)| PathBuf::from(value));
         let home = home.as_deref();
         let mut settings = Settings::from_environment(variables)?;
+        settings.add_arguments(&self.arguments);
         let files = if self.config_files.is_empty() {
             FILES
                 .iter()

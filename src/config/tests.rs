@@ -62,7 +62,7 @@ fn read_with(
     let home = home(&[("a.conf", text)]);
     let sources = Sources {
         config_files: vec![home.path().join("a.conf")],
-        config_dirs: Vec::new(),
+        ..Sources::default()
     };
     load(home.path(), &sources, variables)
 }
@@ -303,6 +303,7 @@ fn a_later_file_wins_and_the_environment_over_all() {
     let sources = Sources {
         config_files: vec!["~/a.conf".into(), home.path().join("b.conf")],
         config_dirs: vec![home.path().join("d")],
+        ..Sources::default()
     };
     let (config, warnings) = load(home.path(), &sources, &[]).unwrap();
     assert!(warnings.is_empty());
@@ -455,6 +456,7 @@ fn a_file_that_cannot_be_read_is_told() {
         let sources = Sources {
             config_files: paths(files),
             config_dirs: paths(dirs),
+            ..Sources::default()
         };
         let error = load(home.path(), &sources, &[]).unwrap_err().to_string();
         error.replace(home.path().to_str().unwrap(), "~")

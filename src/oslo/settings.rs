@@ -1,7 +1,7 @@
 //! The values of all configuration files and of the environment together, and which of them counts.
 //!
 //! As in oslo.config: a later file wins over an earlier one, the environment variable `OS_<GROUP>__<OPTION>` over all
-//! files. Within a file, an option's own name wins over its older names, and the last of repeated keys over the others.
+//! files, and the command line over everything. Within a file, an option's own name wins over its older names, and the last of repeated keys over the others.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,6 +24,8 @@ pub enum Location {
     },
     /// An environment variable of this name.
     Environment(String),
+    /// An argument of the command line, such as `--log-file`.
+    CommandLine(&'static str),
 }
 
 impl fmt::Display for Location {
@@ -31,6 +33,7 @@ impl fmt::Display for Location {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::CommandLine(argument) => f.write_str(argument),
         }
     }
 }
@@ -84,6 +87,18 @@ pub struct Settings {
     /// In the order in which they were read: the last wins.
     files: Vec<(Arc<Path>, Vec<Entry>)>,
     environment: BTreeMap<String, String>,
+    arguments: Vec<Argument>,
+}
+
+/// An option of `[DEFAULT]` on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// The option's name.
+    pub option: &'static str,
+    /// How the command line calls it.
+    pub argument: &'static str,
+    /// Its value.
+    pub value: String,
 }
 
 impl Settings {
@@ -108,9 +123,14 @@ impl Settings {
             }
         }
         Ok(Self {
-            files: Vec::new(),
             environment,
+            ..Self::default()
         })
+    }
+
+    /// Adds what the command line says, which wins over everything else.
+    pub fn add_arguments(&mut self, arguments: &[Argument]) {
+        self.arguments.extend_from_slice(arguments);
     }
 
     /// Reads a file, whose values win over those that were read before.
@@ -151,19 +171,23 @@ impl Settings {
     /// Looks for an option with a single value by its name and its older names, in the order of preference. Older names
     /// are not looked for in the environment.
     pub fn find<'a>(&'a self, section: &str, names: &[&'a str]) -> Option<Found<'a>> {
-        self.find_in_environment(section, names)
+        self.find_in_arguments(section, names)
+            .or_else(|| self.find_in_environment(section, names))
             .or_else(|| self.find_in_files(section, names).next())
     }
 
     /// Looks for an option whose key may be repeated: the values of all files, in the order in which they were read.
     pub fn find_repeated<'a>(&'a self, section: &str, names: &[&'a str]) -> Option<Found<'a>> {
-        self.find_in_environment(section, names).or_else(|| {
-            self.find_in_files(section, names)
-                .reduce(|later, earlier| Found {
-                    values: [earlier.values, later.values].concat(),
-                    ..later
-                })
-        })
+        let in_files = || {
+            let found = self.find_in_files(section, names);
+            found.reduce(|later, earlier| Found {
+                values: [earlier.values, later.values].concat(),
+                ..later
+            })
+        };
+        self.find_in_arguments(section, names)
+            .or_else(|| self.find_in_environment(section, names))
+            .or_else(in_files)
     }
 
     /// All entries of all files, in their order.
@@ -171,6 +195,17 @@ impl Settings {
         self.files
             .iter()
             .flat_map(|(path, entries)| entries.iter().map(|entry| (entry, location(path, entry))))
+    }
+
+    fn find_in_arguments<'a>(&'a self, section: &str, names: &[&'a str]) -> Option<Found<'a>> {
+        let name = *names.first()?;
+        let mut arguments = self.arguments.iter();
+        let found = arguments.rfind(|argument| section == "DEFAULT" && argument.option == name)?;
+        Some(Found {
+            values: vec![&found.value],
+            name,
+            location: Location::CommandLine(found.argument),
+        })
     }
 
     fn find_in_environment<'a>(&'a self, section: &str, names: &[&'a str]) -> Option<Found<'a>> {

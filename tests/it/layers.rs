@@ -75,7 +75,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["authz", "domain", "error", "keystone", "store"],
     ),
     ("store", &["config", "domain", "oslo::database_url"]),
-    ("telemetry", &["config"]),
+    (
+        "telemetry",
+        &["config", "oslo::log_format", "oslo::logging_file"],
+    ),
 ];
 
 /// Crates that a module must not name.

@@ -6,7 +6,7 @@ use crate::server::{Connection, ask, configuration, request, start};
 
 on_each_engine! {
     async fn signals_end_no_request(database: Database) {
-        let server = start(&database, "[DEFAULT]\nuse_stderr = true\n");
+        let server = start(&database, "[DEFAULT]\npublish_errors = true\n");
         for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {
             server.signal(signal);
         }
@@ -14,10 +14,10 @@ on_each_engine! {
         server.wait_for_output("SIGUSR2");
         server.wait_for_output("the log level was read again");
         // Only SIGHUP reads what the operator has written.
-        assert!(!server.output().contains("use_stderr"));
-        server.configure(&configuration(&database, "[DEFAULT]\nuse_stderr = true\ndebug = true\n"));
+        assert!(!server.output().contains("publish_errors"));
+        server.configure(&configuration(&database, "[DEFAULT]\npublish_errors = true\ndebug = true\n"));
         server.signal(Signal::HUP);
-        server.wait_for_output("use_stderr has no meaning");
+        server.wait_for_output("publish_errors has no meaning");
         server.configure("[DEFAULT]\ndebug = perhaps\n");
         server.signal(Signal::HUP);
         server.wait_for_output("cannot be read again");

@@ -105,7 +105,7 @@ pub(crate) fn configuration(database: &Database) -> Config {
     std::fs::write(&path, text).unwrap();
     let sources = Sources {
         config_files: vec![path],
-        config_dirs: Vec::new(),
+        ..Sources::default()
     };
     Config::load(&sources).unwrap().0
 }

@@ -70,7 +70,11 @@ impl Server {
         Server::start_by(command, configuration, arguments)
     }
 
-    fn start_by(
+    /// The same by a command that ends in the program.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn start_by(
         mut command: Command,
         configuration: &str,
         arguments: &[&str],
