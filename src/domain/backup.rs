@@ -72,17 +72,34 @@ pub fn create(
     })
 }
 
+/// The changes that a whole document makes: its state, and all else as metadata.
+fn from_whole_document(mut document: Object) -> Object {
+    document.shift_remove("backup_id");
+    let status = document.shift_remove_entry("status");
+    let metadata = ("backup_metadata".to_owned(), Value::Object(document));
+    status.into_iter().chain([metadata]).collect()
+}
+
 /// A checked body of `PATCH /backups/{backup_id}`.
 #[derive(Clone, Debug)]
 pub struct BackupPatch(Object);
 
 impl BackupPatch {
-    /// Checks a body; other members than `status` and `backup_metadata` have no effect.
+    /// Checks a body; other members than `status` and `backup_metadata` have no effect, unless it is the whole document of
+    /// the backup, as the scheduler of 19.0.0 sends it: with the id among them, and no `backup_metadata`.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(schemas: &Schemas, mut body: Object) -> Result<BackupPatch, Refusal> {
+    pub fn parse(
+        schemas: &Schemas,
+        mut body: Object,
+        backup_id: &str,
+    ) -> Result<BackupPatch, Refusal> {
         body.shift_remove("project_id");
+        let is_named = body.get("backup_id").and_then(Value::as_str) == Some(backup_id);
+        if is_named && !body.contains_key("backup_metadata") {
+            body = from_whole_document(body);
+        }
         schemas.backup_patch.check(body).map(BackupPatch)
     }
 

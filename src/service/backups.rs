@@ -39,7 +39,7 @@ impl Catalogue {
         backup_id: String,
         body: Object,
     ) -> Result<Backup, ApiError> {
-        let patch = BackupPatch::parse(&self.schemas, body)?;
+        let patch = BackupPatch::parse(&self.schemas, body, &backup_id)?;
         let caller = caller.clone();
         self.store
             .write("changing a backup", async move |tx: &mut Tx| {

@@ -131,6 +131,36 @@ on_each_engine! {
         assert_eq!(shown(&service, &id).await, expected);
     }
 
+    async fn a_whole_document_is_a_patch(database: Database) {
+        let service = Service::start(&database).await;
+        let id = create(&service, json!({"backup_name": "b", "status": "creating", "hostname": "h1", "action": "backup"})).await;
+        let path = format!("backups/{id}");
+        let document = json!({
+            "backup_id": id, "status": "available", "action": "backup", "hostname": "h2", "cinder_backup_id": "cb",
+            "job_id": "j", "project_id": "p9", "level": 0,
+        });
+        let changed = service.patch(&path, document).await.expect(200).json();
+        let metadata = json!({"backup_name": "b", "hostname": "h2", "action": "backup", "cinder_backup_id": "cb", "job_id": "j", "level": 0});
+        assert_eq!((&changed["status"], &changed["backup_metadata"]), (&json!("available"), &metadata));
+        assert_eq!(changed["project_id"], PROJECT);
+        assert_eq!(shown(&service, &id).await, changed);
+        // Other documents are no such ones.
+        for body in [
+            json!({"backup_id": "another", "hostname": "h3"}),
+            json!({"backup_id": null, "hostname": "h3"}),
+            json!({"backup_id": id, "hostname": "h3", "backup_metadata": {}}),
+            json!({"hostname": "h3"}),
+        ] {
+            let after = service.patch(&path, body.clone()).await.expect(200).json();
+            assert_eq!(after["backup_metadata"], metadata, "{body}");
+        }
+        service.refuses(&[
+            ("PATCH", &path, json!({"backup_id": id, "status": "lost", "hostname": "h3"}), 400, "status"),
+            ("PATCH", &path, json!({"backup_id": id, "job_id": 5}), 400, "job_id"),
+        ]).await;
+        assert_eq!(shown(&service, &id).await, changed);
+    }
+
     async fn a_backup_is_deleted_once(database: Database) {
         let service = Service::start(&database).await;
         let id = create(&service, backup(json!({}))).await;

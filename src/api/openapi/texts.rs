@@ -142,7 +142,8 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
     (
         "update_backup",
         "Change the record of a backup",
-        "backup_metadata is merged with what is stored, member by member.",
+        "backup_metadata is merged with what is stored, member by member. In a body that has the \
+         backup_id of the path and no backup_metadata, all other members but status are the metadata.",
     ),
     (
         "delete_backup",
