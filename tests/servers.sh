@@ -101,6 +101,7 @@ install_packages() { # packages that the caller needs besides, each named like i
   local missing=() package
   for package in "$@"; do have "$package" || missing+=("$package"); done
   have mariadbd || missing+=(mariadb-server)
+  have pgbouncer || missing+=(pgbouncer)
   [[ -n $(postgres_programs) ]] || missing+=(postgresql)
   have cc || missing+=(build-essential)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

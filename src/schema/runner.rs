@@ -9,7 +9,7 @@ use super::state::{self, Position, RevisionLine, Target};
 use super::{MigrateError, Migration, Planned, Progress, ProgressCallback, Report};
 use crate::clock::Ids;
 use crate::store::connection::DbSession;
-use crate::store::statement::sql;
+use crate::store::statement::{Statement, sql};
 use crate::store::tables::shared_tables;
 use crate::store::{Engine, StoreError, Transient};
 
@@ -196,34 +196,29 @@ impl<'a> Runner<'a> {
             .map_err(MigrateError::Refused)
     }
 
-    /// Excludes other migrations for as long as the connection lives. SQLite has no such lock; there each revision is a
-    /// transaction that takes the write lock.
+    /// Excludes other migrations for as long as the connection lives. PostgreSQL and SQLite have each revision in a transaction,
+    /// which excludes them.
     async fn lock(&mut self) -> Result<(), MigrateError> {
-        let query = match self.session.engine() {
-            Engine::MySql => {
-                // Columns of a foreign key change together with those they refer to, in several statements. A table in
-                // use makes all later statements wait too, so the wait is short.
-                self.session
-                    .execute_raw("SET SESSION foreign_key_checks = 0, lock_wait_timeout = 60")
-                    .await?;
-                sql("SELECT COALESCE(GET_LOCK(CONCAT('freezer-db-sync-', MD5(DATABASE())), 0), 0)")
-            }
-            Engine::Postgres => {
-                self.session.execute_raw("SET lock_timeout = '60s'").await?;
-                sql("SELECT CASE WHEN pg_try_advisory_lock(CAST(? AS INTEGER), hashtext(current_schema())) \
-                     THEN CAST(1 AS BIGINT) ELSE 0 END")
-                .bind(POSTGRES_LOCK)
-            }
-            Engine::Sqlite => return Ok(()),
-        };
+        if self.session.engine() != Engine::MySql {
+            return Ok(());
+        }
+        // Columns of a foreign key change together with those they refer to, in several statements. A table in use makes all
+        // later statements wait too, so the wait is short.
+        self.session
+            .execute_raw("SET SESSION foreign_key_checks = 0, lock_wait_timeout = 60")
+            .await?;
+        let query =
+            sql("SELECT COALESCE(GET_LOCK(CONCAT('freezer-db-sync-', MD5(DATABASE())), 0), 0)");
         let start = Instant::now();
-        loop {
-            let locked: Vec<(i64,)> = self.session.fetch_all(query.clone()).await?;
-            if locked == [(1,)] {
-                return Ok(());
-            }
+        while !self.is_granted(query.clone()).await? {
             self.wait(start).await?;
         }
+        Ok(())
+    }
+
+    async fn is_granted(&mut self, query: Statement) -> Result<bool, StoreError> {
+        let answer: Vec<(i64,)> = self.session.fetch_all(query).await?;
+        Ok(answer == [(1,)])
     }
 
     async fn begin(&mut self) -> Result<(), MigrateError> {
@@ -231,13 +226,33 @@ impl<'a> Runner<'a> {
         loop {
             match self.session.engine() {
                 Engine::MySql => return Ok(()),
-                Engine::Postgres => return Ok(self.session.begin().await?),
+                Engine::Postgres => {
+                    self.session.begin().await?;
+                    if self.lock_transaction().await? {
+                        return Ok(());
+                    }
+                    self.session.rollback().await?;
+                    self.wait(start).await?;
+                }
                 Engine::Sqlite => match self.session.begin().await {
                     Err(error) if error.is_transient() => self.wait(start).await?,
                     other => return Ok(other?),
                 },
             }
         }
+    }
+
+    /// Excludes others until the transaction ends; whether it does. A lock of the session would stay with the server behind a
+    /// pooler.
+    async fn lock_transaction(&mut self) -> Result<bool, StoreError> {
+        self.session
+            .execute_raw("SET LOCAL lock_timeout = '60s'")
+            .await?;
+        let query = sql(
+            "SELECT CASE WHEN pg_try_advisory_xact_lock(CAST(? AS INTEGER), hashtext(current_schema())) \
+             THEN CAST(1 AS BIGINT) ELSE 0 END",
+        );
+        self.is_granted(query.bind(POSTGRES_LOCK)).await
     }
 
     async fn wait(&mut self, start: Instant) -> Result<(), MigrateError> {

@@ -14,9 +14,7 @@ use futures_util::TryStreamExt;
 use sqlx::mysql::MySqlRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Database, FromRow, MySql, Postgres, Sqlite,
-};
+use sqlx::{AssertSqlSafe, Connection as _, Database, FromRow, MySql, Postgres, Sqlite};
 
 use super::error::MAX_TEXT;
 use super::failure::Failure;
@@ -60,8 +58,10 @@ impl<T> Row for T where
 /// Makes and checks the connections of one pool.
 pub(super) struct Manager<DB: Database> {
     pub(super) options: <DB::Connection as sqlx::Connection>::Options,
-    /// Statements that prepare each new connection.
+    /// Statements that prepare each new connection to the server itself.
     pub(super) prepare: Vec<String>,
+    /// For engines whose servers have poolers in front of them.
+    pub(super) pooler: Option<Pooler<DB>>,
     /// A query with a row where the server is a node of a Galera cluster, for engines that can be one.
     pub(super) galera_check: Option<&'static str>,
     /// Connections older than this are replaced; `[database] connection_recycle_time`.
@@ -77,6 +77,8 @@ pub(super) struct Guarded<DB: Database> {
     connection: Option<DB::Connection>,
     /// Whether the server is a node of a Galera cluster.
     in_galera: bool,
+    /// Behind a pooler, what gives each transaction its settings.
+    transaction_settings: Option<Arc<str>>,
     busy: bool,
     last_used: Instant,
     /// The pool's generation when it was opened, and now.
@@ -139,32 +141,28 @@ where
         let abandoned = Arc::default();
         // On the heap: what rarely runs, and is large, is not part of each request's future.
         let open = Box::pin(async {
-            let mut connection = self.options.connect().await?;
-            for statement in &self.prepare {
-                sqlx::Executor::execute(
-                    &mut connection,
-                    sqlx::raw_sql(AssertSqlSafe(statement.clone())),
-                )
-                .await?;
+            let (mut connection, transaction_settings) = self.connect().await?;
+            if transaction_settings.is_none() {
+                for statement in &self.prepare {
+                    let statement = sqlx::raw_sql(AssertSqlSafe(statement.clone()));
+                    sqlx::Executor::execute(&mut connection, statement).await?;
+                }
             }
             connection.interrupt_when(&abandoned).await?;
             let in_galera = match self.galera_check {
-                Some(query) => {
-                    let query = sqlx::raw_sql(AssertSqlSafe(query));
-                    sqlx::Executor::fetch_optional(&mut connection, query)
-                        .await?
-                        .is_some()
-                }
+                Some(query) => has_row(&mut connection, query).await?,
                 None => false,
             };
-            Ok::<_, sqlx::Error>((connection, in_galera))
+            Ok::<_, sqlx::Error>((connection, in_galera, transaction_settings))
         });
-        let (connection, in_galera) = tokio::time::timeout(self.connect_limit, open)
-            .await
-            .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
+        let (connection, in_galera, transaction_settings) =
+            tokio::time::timeout(self.connect_limit, open)
+                .await
+                .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
         Ok(Guarded {
             connection: Some(connection),
             in_galera,
+            transaction_settings,
             busy: false,
             last_used: Instant::now(),
             generation,
@@ -191,6 +189,17 @@ where
         }
         Ok(())
     }
+}
+
+/// Whether a query has a row.
+async fn has_row<DB>(connection: &mut DB::Connection, query: &'static str) -> sqlx::Result<bool>
+where
+    DB: Database,
+    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+{
+    let query = sqlx::raw_sql(AssertSqlSafe(query));
+    let row = sqlx::Executor::fetch_optional(connection, query).await?;
+    Ok(row.is_some())
 }
 
 /// A connection on loan from its pool; closed on return when it is in the middle of something.
@@ -244,8 +253,11 @@ macro_rules! on_connection {
     }};
 }
 
+mod pooler;
 // Behind the macro that it uses.
 mod transaction;
+
+pub(super) use pooler::Pooler;
 
 /// Binds the arguments to a query of any engine.
 macro_rules! bind_arguments {
@@ -314,6 +326,8 @@ impl Drop for Timer {
 pub(crate) struct DbSession {
     lease: Connection,
     limit: Duration,
+    /// Behind a pooler, what gives each transaction its settings.
+    transaction_settings: Option<Arc<str>>,
     in_transaction: bool,
     /// Whether the transaction only reads.
     read_only: bool,
@@ -323,9 +337,14 @@ pub(crate) struct DbSession {
 
 impl DbSession {
     pub(super) fn new(lease: Connection, limit: Duration) -> DbSession {
+        let transaction_settings = match &lease {
+            Connection::Postgres(lease) => lease.0.transaction_settings.clone(),
+            Connection::MySql(_) | Connection::Sqlite(_) => None,
+        };
         DbSession {
             lease,
             limit,
+            transaction_settings,
             in_transaction: false,
             read_only: false,
             dedicated: false,
@@ -342,8 +361,13 @@ impl DbSession {
             dedicated: true,
             ..DbSession::new(lease, limit)
         };
-        if let Some(text) = limits::lift(session.engine()) {
-            session.execute_raw(text).await?;
+        let lift = limits::lift(session.engine(), session.is_pooled());
+        match (lift, &session.transaction_settings) {
+            (Some(lift), Some(settings)) => {
+                session.transaction_settings = Some(format!("{settings}; {lift}").into());
+            }
+            (Some(lift), None) => session.execute_raw(lift).await?,
+            (None, _) => {}
         }
         Ok(session)
     }
@@ -374,7 +398,8 @@ impl DbSession {
     ) -> Result<(Arc<str>, bool), StoreError> {
         let text = statement.text_for(self.engine());
         self.prepare_in_galera(&text).await?;
-        Ok((text.into(), statement.is_kept || self.is_writing()))
+        let is_kept = statement.is_kept || self.is_writing();
+        Ok((text.into(), is_kept && !self.is_pooled()))
     }
 
     /// Runs a statement; the number of rows it changed.
@@ -383,6 +408,12 @@ impl DbSession {
         if largest > MAX_TEXT {
             return Err(StoreError::TooLarge(largest));
         }
+        let alone = self.begin_alone().await?;
+        let executed = self.execute_here(statement).await;
+        self.end_alone(alone, executed).await
+    }
+
+    async fn execute_here(&mut self, statement: Statement) -> Result<u64, StoreError> {
         let engine = self.engine();
         let (text, is_kept) = self.prepared_text(&statement).await?;
         let _timer = Timer::start(&text);
@@ -428,12 +459,14 @@ impl DbSession {
             // The rows behind it are read all the same: the connection is used again.
             Err(error) => drop(failure.get_or_insert(error)),
         };
-        self.fetch(statement, &mut decode).await?;
+        let alone = self.begin_alone().await?;
+        let fetched = self.fetch_here(statement, &mut decode).await;
+        self.end_alone(alone, fetched).await?;
         failure.map_or(Ok(()), |error| Err(StoreError::Database(error)))
     }
 
     /// The rows of a query, as the driver gives them: compiled once, where the decoding is compiled for each type.
-    async fn fetch(
+    async fn fetch_here(
         &mut self,
         statement: Statement,
         take: &mut (dyn FnMut(AnyRow) + Send),

@@ -33,6 +33,13 @@ pub(super) fn unknown_plugin(error: &sqlx::Error) -> Option<&str> {
     }
 }
 
+/// Whether a pooler has refused a connection for a parameter that only the server itself would understand. It tells it by its text
+/// alone.
+pub(super) fn is_refused_parameter(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.message().starts_with("unsupported startup parameter"))
+}
+
 /// Whether a text of ours has characters that the encoding of the database, or of a column, does not have: MySQL's
 /// ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, of which only texts remain, since all else is bound as what it is, and PostgreSQL's
 /// `untranslatable_character`.

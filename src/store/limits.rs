@@ -43,18 +43,13 @@ impl Limits {
         )
     }
 
-    /// PostgreSQL 14 and newer also look whether the client is still there. What the URL sets stays.
+    /// The limits for a session; `None` where the URL sets all of them. PostgreSQL 14 and newer also look whether the client is
+    /// still there.
     pub(super) fn postgres(self, settings: &[(String, String)]) -> Option<String> {
-        let (statement, lock) = (self.statement.as_millis(), self.lock.as_millis());
-        let ours = [
-            ("statement_timeout", statement),
-            ("lock_timeout", lock),
-            ("client_connection_check_interval", 1000),
-        ];
-        let is_ours = |name: &str| settings.iter().all(|(theirs, _)| theirs != name);
+        let interval = ("client_connection_check_interval", 1000);
+        let ours = self.beside(settings).chain([interval]);
         let values: Vec<String> = ours
-            .iter()
-            .filter(|(name, _)| is_ours(name))
+            .filter(|(name, _)| !is_set(settings, name))
             .map(|(name, value)| format!("('{name}', '{value}')"))
             .collect();
         (!values.is_empty()).then(|| {
@@ -65,15 +60,45 @@ impl Limits {
             )
         })
     }
+
+    /// The limits and the settings of the URL for a transaction.
+    pub(super) fn postgres_transaction(self, settings: &[(String, String)]) -> String {
+        let set = |name: &str, value: &str| {
+            let value = value.replace('\'', "''");
+            format!("set_config('{name}', '{value}', true)")
+        };
+        let theirs = settings.iter().map(|(name, value)| set(name, value));
+        let ours = self
+            .beside(settings)
+            .map(|(name, value)| set(name, &value.to_string()));
+        let all: Vec<String> = theirs.chain(ours).collect();
+        format!("SELECT {}", all.join(", "))
+    }
+
+    /// Those that the URL does not set.
+    fn beside(self, settings: &[(String, String)]) -> impl Iterator<Item = (&'static str, u128)> {
+        let ours = [
+            ("statement_timeout", self.statement.as_millis()),
+            ("lock_timeout", self.lock.as_millis()),
+        ];
+        ours.into_iter().filter(|(name, _)| !is_set(settings, name))
+    }
 }
 
-/// What takes the limits from a connection that is for a migration.
-pub(super) fn lift(engine: Engine) -> Option<&'static str> {
+fn is_set(settings: &[(String, String)], name: &str) -> bool {
+    settings.iter().any(|(theirs, _)| theirs == name)
+}
+
+/// What takes the limits from a connection that is for a migration; behind a pooler, from a transaction.
+pub(super) fn lift(engine: Engine, is_pooled: bool) -> Option<&'static str> {
     match engine {
         Engine::MySql => Some(
             "SET SESSION innodb_lock_wait_timeout = DEFAULT, lock_wait_timeout = DEFAULT \
              /*M!100101 , max_statement_time = 0 */ /*!80000 , max_execution_time = 0 */",
         ),
+        Engine::Postgres if is_pooled => {
+            Some("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+        }
         Engine::Postgres => Some("SET statement_timeout = 0; SET lock_timeout = 0"),
         Engine::Sqlite => None,
     }
@@ -133,5 +158,11 @@ mod tests {
         ]
         .map(setting);
         assert_eq!(limits.postgres(&all), None);
+        let path = ("search_path".to_owned(), "it's".to_owned());
+        assert_eq!(
+            limits.postgres_transaction(&[path, setting("lock_timeout")]),
+            "SELECT set_config('search_path', 'it''s', true), set_config('lock_timeout', '0', true), \
+             set_config('statement_timeout', '27000', true)"
+        );
     }
 }

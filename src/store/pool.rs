@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -14,7 +15,7 @@ use sqlx::{ConnectOptions, Database};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
-use super::connection::{Manager, STATEMENT_CACHE};
+use super::connection::{Manager, Pooler, STATEMENT_CACHE};
 use super::failure::Failure;
 use super::limits::{Interrupt, Limits};
 use super::{Engine, Pool, Store, StoreError};
@@ -32,6 +33,11 @@ const POOL_LIMIT: Duration = Duration::from_secs(30);
 const SQLITE_CONNECTIONS: usize = 8;
 /// Has a row on a node of a Galera cluster (MariaDB, Percona XtraDB Cluster).
 const GALERA_CHECK: &str = "SHOW VARIABLES WHERE Variable_name = 'wsrep_on' AND Value = 'ON'";
+/// A setting that a connection to PostgreSQL begins with.
+const OUR_SETTING: (&str, &str) = ("freezer_api.connection", "direct");
+/// Has a row where that did not reach the server.
+const POOLER_CHECK: &str =
+    "SELECT 1 WHERE current_setting('freezer_api.connection', true) IS DISTINCT FROM 'direct'";
 /// Connections where the configuration has no limit.
 const UNLIMITED: usize = 1000;
 /// How long one statement of a maintenance command may take: a table of millions of rows is counted by one.
@@ -167,7 +173,13 @@ fn open_pool(
         }
         Engine::Postgres => {
             let prepare = limits.postgres(&url.settings).into_iter().collect();
-            let manager = manager(postgres(url), prepare, None, url, options);
+            let mut manager = manager(postgres_itself(url), prepare, None, url, options);
+            manager.pooler = Some(Pooler {
+                options: quiet(postgres(url), options),
+                check: POOLER_CHECK,
+                transaction_settings: limits.postgres_transaction(&url.settings).into(),
+                is_known: AtomicBool::new(false),
+            });
             Pool::Postgres(pool(manager, options, size, pool_limit)?)
         }
         Engine::Sqlite => {
@@ -193,22 +205,27 @@ fn manager<DB: Database>(
     url: &DatabaseUrl,
     options: &config::Database,
 ) -> Manager<DB> {
-    let level = match options.connection_debug {
-        0..50 => tracing::log::LevelFilter::Off,
-        _ => tracing::log::LevelFilter::Debug,
-    };
     Manager {
-        // Slow statements are logged by us: sqlx shows their whole text.
-        options: connect
-            .log_statements(level)
-            .log_slow_statements(level, Duration::MAX),
+        options: quiet(connect, options),
         prepare,
+        pooler: None,
         galera_check,
         max_age: u64::try_from(options.connection_recycle_time)
             .map_or(Duration::MAX, Duration::from_secs),
         connect_limit: url.connect_timeout.unwrap_or(CONNECT_LIMIT),
         generation: Arc::default(),
     }
+}
+
+/// Statements are logged as `connection_debug` says; slow ones by us, since sqlx shows their whole text.
+fn quiet<O: ConnectOptions>(connect: O, options: &config::Database) -> O {
+    let level = match options.connection_debug {
+        0..50 => tracing::log::LevelFilter::Off,
+        _ => tracing::log::LevelFilter::Debug,
+    };
+    connect
+        .log_statements(level)
+        .log_slow_statements(level, Duration::MAX)
 }
 
 /// The connection that was used last is used first, so that those that the load does not need are seen to be idle.
@@ -341,14 +358,22 @@ fn mysql_session(url: &DatabaseUrl, options: &config::Database, limits: Limits) 
     prepare
 }
 
+/// With what reaches the server itself alone: the settings of the URL, and one that tells.
+fn postgres_itself(url: &DatabaseUrl) -> PgConnectOptions {
+    let theirs = url
+        .settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    postgres(url).options(theirs.chain([OUR_SETTING]))
+}
+
 fn postgres(url: &DatabaseUrl) -> PgConnectOptions {
     let name = url.application_name.as_deref().unwrap_or("freezer-api");
     let mut connect = PgConnectOptions::new_without_pgpass()
         .application_name(name)
+        // Poolers refuse it, and we have no such numbers.
+        .extra_float_digits(None)
         .database(&url.database);
-    if !url.settings.is_empty() {
-        connect = connect.options(url.settings.iter().map(|(name, value)| (name, value)));
-    }
     if let Some(mode) = url.tls.mode {
         connect = connect.ssl_mode(match mode {
             SslMode::Disable => PgSslMode::Disable,

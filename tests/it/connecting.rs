@@ -93,7 +93,7 @@ async fn mariadb_accounts_and_settings() {
 /// What the URL sets for each session holds, and what could say where to work and is not known is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./test starts it"]
-async fn the_parameters_of_a_url_hold() {
+async fn postgres_urls_mean_what_they_say() {
     let database = Database::create(Engine::Postgres).await;
     database.run("CREATE SCHEMA fz".to_owned()).await;
     let with = |parameters: &str| format!("{}?{parameters}\n", database.configuration().trim_end());

@@ -44,7 +44,7 @@ async fn tells_its_limit(database: &Database, encoding: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: ./test starts it"]
-async fn a_database_in_latin1() {
+async fn postgres_in_latin1() {
     let database = Database::create_in("LATIN1").await;
     tells_its_limit(&database, "LATIN1").await;
     let service = Service::start(&database).await;
@@ -56,7 +56,7 @@ async fn a_database_in_latin1() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: ./test starts it"]
-async fn columns_in_latin1() {
+async fn mariadb_columns_in_latin1() {
     let database = Database::create(Engine::MySql).await;
     Service::start(&database).await;
     let narrow = "ALTER TABLE sessions MODIFY description VARCHAR(255) CHARACTER SET latin1";

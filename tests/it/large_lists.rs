@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use socket2::SockRef;
 
 use crate::server::{PATIENCE, start};
 use crate::support::process::Server;
@@ -47,6 +48,13 @@ fn ask(server: &Server, query: &str) -> TcpStream {
         "GET /v2/{PROJECT}/{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// The same by a client that does not read, and whose kernel does not do it either.
+fn ask_and_stall(server: &Server, query: &str) -> TcpStream {
+    let stream = ask(server, query);
+    SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
     stream
 }
 
@@ -125,7 +133,7 @@ on_each_engine! {
         let options = "max_pool_size = 1\nmax_overflow = 0\npool_timeout = 15\n[api]\nrequest_timeout = 4";
         let server = start(&database, options);
         fill(&database, 30, 900_000).await;
-        let stalled = ask(&server, "backups?limit=30");
+        let stalled = ask_and_stall(&server, "backups?limit=30");
         thread::sleep(Duration::from_millis(500));
         // It waits for the connection, and gets it when the list is given up.
         let begun = Instant::now();
@@ -142,7 +150,7 @@ on_each_engine! {
         let options = "[api]\nmax_memory = 8388608\nrequest_timeout = 6";
         let server = start(&database, options);
         fill(&database, 30, 900_000).await;
-        let stalled = ask(&server, "backups?limit=30");
+        let stalled = ask_and_stall(&server, "backups?limit=30");
         thread::sleep(Duration::from_millis(500));
         let second = ask(&server, "backups?limit=30");
         // Small answers do not wait.

@@ -49,6 +49,7 @@ mod logs;
 mod migrations;
 mod openapi;
 mod outages;
+mod pgbouncer;
 mod policy_oracle;
 mod races;
 mod races_of_clients;

@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod keystone;
 pub(crate) mod locks;
 pub(crate) mod mariadb;
+pub(crate) mod pgbouncer;
 pub(crate) mod process;
 pub(crate) mod rows;
 pub(crate) mod statements;
@@ -61,11 +62,11 @@ macro_rules! on_each_engine {
     )+};
     (@tests $name:ident $database:ident $body:block
         [$($sqlite:tt)*] [$($mariadb:tt)*] [$($postgres:tt)*]) => {
-        mod $name {
+        pub(crate) mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn body($database: $crate::support::Database) $body
+            pub(crate) async fn body($database: $crate::support::Database) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             $($sqlite)*

@@ -33,7 +33,7 @@ fn shell(script: &str) -> Vec<u8> {
 }
 
 /// Types what the README says, against this server instead of the one on port 9090, and reads the answers.
-fn walk(server: &Server) {
+pub(crate) fn walk(server: &Server) {
     let script = readme();
     assert!(
         script.contains("url=http://127.0.0.1:9090/v2/demo"),

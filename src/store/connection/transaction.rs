@@ -37,7 +37,10 @@ impl DbSession {
         self.in_transaction = true;
         self.make_room_for_statements().await?;
         for text in texts {
-            self.execute_raw(text).await?;
+            match &self.transaction_settings {
+                None => self.execute_raw(text).await?,
+                Some(settings) => self.execute_raw(&format!("{text}; {settings}")).await?,
+            }
         }
         Ok(())
     }

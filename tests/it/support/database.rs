@@ -123,6 +123,11 @@ impl Database {
         format!("{before}@{address}/{name}")
     }
 
+    /// Lets the service reach it another way, for instance by a pooler at `address`; the tests' own statements go to the server.
+    pub(crate) fn reach_by(&mut self, address: SocketAddr) {
+        self.url = self.url_by(address);
+    }
+
     /// Where its server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         let (_, after) = self.url.split_once('@').unwrap();
@@ -228,7 +233,10 @@ impl Database {
 
     /// Its URL as sqlx writes it (for the tests' own connections): the scheme without a driver name.
     pub(crate) fn sqlx_url(&self) -> String {
-        sqlx_url(&self.url)
+        match &self.place {
+            Place::Folder { .. } => sqlx_url(&self.url),
+            Place::Server { url, name } => sqlx_url(&format!("{url}{name}")),
+        }
     }
 }
 
