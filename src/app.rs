@@ -1,12 +1,10 @@
 //! The composition root: from a configuration to a running service.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use jsonschema::ValidationError;
-use tokio::net::TcpListener;
+use listenfd::ListenFd;
 
 use crate::api::{self, Api, Authentication};
 use crate::authz::rules;
@@ -16,7 +14,7 @@ use crate::domain::validation::Schemas;
 use crate::keystone::{Keystone, SetupError, Trusts};
 use crate::oslo::policy::{Enforcer, Options, PolicyError};
 use crate::schema::{MigrateError, Migration, SchemaState};
-use crate::server::{self, Services};
+use crate::server::{self, ListenError, Listeners, Services};
 use crate::service::{Catalogue, JobTrusts};
 use crate::store::{Memory, Store, StoreError};
 
@@ -41,14 +39,9 @@ pub enum StartError {
     /// A schema of ours is wrong.
     #[error("a schema is wrong: {0}")]
     Schemas(#[from] ValidationError<'static>),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// The service cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 /// How the service is run.
@@ -145,19 +138,16 @@ pub fn policy_options(config: &Config) -> Options {
     }
 }
 
-/// Takes the address that the configuration names.
+/// Takes the sockets that systemd has opened, else those that the configuration names.
 ///
 /// # Errors
 /// [`StartError::Listen`].
-pub async fn listen(config: &Config) -> Result<TcpListener, StartError> {
-    let address = SocketAddr::new(config.default.bind_host, config.default.bind_port);
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
+pub async fn listen(config: &Config, inherited: ListenFd) -> Result<Listeners, StartError> {
+    Ok(Listeners::open(config, inherited).await?)
 }
 
 /// Serves until `stop` is ready.
-pub async fn run(api: Arc<Api>, listener: TcpListener, stop: impl Future<Output = ()>) {
+pub async fn run(api: Arc<Api>, listeners: Listeners, stop: impl Future<Output = ()>) {
     let options = api.config.api.clone();
     server::raise_file_limit(&api.config);
     let full = api::full_service(Arc::clone(&api));
@@ -165,5 +155,5 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, stop: impl Future<Output 
         Authentication::Keystone(_) => api::service(api),
         Authentication::None => api::local_service(api),
     };
-    server::serve(listener, Services { main, full }, &options, stop).await;
+    server::serve(listeners, Services { main, full }, &options, stop).await;
 }

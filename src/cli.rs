@@ -9,6 +9,7 @@ mod progress;
 pub mod serve;
 mod signals;
 pub mod status;
+mod systemd;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

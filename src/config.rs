@@ -20,15 +20,15 @@ use std::path::{Path, PathBuf};
 pub use log_types::{DateFormat, SyslogFacility};
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
-    Middleware, Policy, Storage,
+    Middleware, Policy, Ssl, Storage,
 };
 use reader::Reader;
 pub use reader::{Warning, WarningKind, WrongValue};
 pub use sample::sample;
 pub use sources::Sources;
 pub use types::{
-    AuthType, HealthcheckBackend, Interface, MemcacheStrategy, PortPath, Repeated, StorageBackend,
-    Token, UrlPath,
+    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, PortPath, Repeated,
+    StorageBackend, Token, UrlPath,
 };
 
 use crate::oslo::ini::normalize_section;
@@ -46,6 +46,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[api]`.
     pub api: Api,
+    /// `[ssl]`.
+    pub ssl: Ssl,
     /// `[oslo_middleware]`.
     pub oslo_middleware: Middleware,
     /// `[healthcheck]`.
@@ -136,6 +138,7 @@ impl Config {
             database: read_database(&mut reader),
             storage: Storage::read(&mut reader, Storage::SECTION),
             api: Api::read(&mut reader, Api::SECTION),
+            ssl: Ssl::read(&mut reader, Ssl::SECTION),
             oslo_middleware: Middleware::read(&mut reader, Middleware::SECTION),
             healthcheck: read_healthcheck(&mut reader),
             cors: Cors::read(&mut reader, Cors::SECTION),

@@ -1,9 +1,12 @@
-//! Serving HTTP/1.1 and HTTP/2 without TLS (h2c): a bounded number of connections, limits on slow clients, and a
+//! Serving HTTP/1.1 and HTTP/2, with and without TLS (h2c): a bounded number of connections, limits on slow clients, and a
 //! shutdown that loses no request.
 
 mod activity;
 mod drain;
 mod files;
+mod listener;
+mod stream;
+mod tls;
 
 use std::convert::Infallible;
 use std::future;
@@ -15,20 +18,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::uri::Scheme;
 use axum::response::Response;
+use futures_util::future::join_all;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
 use crate::config;
 use activity::{Activity, Answer, TrackedStream, Work};
 pub use files::raise_file_limit;
+use listener::{Accepted, Listener};
+pub use listener::{ListenError, Listeners};
+use stream::Stream;
+pub use tls::{Tls, TlsError};
 
 /// How long to wait when no connection can be accepted (for instance for want of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -73,31 +82,38 @@ enum Phase {
 /// Serves until `stop` is ready. Then clients have `[api] drain_time` to move to other servers, and requests in flight
 /// `shutdown_timeout` to end.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     services: Services,
     options: &config::Api,
     stop: impl Future<Output = ()>,
 ) {
     let server = Server::new(services, options);
+    let Listeners { sockets, tls } = listeners;
+    let mut watch = JoinSet::new();
+    if let Some(tls) = tls {
+        watch.spawn(tls.watch());
+    }
     tokio::select! {
         () = stop => {}
-        () = server.accept(&listener) => {}
+        () = server.accept_from_all(&sockets) => {}
     }
     tracing::info!("stopping: clients are asked to use other servers");
     server.phase.send_replace(Phase::Draining);
     tokio::select! {
-        () = server.accept(&listener) => {}
+        () = server.accept_from_all(&sockets) => {}
         () = sleep(options.drain_time) => {}
         // No client is connected.
         () = server.phase.closed() => {}
     }
-    match drain::last_connections(listener).await {
-        Ok(streams) => {
-            for (stream, remote) in streams {
-                server.open(stream, remote, None);
+    for listener in sockets {
+        match drain::last_connections(listener).await {
+            Ok(connections) => {
+                for accepted in connections {
+                    server.open(accepted, None);
+                }
             }
+            Err(error) => tracing::warn!(%error, "connections that were not accepted yet are lost"),
         }
-        Err(error) => tracing::warn!(%error, "connections that were not accepted yet are lost"),
     }
     tracing::info!("stopping: no further connections are accepted");
     server.phase.send_replace(Phase::Closing);
@@ -135,11 +151,15 @@ impl Server {
         }
     }
 
+    async fn accept_from_all(&self, listeners: &[Listener]) {
+        join_all(listeners.iter().map(|listener| self.accept(listener))).await;
+    }
+
     /// Accepts connections, for ever.
-    async fn accept(&self, listener: &TcpListener) {
+    async fn accept(&self, listener: &Listener) {
         loop {
             match listener.accept().await {
-                Ok((stream, remote)) => self.open(stream, remote, Some(self.place().await)),
+                Ok(accepted) => self.open(accepted, Some(self.place().await)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
@@ -163,23 +183,72 @@ impl Server {
     }
 
     /// Serves a connection in a task of its own.
-    fn open(&self, stream: TcpStream, remote: SocketAddr, place: Option<Place>) {
-        // Small answers must not wait for the acknowledgement of others. Without it they are slow, not wrong.
-        let _ = stream.set_nodelay(true);
-        let (router, builder, activity) = if place.as_ref().is_some_and(|place| place.is_reserve) {
-            let activity = Activity::new(RESERVE_TIMEOUT, RESERVE_TIMEOUT);
-            (self.services.full.clone(), builder(false), activity)
-        } else {
-            let activity = Activity::new(self.read_timeout, self.idle_timeout);
-            (self.services.main.clone(), builder(true), activity)
+    fn open(&self, accepted: Accepted, place: Option<Place>) {
+        let is_reserve = place.as_ref().is_some_and(|place| place.is_reserve);
+        let (router, limits) = match is_reserve {
+            true => (&self.services.full, (RESERVE_TIMEOUT, RESERVE_TIMEOUT)),
+            false => (&self.services.main, (self.read_timeout, self.idle_timeout)),
         };
+        let (router, builder) = (router.clone(), builder(!is_reserve));
         let phase = self.phase.subscribe();
+        let peer = Peer {
+            remote: accepted.remote(),
+            is_tls: accepted.is_tls(),
+        };
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, remote, router, builder, activity, phase).await {
-                tracing::debug!(%remote, error, "a connection failed");
+            let served = async {
+                let stream = handshake(accepted, limits.0, phase.clone()).await?;
+                let activity = Activity::new(limits.0, limits.1);
+                connection(stream, peer, router, builder, activity, phase).await
+            };
+            if let Err(error) = served.await {
+                let remote = peer.remote.map(tracing::field::display);
+                tracing::debug!(remote, error, "a connection failed");
             }
             drop(place);
         });
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer {
+    /// None behind a Unix socket.
+    remote: Option<SocketAddr>,
+    is_tls: bool,
+}
+
+impl Peer {
+    /// What handlers may know of it.
+    fn describe(self, request: &mut Request<Incoming>) {
+        let extensions = request.extensions_mut();
+        if let Some(remote) = self.remote {
+            extensions.insert(ConnectInfo(remote));
+        }
+        if self.is_tls {
+            extensions.insert(Scheme::HTTPS);
+        }
+    }
+}
+
+/// Makes a connection ready for requests, unless its client takes longer than `limit`; while the service stops, [`CLOSE_TIMEOUT`].
+async fn handshake(
+    accepted: Accepted,
+    limit: Duration,
+    mut phase: watch::Receiver<Phase>,
+) -> io::Result<Stream> {
+    if !accepted.is_tls() {
+        return accepted.handshake().await;
+    }
+    let stopped = async {
+        // An error: the server is gone.
+        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
+        sleep(CLOSE_TIMEOUT).await;
+    };
+    tokio::select! {
+        stream = accepted.handshake() => stream,
+        () = sleep(limit) => Err(io::ErrorKind::TimedOut.into()),
+        () = stopped => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
@@ -200,10 +269,10 @@ fn builder(keep_alive: bool) -> Builder<TokioExecutor> {
     builder
 }
 
-/// One connection to its end, with the client's address in each of its requests.
+/// One connection to its end.
 async fn connection(
-    stream: TcpStream,
-    remote: SocketAddr,
+    stream: Stream,
+    peer: Peer,
     router: Router,
     builder: Builder<TokioExecutor>,
     activity: Activity,
@@ -212,7 +281,7 @@ async fn connection(
     let activity = Arc::new(activity);
     let stopping = phase.clone();
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(remote));
+        peer.describe(&mut request);
         respond(router.clone(), request, activity.begin(), stopping.clone())
     });
     let stream = TrackedStream::new(stream, Arc::clone(&activity));

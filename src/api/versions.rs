@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -26,7 +27,12 @@ pub(super) async fn versions(State(api): State<Arc<Api>>, request: Request) -> R
     let listening = || SocketAddr::new(options.bind_host, options.bind_port).to_string();
     let host = host.unwrap_or_else(listening);
     let forwarded = Forwarded::believed(request.headers(), &api.config.oslo_middleware);
-    let scheme = forwarded.scheme.unwrap_or_else(|| "http".to_owned());
+    // What the server says of the connection.
+    let own = request
+        .extensions()
+        .get::<Scheme>()
+        .unwrap_or(&Scheme::HTTP);
+    let scheme = forwarded.scheme.unwrap_or_else(|| own.to_string());
     let host = forwarded.host.unwrap_or(host);
     let document = json!({"versions": [{
         "id": "v2",

@@ -1,7 +1,7 @@
 //! `freezer-api`: reads the command line and serves.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use anyhow::{Context, bail};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use clap::Parser;
+use futures_util::FutureExt as _;
+use listenfd::ListenFd;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tracing::instrument::WithSubscriber as _;
@@ -18,6 +20,7 @@ use crate::api::{self, Api};
 use crate::app::{self, Mode};
 use crate::cli::arguments::setting;
 use crate::cli::signals::Signals;
+use crate::cli::systemd;
 use crate::cli::{CompletionArguments, ConfigArguments, output};
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
@@ -59,14 +62,16 @@ pub fn main(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(script) = arguments.completion.script::<Arguments>() {
         return Ok(output::write(format_args!("{script}"))?);
     }
+    // While this is the only thread: it changes the environment.
+    let inherited = ListenFd::from_env();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?
-        .block_on(serve(arguments))
+        .block_on(serve(arguments, inherited))
 }
 
-async fn serve(arguments: Arguments) -> anyhow::Result<()> {
+async fn serve(arguments: Arguments, inherited: ListenFd) -> anyhow::Result<()> {
     // Before anything that takes time: logrotate may send its signal at any moment.
     let signals = Signals::new()?;
     let (config, warnings) = configuration(&arguments)?;
@@ -74,32 +79,48 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     for warning in &warnings {
         warning.log();
     }
-    let mode = if arguments.dev {
-        Mode::Development
-    } else {
-        Mode::Production
+    let mode = match arguments.dev {
+        true if inherited.len() > 0 => {
+            bail!("--dev has no authentication and takes no sockets of others")
+        }
+        true => Mode::Development,
+        false => Mode::Production,
     };
     let api = app::build(config, mode, Clock::System, Ids::Random).await?;
     // Not earlier: a service that listens is expected to answer, and the database may be slow, or refused.
-    let listener = app::listen(&api.config).await?;
-    let address = listener.local_addr()?;
+    let listeners = app::listen(&api.config, inherited).await?;
     if arguments.sample {
         // These are no requests of users, so they are not in the access log.
         add_sample(&api)
             .with_subscriber(NoSubscriber::default())
             .await?;
     }
+    announce(&arguments, &api.config, &listeners.addresses());
+    let (policy, tls) = (Arc::clone(&api.policy), listeners.tls());
+    let stop = signals.until_stopped(|| {
+        systemd::reloading();
+        reload(&arguments, &log, &policy);
+        if let Some(tls) = &tls {
+            tls.reload();
+        }
+        systemd::ready();
+    })?;
+    systemd::ready();
+    let _watchdog = systemd::watchdog();
+    app::run(api, listeners, stop.inspect(|()| systemd::stopping())).await;
+    Ok(())
+}
+
+/// Tells where the service listens.
+fn announce(arguments: &Arguments, config: &Config, addresses: &[String]) {
     if arguments.dev {
         // Instead of the line in the log, which is written by a thread of its own and might come after it. A closed standard
         // output is no reason not to serve.
-        let _ = std::io::stdout().write_all(banner(&api.config, address).as_bytes());
+        let _ = std::io::stdout().write_all(banner(config, addresses).as_bytes());
     } else {
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        let addresses = addresses.join(" ");
+        tracing::info!(addresses, version = env!("CARGO_PKG_VERSION"), "listening");
     }
-    let policy = Arc::clone(&api.policy);
-    let stop = signals.until_stopped(|| reload(&arguments, &log, &policy))?;
-    app::run(api, listener, stop).await;
-    Ok(())
 }
 
 /// Reads the configuration again, for what can change while the service runs. A mistake in it changes nothing.
@@ -187,7 +208,7 @@ fn data_folder() -> anyhow::Result<PathBuf> {
     Ok(data.join("freezer-api"))
 }
 
-fn banner(config: &Config, address: SocketAddr) -> String {
+fn banner(config: &Config, addresses: &[String]) -> String {
     let url = config.database.connection.as_ref();
     #[expect(clippy::expect_used, reason = "the service runs on it")]
     let url = url.expect("a database");
@@ -195,11 +216,16 @@ fn banner(config: &Config, address: SocketAddr) -> String {
         Engine::Sqlite => url.database.clone(),
         Engine::MySql | Engine::Postgres => url.to_string(),
     };
+    let address = addresses.join(" ");
+    let curl = match address.strip_prefix("unix:") {
+        Some(socket) => format!("curl -s --unix-socket {socket} http://localhost"),
+        None => format!("curl -s {address}"),
+    };
     format!(
         "freezer-api {version} for development: no authentication, loopback only\n\
-         \x20 listening on  http://{address}\n\
+         \x20 listening on  {address}\n\
          \x20 data in       {data}\n\
-         \x20 try           curl -s http://{address}/v2/{SAMPLE_PROJECT}/jobs\n\
+         \x20 try           {curl}/v2/{SAMPLE_PROJECT}/jobs\n\
          \x20 stop with     Ctrl-C\n",
         version = env!("CARGO_PKG_VERSION"),
     )

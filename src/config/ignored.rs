@@ -143,7 +143,6 @@ const SECTIONS: &[&str] = &[
     "oslo_reports",
     "oslo_versionedobjects",
     "profiler",
-    "ssl",
 ];
 
 /// Whether an option is known to the Python service and without meaning here.

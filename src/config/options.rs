@@ -17,8 +17,8 @@ use super::log_types::{DateFormat, LogRotation, SyslogFacility};
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
-    AuthType, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PortPath, Repeated,
-    StorageBackend, Token, UrlPath,
+    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PortPath,
+    Repeated, StorageBackend, Token, UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
 use crate::oslo::log_format::LogFormat;
@@ -100,6 +100,10 @@ options! {
 
     /// `[api]`: limits of this program, which the Python service leaves to its web server.
     "api" Api {
+        /// A Unix socket to listen on, instead of bind_host and bind_port.
+        unix_socket: Option<PathBuf> = None;
+        /// Who may use the Unix socket, as chmod has it.
+        unix_socket_mode: FileMode = FileMode::GROUP;
         /// The most documents that one answer lists. A larger limit in a request is lowered to it.
         max_limit: u32 = 1000, 1..=1_000_000;
         /// The most pairs of key and value in the search of a list; more are refused with 400.
@@ -113,7 +117,7 @@ options! {
         max_connections: u32 = 4096, 1..=1_000_000;
         /// Seconds after which a request that is still being processed is answered with 503.
         request_timeout: Duration = Duration::from_secs(60), 1..=86_400;
-        /// Seconds in which a client must send the header of a request, and then its body.
+        /// Seconds in which a client must send the header of a request, and then its body; before them, also the handshake of TLS.
         read_timeout: Duration = Duration::from_secs(30), 1..=86_400;
         /// Seconds after which an idle connection is closed: no request arrives, or the client reads no answer. Set it higher than
         /// the keep-alive time of proxies in front, or requests that they send at that moment are lost.
@@ -123,6 +127,16 @@ options! {
         drain_time: Duration = Duration::from_secs(2), 0..=86_400;
         /// Seconds that requests in flight then have to finish.
         shutdown_timeout: Duration = Duration::from_secs(60), 0..=86_400;
+    }
+
+    /// `[ssl]`: TLS for clients, with oslo.service's options. Without them, the service speaks HTTP alone.
+    "ssl" Ssl {
+        /// PEM file of the certificate, followed by those of its authorities but the last. It is read again when it changes, and on SIGHUP.
+        cert_file: Option<PathBuf> = None;
+        /// PEM file of its key.
+        key_file: Option<PathBuf> = None;
+        /// PEM file of authorities: every client must then have a certificate of one of them.
+        ca_file: Option<PathBuf> = None;
     }
 
     /// `[oslo_middleware]`: bodies and proxies.

@@ -403,6 +403,36 @@ impl OptionType for Token {
     }
 }
 
+/// The permissions of a file, in octal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileMode(u16);
+
+impl FileMode {
+    /// For the owner and the group.
+    pub(super) const GROUP: Self = Self(0o660);
+
+    /// The bits.
+    pub fn bits(self) -> u32 {
+        u32::from(self.0)
+    }
+}
+
+impl OptionType for FileMode {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        u16::from_str_radix(text.trim(), 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777)
+            .map(Self)
+            .ok_or_else(|| "permissions such as 0660".to_owned())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![format!("{:04o}", self.0)]
+    }
+}
+
 /// A file for the service on one port, written `port:path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortPath {

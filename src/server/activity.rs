@@ -12,8 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
+
+use super::stream::Stream;
 
 /// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -239,12 +240,12 @@ impl Drop for Answer {
 
 /// A connection that tells what it moves.
 pub(super) struct TrackedStream {
-    stream: TcpStream,
+    stream: Stream,
     activity: Arc<Activity>,
 }
 
 impl TrackedStream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> TrackedStream {
+    pub(super) fn new(stream: Stream, activity: Arc<Activity>) -> TrackedStream {
         TrackedStream { stream, activity }
     }
 

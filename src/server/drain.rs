@@ -1,12 +1,12 @@
 //! Closes a listener without losing a connection that the kernel has accepted.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{SockFilter, SockRef};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
+
+use super::listener::{Accepted, Listener, Socket};
 
 /// How long a handshake that has begun may take to end: more than a round trip within a data centre.
 const HANDSHAKE: Duration = Duration::from_millis(100);
@@ -27,26 +27,18 @@ const NO_SYN: [SockFilter; 4] = [
 /// Closes the listener; the connections that the kernel had accepted for it.
 ///
 /// Closing alone resets them. So first no handshake begins any more: a client whose SYN is dropped sends it again a second
-/// later, and is refused then, so it uses another server.
-pub(super) async fn last_connections(
-    listener: TcpListener,
-) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
-    if let Err(error) = SockRef::from(&listener).attach_filter(&NO_SYN) {
+/// later, and is refused then, so it uses another server. A Unix socket loses its name instead. What systemd has opened stays open,
+/// and what waits there is for the next process.
+pub(super) async fn last_connections(listener: Listener) -> io::Result<Vec<Accepted>> {
+    if listener.is_inherited {
+        return Ok(Vec::new());
+    }
+    let listener = listener.without_name();
+    if let Socket::Tcp(socket) = &listener.socket
+        && let Err(error) = SockRef::from(socket).attach_filter(&NO_SYN)
+    {
         tracing::warn!(%error, "requests of clients that connect at this moment may be lost");
     }
     sleep(HANDSHAKE).await;
-    let listener = listener.into_std()?;
-    let mut streams = Vec::new();
-    loop {
-        match listener.accept() {
-            Ok((stream, remote)) => {
-                stream.set_nonblocking(true)?;
-                streams.push((TcpStream::from_std(stream)?, remote));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(streams),
-            // The client has gone.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    listener.into_waiting()
 }

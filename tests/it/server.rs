@@ -33,7 +33,7 @@ pub(crate) fn refusal(configuration: &str, arguments: &[&str]) -> Ended {
 }
 
 /// A connection on which reading does not take for ever.
-pub(crate) struct Connection(TcpStream);
+pub(crate) struct Connection<S = TcpStream>(pub(crate) S);
 
 /// An answer of HTTP/1.1.
 #[derive(Debug)]
@@ -53,7 +53,9 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Connection(stream)
     }
+}
 
+impl<S: Read + Write> Connection<S> {
     pub(crate) fn send(&mut self, text: impl AsRef<[u8]>) {
         self.0.write_all(text.as_ref()).unwrap();
     }
@@ -526,62 +528,4 @@ async fn the_limit_on_open_files_is_raised() {
         "{}",
         ended.output
     );
-}
-
-/// Asks on kept-alive connections until the server is gone; answers and lost requests.
-fn keep_asking(address: SocketAddr) -> (u64, u64) {
-    let (mut answered, mut lost) = (0, 0);
-    loop {
-        let stream = match TcpStream::connect(address) {
-            Ok(stream) => stream,
-            // This is what a client can act on.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                return (answered, lost);
-            }
-            Err(_) => return (answered, lost + 1),
-        };
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut connection = Connection(stream);
-        loop {
-            let asked = request("GET", "/v2/p/clients", "");
-            if connection.0.write_all(asked.as_bytes()).is_err() {
-                lost += 1;
-                break;
-            }
-            match connection.answer() {
-                Some(answer) => {
-                    assert_eq!(answer.status, 200);
-                    answered += 1;
-                    if answer.head.contains("connection: close") {
-                        break;
-                    }
-                }
-                None => {
-                    lost += 1;
-                    break;
-                }
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_stop_under_load_loses_no_request() {
-    let database = Database::create(Engine::Sqlite).await;
-    for _ in 0..4 {
-        let server = start(&database, "[api]\ndrain_time = 1");
-        let address = server.address();
-        let clients: Vec<_> = (0..12)
-            .map(|_| std::thread::spawn(move || keep_asking(address)))
-            .collect();
-        std::thread::sleep(Duration::from_millis(400));
-        server.terminate();
-        let totals = clients.into_iter().map(|client| client.join().unwrap());
-        let (answered, lost) = totals.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-        assert!(
-            answered > 12 && lost == 0,
-            "{answered} answered, {lost} lost"
-        );
-        assert_eq!(server.stop().status.code(), Some(0));
-    }
 }

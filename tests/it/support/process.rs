@@ -97,6 +97,17 @@ impl Server {
         Server::run(command, address, folder)
     }
 
+    /// Starts `freezer-api` by a command that ends in it, without waiting: it listens where the configuration says.
+    pub(crate) fn start_elsewhere(mut command: Command, configuration: &str) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        command.args(config_file(
+            folder.path(),
+            "freezer-api.conf",
+            configuration,
+        ));
+        Server::spawn(command, free_address(), folder)
+    }
+
     /// Starts `freezer-api --dev` without any configuration, for a user whose data lies in `data`.
     ///
     /// # Errors
@@ -115,9 +126,13 @@ impl Server {
     }
 
     fn run(mut command: Command, address: SocketAddr, folder: TempDir) -> Result<Server, Ended> {
+        command.stdin(Stdio::null());
+        Server::spawn(command, address, folder).wait_until_it_listens()
+    }
+
+    fn spawn(mut command: Command, address: SocketAddr, folder: TempDir) -> Server {
         let mut child = command
             .current_dir(folder.path())
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -127,14 +142,13 @@ impl Server {
             collect(child.stdout.take().unwrap(), Arc::clone(&output)),
             collect(child.stderr.take().unwrap(), Arc::clone(&output)),
         ];
-        let server = Server {
+        Server {
             child,
             address,
             output,
             readers,
             folder,
-        };
-        server.wait_until_it_listens()
+        }
     }
 
     fn wait_until_it_listens(mut self) -> Result<Server, Ended> {
