@@ -14,7 +14,7 @@ CREATE TABLE action_reports (
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;
 
 --@ unless table actions
 CREATE TABLE actions (
@@ -38,7 +38,7 @@ CREATE TABLE actions (
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;
 
 --@ unless table backups
 CREATE TABLE backups (
@@ -53,7 +53,7 @@ CREATE TABLE backups (
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;
 
 --@ unless table clients
 CREATE TABLE clients (
@@ -69,7 +69,7 @@ CREATE TABLE clients (
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;
 
 --@ unless table sessions
 CREATE TABLE sessions (
@@ -92,7 +92,7 @@ CREATE TABLE sessions (
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;
 
 --@ unless table jobs
 CREATE TABLE jobs (
@@ -110,4 +110,4 @@ CREATE TABLE jobs (
     created_at DATETIME,
     updated_at DATETIME,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;

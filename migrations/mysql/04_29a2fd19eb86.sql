@@ -11,4 +11,4 @@ CREATE TABLE user_credentials (
     deleted_at DATETIME,
     deleted BOOL,
     PRIMARY KEY (id)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;

@@ -13,7 +13,7 @@ CREATE TABLE job_actions (
     PRIMARY KEY (id),
     FOREIGN KEY (job_id) REFERENCES jobs (id),
     FOREIGN KEY (action_id) REFERENCES actions (id)
-) ENGINE=InnoDB {charset of jobs};
+) ENGINE=InnoDB {charset of jobs} ROW_FORMAT=DYNAMIC;
 
 --@ unless index job_actions.ix_job_actions_job_id
 CREATE INDEX ix_job_actions_job_id ON job_actions (job_id);

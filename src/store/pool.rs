@@ -342,11 +342,17 @@ fn mysql_ssl_mode(tls: &Tls) -> MySqlSslMode {
     }
 }
 
+/// What a server's defaults for sessions may say otherwise: a statement outside of a transaction is committed, a transaction
+/// ends with its COMMIT, and each statement does all that it says.
+const MYSQL_SESSION: &str = "SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', sql_safe_updates = 0, \
+     sql_select_limit = 18446744073709551615, foreign_key_checks = 1, unique_checks = 1";
+
 /// Row locks without gap locks: what a transaction decides on it has locked by key, and READ COMMITTED lets others
 /// insert beside it.
 fn mysql_session(url: &DatabaseUrl, options: &config::Database, limits: Limits) -> Vec<String> {
     let mut prepare = vec![limits.mysql()];
     prepare.extend(url.init_command.clone());
+    prepare.push(MYSQL_SESSION.to_owned());
     prepare.push("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned());
     if !options.mysql_sql_mode.is_empty() {
         let mode = options.mysql_sql_mode.replace('\'', "''");

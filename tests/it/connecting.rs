@@ -4,8 +4,9 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::support::mariadb::MariaDb;
-use crate::support::process::manage;
+use crate::support::process::{Server, manage};
 use crate::support::{Database, Engine};
+use crate::walk::walk;
 
 /// Less than `retry_interval`, so that nothing was tried twice.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -88,6 +89,39 @@ async fn mariadb_accounts_and_settings() {
         text.contains("client_ed25519, which this program does not have"),
         "{text}"
     );
+}
+
+/// A server whose sessions commit nothing by themselves, begin a transaction behind each, and give one row of each table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: ./test starts it"]
+async fn mariadb_defaults_of_sessions() {
+    let server = MariaDb::start(&[
+        "--autocommit=0",
+        "--completion-type=CHAIN",
+        "--transaction-isolation=SERIALIZABLE",
+        "--innodb-default-row-format=COMPACT",
+        "--init-connect=SET sql_safe_updates = 1, sql_select_limit = 1, foreign_key_checks = 0",
+    ])
+    .await;
+    server.run("CREATE USER 'some'@'127.0.0.1'").await;
+    server
+        .run("GRANT ALL ON freezer.* TO 'some'@'127.0.0.1'")
+        .await;
+    let configuration = server.configuration("some", "freezer");
+    succeeds(&manage(&configuration, &["db", "sync"]));
+    let api = Server::start(&configuration, &["--dev"]).unwrap();
+    let api = tokio::task::spawn_blocking(move || {
+        walk(&api);
+        api
+    })
+    .await
+    .unwrap();
+    drop(api);
+    // What was answered is there when its server is gone.
+    for table in ["clients", "jobs", "sessions", "backups"] {
+        assert_eq!(server.rows(table).await, 1, "{table}");
+    }
+    assert_eq!(server.rows("job_actions").await, 2);
 }
 
 /// What the URL sets for each session holds, and what could say where to work and is not known is refused.

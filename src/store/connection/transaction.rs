@@ -13,7 +13,9 @@ impl DbSession {
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
         let text = match self.engine() {
             Engine::Sqlite => "BEGIN IMMEDIATE",
-            Engine::MySql | Engine::Postgres => "BEGIN",
+            // The session's own level.
+            Engine::MySql => "BEGIN",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         self.read_only = false;
         self.open_transaction(&[text]).await

@@ -69,6 +69,16 @@ impl MariaDb {
         connection.execute(statement).await.unwrap();
     }
 
+    /// How many rows a table of the database `freezer` has.
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
+        let mut connection = MySqlConnection::connect(&self.root()).await.unwrap();
+        let query = AssertSqlSafe(format!("SELECT COUNT(*) FROM freezer.{table}"));
+        sqlx::query_scalar(query)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
     /// A configuration whose URL has these credentials, for instance `user:password`, and this behind its host.
     pub(crate) fn configuration(&self, credentials: &str, name: &str) -> String {
         let port = self.port;
