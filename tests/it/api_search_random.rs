@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::support::choices::Choices;
 use crate::support::{PROJECT, Service};
 
 const KINDS: [&str; 5] = ["clients", "actions", "jobs", "sessions", "backups"];
@@ -15,21 +16,8 @@ async fn found(service: &Service, kind: &str, query: &str, search: &Value) -> Ve
     list[kind].as_array().unwrap().clone()
 }
 
-/// Pseudo-random choices (xorshift64*), the same in every run.
-struct Choices(u64);
-
+/// What random documents and searches are made of.
 impl Choices {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        ((self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize) % bound
-    }
-
-    fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-
     /// A text that documents and searches share.
     fn text(&mut self) -> Value {
         let texts = [
@@ -348,7 +336,7 @@ fn passes(document: &Value, matching: &[Value], not_matching: &[Value]) -> bool 
 on_each_engine! {
     async fn the_databases_part_changes_nothing(database: Database) {
         let service = Service::start(&database).await;
-        let mut choices = Choices(0x5EED);
+        let mut choices = Choices::new(0x5EED);
         for client_id in ["c1", "c2", "c3"] {
             service.client(client_id).await;
         }

@@ -1,5 +1,6 @@
 //! What holds when three servers write on three nodes of one Galera cluster.
 
+mod histories;
 mod rounds;
 
 use std::{collections::HashMap, sync::Arc};

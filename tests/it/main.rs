@@ -48,6 +48,7 @@ mod layers;
 mod listeners;
 mod logs;
 mod migrations;
+mod model;
 mod openapi;
 mod outages;
 mod pgbouncer;
