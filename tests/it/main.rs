@@ -39,6 +39,7 @@ mod data;
 mod development;
 mod encodings;
 mod failures;
+mod faults;
 mod forwarded;
 mod galera;
 mod harness;

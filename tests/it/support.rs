@@ -9,6 +9,7 @@ pub(crate) mod keystone;
 pub(crate) mod locks;
 pub(crate) mod mariadb;
 pub(crate) mod pgbouncer;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rows;
 pub(crate) mod statements;

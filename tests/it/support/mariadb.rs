@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 use tempfile::TempDir;
 
@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct MariaDb {
     server: Child,
     port: u16,
-    _folder: TempDir,
+    options: Vec<String>,
+    folder: TempDir,
 }
 
 impl MariaDb {
@@ -27,39 +28,57 @@ impl MariaDb {
     /// When MariaDB is not installed or does not start.
     pub(crate) async fn start(options: &[&str]) -> MariaDb {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        let data = format!("--datadir={}", path("data"));
         let install = ["--auth-root-authentication-method=normal", "--skip-test-db"];
         assert!(
-            program("mariadb-install-db", &data, folder.path())
+            program("mariadb-install-db", folder.path())
                 .args(install)
                 .status()
                 .unwrap()
                 .success()
         );
         let port = free_address().port();
-        let server = program("mariadbd", &data, folder.path())
-            .arg(format!("--port={port}"))
-            .arg(format!("--socket={}", path("socket")))
-            .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
-            .args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve"])
-            .args(options)
-            .spawn()
-            .unwrap();
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let server = MariaDb {
-            server,
+            server: serve(folder.path(), port, &options),
             port,
-            _folder: folder,
+            options,
+            folder,
         };
-        let start = Instant::now();
-        while MySqlConnection::connect(&server.root()).await.is_err() {
-            assert!(start.elapsed() < PATIENCE, "MariaDB does not start");
-            thread::sleep(Duration::from_millis(50));
-        }
+        server.wait_until_it_answers().await;
         server
             .run("CREATE DATABASE freezer CHARACTER SET utf8mb4")
             .await;
         server
+    }
+
+    async fn wait_until_it_answers(&self) {
+        let start = Instant::now();
+        while MySqlConnection::connect(&self.root()).await.is_err() {
+            assert!(start.elapsed() < PATIENCE, "MariaDB does not start");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Kills it (SIGKILL): what it has not written to its files is gone.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Starts it again on its files and its port.
+    pub(crate) async fn restart(&mut self) {
+        self.server = serve(self.folder.path(), self.port, &self.options);
+        self.wait_until_it_answers().await;
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.server), signal).unwrap();
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Runs a statement as `root`.
@@ -67,6 +86,12 @@ impl MariaDb {
         let mut connection = MySqlConnection::connect(&self.root()).await.unwrap();
         let statement = AssertSqlSafe(statement.to_owned());
         connection.execute(statement).await.unwrap();
+    }
+
+    /// A configuration whose URL has these credentials, for instance `user:password`, and this behind its host.
+    pub(crate) fn configuration(&self, credentials: &str, name: &str) -> String {
+        let port = self.port;
+        format!("[database]\nconnection = mysql+pymysql://{credentials}@127.0.0.1:{port}/{name}\n")
     }
 
     /// How many rows a table of the database `freezer` has.
@@ -79,21 +104,30 @@ impl MariaDb {
             .unwrap()
     }
 
-    /// A configuration whose URL has these credentials, for instance `user:password`, and this behind its host.
-    pub(crate) fn configuration(&self, credentials: &str, name: &str) -> String {
-        let port = self.port;
-        format!("[database]\nconnection = mysql+pymysql://{credentials}@127.0.0.1:{port}/{name}\n")
-    }
-
-    fn root(&self) -> String {
+    /// The URL of `root`, as sqlx writes it.
+    pub(crate) fn root(&self) -> String {
         format!("mysql://root@127.0.0.1:{}/", self.port)
     }
 }
 
+fn serve(folder: &Path, port: u16, options: &[String]) -> Child {
+    program("mariadbd", folder)
+        .arg(format!("--port={port}"))
+        .arg(format!("--socket={}", folder.join("socket").display()))
+        .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
+        .args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve"])
+        .args(options)
+        .spawn()
+        .unwrap()
+}
+
 /// One of MariaDB's programs, which read no files of the system.
-fn program(name: &str, data: &str, folder: &Path) -> Command {
+fn program(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(name);
-    command.arg("--no-defaults").arg(data);
+    let data = folder.join("data");
+    command
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", data.display()));
     if rustix::process::geteuid().is_root() {
         command.arg("--user=root");
     }

@@ -1,0 +1,261 @@
+//! A database server and two servers of ours, all of which can be broken.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method};
+use rustix::process::Signal;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
+
+use crate::support::locks::Holder;
+use crate::support::mariadb::MariaDb;
+use crate::support::postgres::Postgres;
+use crate::support::process::Server;
+
+/// Longer than any request may take; what hangs is to fail.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For how long something is broken.
+const BROKEN: Duration = Duration::from_secs(4);
+
+/// Limits that are short, so that scenarios are, and few connections, so that requests have to wait for one.
+const CONFIGURATION: &str = "max_pool_size = 4
+max_overflow = 0
+pool_timeout = 2
+[api]
+max_limit = 1000000
+request_timeout = 10
+";
+
+/// A database server of the test's own.
+pub(super) enum DatabaseServer {
+    MariaDb(MariaDb),
+    Postgres(Postgres),
+}
+
+impl DatabaseServer {
+    /// A MariaDB with an account that is no administrator, for whom `read_only` would not count.
+    pub(super) async fn mariadb(options: &[&str]) -> DatabaseServer {
+        let server = MariaDb::start(options).await;
+        server
+            .run("CREATE USER api@'127.0.0.1' IDENTIFIED BY 'api'")
+            .await;
+        server
+            .run("GRANT ALL ON freezer.* TO api@'127.0.0.1'")
+            .await;
+        DatabaseServer::MariaDb(server)
+    }
+
+    pub(super) async fn postgres(settings: &[&str]) -> DatabaseServer {
+        DatabaseServer::Postgres(Postgres::start(settings).await)
+    }
+
+    fn configuration(&self) -> String {
+        match self {
+            DatabaseServer::MariaDb(server) => {
+                let limits = "freezer?read_timeout=3&connect_timeout=2";
+                server.configuration("api:api", limits) + CONFIGURATION
+            }
+            DatabaseServer::Postgres(server) => {
+                let url = server.url("freezer");
+                format!("[database]\nconnection = {url}?connect_timeout=2\n{CONFIGURATION}")
+            }
+        }
+    }
+
+    pub(super) async fn kill_and_restart(&mut self) {
+        match self {
+            DatabaseServer::MariaDb(server) => {
+                server.kill();
+                server.restart().await;
+            }
+            DatabaseServer::Postgres(server) => {
+                server.kill();
+                server.restart().await;
+            }
+        }
+    }
+
+    pub(super) async fn freeze_for_a_while(&self) {
+        let signal = |signal| match self {
+            DatabaseServer::MariaDb(server) => server.signal(signal),
+            DatabaseServer::Postgres(server) => server.signal(signal),
+        };
+        signal(Signal::STOP);
+        tokio::time::sleep(BROKEN).await;
+        signal(Signal::CONT);
+    }
+
+    pub(super) async fn run(&self, statement: &str) {
+        match self {
+            DatabaseServer::MariaDb(server) => {
+                server.run(&format!("USE freezer; {statement}")).await
+            }
+            DatabaseServer::Postgres(server) => server.run(statement).await,
+        }
+    }
+
+    /// Ends all connections of the service again and again.
+    pub(super) async fn kill_connections_for_a_while(&self) {
+        let start = Instant::now();
+        while start.elapsed() < BROKEN {
+            match self {
+                DatabaseServer::MariaDb(server) => server.run("KILL USER api").await,
+                DatabaseServer::Postgres(server) => {
+                    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezer-api'";
+                    server.run(kill).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub(super) async fn be_read_only_for_a_while(&self) {
+        self.be_read_only(true).await;
+        tokio::time::sleep(BROKEN).await;
+        self.be_read_only(false).await;
+    }
+
+    async fn be_read_only(&self, read_only: bool) {
+        match self {
+            DatabaseServer::MariaDb(server) => {
+                server
+                    .run(&format!("SET GLOBAL read_only = {read_only}"))
+                    .await;
+            }
+            DatabaseServer::Postgres(server) => {
+                let set = format!("ALTER SYSTEM SET default_transaction_read_only = {read_only}");
+                server.run(&set).await;
+                server.run("SELECT pg_reload_conf()").await;
+            }
+        }
+    }
+
+    /// Keeps all statements on sessions waiting, until each connection does.
+    pub(super) async fn hold_all_connections_for_a_while(&self) {
+        let holder = match self {
+            DatabaseServer::MariaDb(server) => {
+                let url = format!("{}freezer", server.root());
+                let mut connection = MySqlConnection::connect(&url).await.unwrap();
+                connection
+                    .execute("LOCK TABLES sessions WRITE")
+                    .await
+                    .unwrap();
+                Holder::MySql(connection)
+            }
+            DatabaseServer::Postgres(server) => {
+                let mut connection = PgConnection::connect(&server.url("freezer")).await.unwrap();
+                let lock = AssertSqlSafe("BEGIN; LOCK TABLE sessions".to_owned());
+                connection.execute(lock).await.unwrap();
+                Holder::Postgres(connection)
+            }
+        };
+        tokio::time::sleep(BROKEN).await;
+        holder.release().await;
+    }
+}
+
+/// A server of ours, which may be another process each time.
+pub(super) struct Api {
+    configuration: String,
+    http: Client,
+    server: Mutex<Server>,
+    /// Where it listens, with the project.
+    url: Mutex<String>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// `None` where there was no answer.
+    pub(super) status: Option<u16>,
+    pub(super) document: Value,
+    pub(super) took: Duration,
+}
+
+impl Reply {
+    /// The document of an answer with this status.
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, Some(status), "{}", self.document);
+        self.document
+    }
+}
+
+fn process(configuration: &str) -> Server {
+    Server::start(configuration, &["--dev"]).unwrap_or_else(|ended| panic!("{}", ended.output))
+}
+
+fn url(server: &Server) -> String {
+    format!("{}/v2/p/", server.url())
+}
+
+impl Api {
+    pub(super) fn start(database: &DatabaseServer) -> Api {
+        // Somebody else may have chosen it.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let configuration = database.configuration();
+        let server = process(&configuration);
+        Api {
+            http: Client::builder().timeout(PATIENCE).build().unwrap(),
+            url: Mutex::new(url(&server)),
+            server: Mutex::new(server),
+            configuration,
+        }
+    }
+
+    /// Kills the process, and starts another.
+    pub(super) fn kill_and_restart(&self) {
+        self.server.lock().unwrap().signal(Signal::KILL);
+        drop(self.replace());
+    }
+
+    /// Starts another process, for further requests; the one that it takes the place of.
+    pub(super) fn replace(&self) -> Server {
+        let new = process(&self.configuration);
+        *self.url.lock().unwrap() = url(&new);
+        std::mem::replace(&mut *self.server.lock().unwrap(), new)
+    }
+
+    pub(super) async fn send(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let url = format!("{}{path}", self.url.lock().unwrap());
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, url);
+        if !body.is_null() {
+            request = request.body(body.to_string());
+        }
+        let start = Instant::now();
+        let answer = async {
+            let answer = request.send().await?;
+            let status = answer.status().as_u16();
+            Ok::<_, reqwest::Error>((status, answer.text().await?))
+        };
+        let (status, text) = answer
+            .await
+            .map_or((None, String::new()), |(status, text)| (Some(status), text));
+        Reply {
+            status,
+            document: serde_json::from_str(&text).unwrap_or_default(),
+            took: start.elapsed(),
+        }
+    }
+
+    /// A document that has to be there.
+    pub(super) async fn get(&self, path: &str) -> Value {
+        self.send("GET", path, &Value::Null).await.expect(200)
+    }
+
+    /// Waits until a write is acknowledged; how long that took.
+    pub(super) async fn recover(&self) -> Duration {
+        let start = Instant::now();
+        let backup =
+            serde_json::json!({"backup_name": "recovered", "container": "c", "hostname": "h"});
+        while self.send("POST", "backups", &backup).await.status != Some(201) {
+            assert!(start.elapsed() < PATIENCE, "the service does not come back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        start.elapsed()
+    }
+}

@@ -1,0 +1,176 @@
+//! A PostgreSQL of a test's own, for what must not happen to the one that all tests share.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+use super::process::free_address;
+
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server with a superuser `root` without a password and an empty database `freezer`.
+pub(crate) struct Postgres {
+    server: Child,
+    port: u16,
+    options: Vec<String>,
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Makes its files and starts it with further settings, for instance `fsync=off`.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub(crate) async fn start(settings: &[&str]) -> Postgres {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some((user, group)) = account() {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let install = [
+            "--username=root",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--auth=trust",
+        ];
+        assert!(
+            program("initdb", folder.path())
+                .args(install)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let options: Vec<String> = settings
+            .iter()
+            .map(|setting| format!("-c{setting}"))
+            .collect();
+        let port = free_address().port();
+        let server = Postgres {
+            server: serve(folder.path(), port, &options),
+            port,
+            options,
+            folder,
+        };
+        server.wait_until_it_answers().await;
+        let mut connection = PgConnection::connect(&server.url("postgres"))
+            .await
+            .unwrap();
+        connection.execute("CREATE DATABASE freezer").await.unwrap();
+        server
+    }
+
+    async fn wait_until_it_answers(&self) {
+        let start = Instant::now();
+        while PgConnection::connect(&self.url("postgres")).await.is_err() {
+            assert!(start.elapsed() < PATIENCE, "PostgreSQL does not start");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Kills all of its processes (SIGKILL): what they have not written to its files is gone.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.server.wait().unwrap();
+    }
+
+    /// Starts it again on its files and its port. Its memory is free once the last of the killed processes is gone.
+    pub(crate) async fn restart(&mut self) {
+        let start = Instant::now();
+        loop {
+            self.server = serve(self.folder.path(), self.port, &self.options);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if self.server.try_wait().unwrap().is_none() {
+                break;
+            }
+            assert!(start.elapsed() < PATIENCE, "PostgreSQL does not start");
+        }
+        self.wait_until_it_answers().await;
+    }
+
+    /// Sends a signal to the server and then to those that it has started.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let server = self.server.id();
+        let children =
+            fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+        kill_process(Pid::from_child(&self.server), signal).unwrap();
+        for child in children.split_whitespace() {
+            let child = Pid::from_raw(child.parse().unwrap()).unwrap();
+            // It may have ended by itself.
+            kill_process(child, signal).ok();
+        }
+    }
+
+    /// Runs a statement as `root`.
+    pub(crate) async fn run(&self, statement: &str) {
+        let mut connection = PgConnection::connect(&self.url("freezer")).await.unwrap();
+        let statement = AssertSqlSafe(statement.to_owned());
+        connection.execute(statement).await.unwrap();
+    }
+
+    /// The URL of one of its databases.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgresql://root@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+fn serve(folder: &Path, port: u16, options: &[String]) -> Child {
+    program("postgres", folder)
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"])
+        .arg(folder)
+        .args(options)
+        .spawn()
+        .unwrap()
+}
+
+/// The account that it runs as where we are root, whom it refuses.
+fn account() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let accounts = fs::read_to_string("/etc/passwd").unwrap();
+    let line = accounts
+        .lines()
+        .find(|line| line.starts_with("postgres:"))
+        .unwrap();
+    let mut numbers = line
+        .split(':')
+        .skip(2)
+        .map(|number| number.parse().unwrap());
+    Some((numbers.next().unwrap(), numbers.next().unwrap()))
+}
+
+/// One of PostgreSQL's programs, of the newest release that is installed.
+fn program(name: &str, folder: &Path) -> Command {
+    let releases = fs::read_dir("/usr/lib/postgresql").unwrap();
+    let release: PathBuf = releases
+        .map(|release| release.unwrap().path())
+        .max()
+        .unwrap();
+    let mut command = Command::new(release.join("bin").join(name));
+    if let Some((user, group)) = account() {
+        use std::os::unix::process::CommandExt;
+        command.uid(user).gid(group);
+    }
+    command
+        .arg("-D")
+        .arg(folder.join("data"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // SIGQUIT ends its children too, without waiting for clients.
+        kill_process(Pid::from_child(&self.server), Signal::QUIT).ok();
+        self.server.wait().ok();
+    }
+}
