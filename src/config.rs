@@ -6,6 +6,7 @@
 mod ignored;
 mod log_types;
 mod options;
+mod paste;
 mod reader;
 mod sample;
 mod sources;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use log_types::{DateFormat, SyslogFacility};
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
-    Middleware, Policy, Ssl, Storage,
+    Middleware, PasteDeploy, Policy, Ssl, Storage,
 };
 use reader::Reader;
 pub use reader::{Warning, WarningKind, WrongValue};
@@ -28,7 +29,7 @@ pub use sample::sample;
 pub use sources::Sources;
 pub use types::{
     AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, PortPath, Repeated,
-    StorageBackend, Token, UrlPath,
+    StorageBackend, Token, UnusedUrl, UrlPath,
 };
 
 use crate::oslo::ini::normalize_section;
@@ -42,6 +43,8 @@ pub struct Config {
     pub default: Global,
     /// `[database]`.
     pub database: Database,
+    /// `[paste_deploy]`.
+    pub paste_deploy: PasteDeploy,
     /// `[storage]`.
     pub storage: Storage,
     /// `[api]`.
@@ -114,10 +117,12 @@ impl Config {
         sources: &Sources,
         variables: Vec<(OsString, OsString)>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let (settings, search_dirs) = sources.read(variables)?;
-        let mut config = Self::from_settings(&settings)?;
-        config.0.search_dirs = search_dirs;
-        Ok(config)
+        let (mut settings, search_dirs) = sources.read(variables)?;
+        let paste = paste::read(&mut settings, &search_dirs);
+        let (mut config, mut warnings) = Self::from_settings(&settings)?;
+        config.search_dirs = search_dirs;
+        warnings.extend(paste);
+        Ok((config, warnings))
     }
 
     fn from_settings(settings: &Settings) -> Result<(Self, Vec<Warning>), ConfigError> {
@@ -136,6 +141,7 @@ impl Config {
         let config = Self {
             default: Global::read(&mut reader, Global::SECTION),
             database: read_database(&mut reader),
+            paste_deploy: PasteDeploy::read(&mut reader, PasteDeploy::SECTION),
             storage: Storage::read(&mut reader, Storage::SECTION),
             api: Api::read(&mut reader, Api::SECTION),
             ssl: Ssl::read(&mut reader, Ssl::SECTION),
@@ -163,13 +169,7 @@ impl Config {
     /// The file that a relative name of an option means: beside the configuration files, or in the default folders. None
     /// when there is no such file. An absolute name is that file, when it exists.
     pub fn find_file(&self, name: &Path) -> Option<PathBuf> {
-        if name.is_absolute() {
-            return name.exists().then(|| name.to_owned());
-        }
-        self.search_dirs
-            .iter()
-            .map(|folder| folder.join(name))
-            .find(|path| path.exists())
+        sources::find_file(&self.search_dirs, name)
     }
 }
 

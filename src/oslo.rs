@@ -5,6 +5,7 @@ pub mod database_url;
 pub mod ini;
 pub mod log_format;
 pub mod logging_file;
+pub mod paste;
 pub mod policy;
 pub mod settings;
 pub mod template;

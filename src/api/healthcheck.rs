@@ -1,10 +1,11 @@
 //! `/healthcheck`, as oslo.middleware answers it: without a token, to any method.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::accept::{accept_header, accepts};
 use crate::config::{Healthcheck, HealthcheckBackend};
+use crate::error::ApiError;
 
 /// What one backend found, in oslo.middleware's words.
 struct Finding {
@@ -40,6 +42,9 @@ impl Finding {
 
 /// Whether this server wants requests.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Response {
+    if !is_for(&api.config.healthcheck, &request) {
+        return ApiError::NoRoute.into_response();
+    }
     let findings = findings(&api.config.healthcheck, api.config.default.bind_port);
     let healthy = findings.iter().all(|finding| finding.available);
     let status = match (healthy, request.method() == Method::HEAD) {
@@ -64,6 +69,29 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Resp
     };
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
     (status, content_type, body).into_response()
+}
+
+/// The headers by which a proxy shows itself to `ignore_proxied_requests`.
+const PROXIED: [&str; 5] = [
+    "x-forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+];
+
+/// Whether the health check exists for the client of a request.
+fn is_for(options: &Healthcheck, request: &Request) -> bool {
+    let ranges = &options.allowed_source_ranges;
+    let remote = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let remote = remote.map(|info| info.0.ip().to_canonical());
+    let is_near = || remote.is_some_and(|ip| ranges.iter().any(|range| range.contains(&ip)));
+    let headers = request.headers();
+    let is_proxied = || {
+        let mut values = PROXIED.iter().filter_map(|name| headers.get(*name));
+        values.any(|value| !value.is_empty())
+    };
+    (ranges.is_empty() || is_near()) && !(options.ignore_proxied_requests && is_proxied())
 }
 
 /// What each backend found. Without any, the answer is that of the reference's own `disable_by_file`.

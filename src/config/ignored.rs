@@ -46,21 +46,15 @@ const OPTIONS: &[(&str, &[&str])] = &[
             "db_max_retry_interval",
             "db_retry_interval",
             "mysql_enable_ndb",
-            "slave_connection",
             "sqlite_synchronous",
             "synchronous_reader",
             "use_db_reconnect",
             "use_tpool",
         ],
     ),
-    ("paste_deploy", &["config_file"]),
     (
         "oslo_middleware",
         &["http_basic_auth_user_file", "secure_proxy_ssl_header"],
-    ),
-    (
-        "healthcheck",
-        &["allowed_source_ranges", "ignore_proxied_requests"],
     ),
     (
         "centralized_scheduler",

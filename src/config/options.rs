@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::log_types::{DateFormat, LogRotation, SyslogFacility};
@@ -18,7 +19,7 @@ use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
     AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PortPath,
-    Repeated, StorageBackend, Token, UrlPath,
+    Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
 use crate::oslo::log_format::LogFormat;
@@ -63,11 +64,20 @@ options! {
         log_rotation_type: LogRotation = LogRotation::default();
     }
 
+    /// `[paste_deploy]`: the file of Paste Deploy that the Python service needs.
+    "paste_deploy" PasteDeploy {
+        /// What this file sets for the health check and HTTPProxyToWSGI wins over the sections healthcheck and oslo_middleware. A relative path
+        /// is looked for beside the configuration file. It need not exist.
+        config_file: PathBuf = PathBuf::from("freezer-paste.ini");
+    }
+
     /// `[database]`: the SQL database, with oslo.db's options.
     "database" Database {
         /// The database, as a SQLAlchemy URL: mysql+pymysql://user:password@host/name, postgresql://user:password@host/name
         /// or sqlite:////path/of/file.db. A special character of the password is written as %XX.
         connection: Option<DatabaseUrl> = None;
+        /// Accepted for existing files: all requests read from connection.
+        slave_connection: Option<UnusedUrl> = None;
         /// Further parameters for the URL, as name=value&name=value.
         connection_parameters: String = String::new();
         /// Connections that are kept open. 0 means no limit.
@@ -157,6 +167,10 @@ options! {
         detailed: bool = false;
         /// What is checked: disable_by_file, disable_by_files_ports, enable_by_files, each by its option below.
         backends: Vec<HealthcheckBackend> = Vec::new();
+        /// Networks, such as 192.0.2.0/24, outside of which the health check does not exist (404).
+        allowed_source_ranges: Vec<IpNet> = Vec::new();
+        /// The health check does not exist for requests with a header X-Forwarded-*.
+        ignore_proxied_requests: bool = false;
         /// A file whose presence makes the answer 503, so that a load balancer sends nothing here.
         disable_by_file_path: Option<PathBuf> = None;
         /// The same for a port: a list of port:path. The files of all ports other than ours are ignored.

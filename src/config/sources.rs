@@ -118,3 +118,12 @@ fn expand(path: &Path, home: Option<&Path>) -> PathBuf {
         _ => path.to_owned(),
     }
 }
+
+/// The file of this name: in the first of the folders that has it, or itself when the name is absolute.
+pub(super) fn find_file(folders: &[PathBuf], name: &Path) -> Option<PathBuf> {
+    if name.is_absolute() {
+        return name.exists().then(|| name.to_owned());
+    }
+    let mut paths = folders.iter().map(|folder| folder.join(name));
+    paths.find(|path| path.exists())
+}

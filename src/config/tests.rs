@@ -387,7 +387,7 @@ usrname = u
     Unknown a.conf:5: [databse] connection is not a known option and is not used
     Ignored a.conf:7: [database] connection: the parameter plugin has no meaning in this program and is not used
     Ignored a.conf:7: [database] connection: the parameter write_timeout has no meaning in this program and is not used
-    Ignored a.conf:8: [database] slave_connection has no meaning in this program and is not used
+    Unknown a.conf:8: [database] slave_connection is not used: all requests read from [database] connection
     Ignored a.conf:10: [oslo_messaging_notifications] driver has no meaning in this program and is not used
     Unknown a.conf:12: [storage] backend is "sqlachemy"; the storage is the SQL database of [database] connection, whose name here is sqlalchemy
     Ignored a.conf:15: [keystone_authtoken] memcache_pool_maxsize has no meaning in this program and is not used

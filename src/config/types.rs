@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::table::{Limits, NO_DEFAULT};
@@ -151,6 +152,23 @@ impl OptionType for IpAddr {
     }
 }
 
+/// A network, or a single address. As in Python, the bits beyond its prefix are zero.
+impl OptionType for IpNet {
+    const NAME: &'static str = "string value";
+
+    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+        let network = text.parse::<IpNet>().ok().or_else(address);
+        network
+            .filter(|network| network.trunc() == *network)
+            .ok_or_else(|| "a list of networks such as 192.0.2.0/24 or 2001:db8::/32".to_owned())
+    }
+
+    fn format(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
 /// Text that neither a log nor `Debug` shows.
 impl OptionType for SecretString {
     const NAME: &'static str = "string value";
@@ -177,6 +195,27 @@ impl OptionType for DatabaseUrl {
 
     fn format(&self) -> Vec<String> {
         vec![self.to_string()]
+    }
+}
+
+/// A database that is not used.
+#[derive(Debug, Clone)]
+pub struct UnusedUrl;
+
+impl OptionType for UnusedUrl {
+    const NAME: &'static str = "string value";
+    const SECRET: bool = true;
+
+    fn parse(_text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn warning(&self) -> Option<String> {
+        Some("is not used: all requests read from [database] connection".to_owned())
+    }
+
+    fn format(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -232,6 +271,10 @@ impl<T: OptionType> OptionType for Option<T> {
             return Ok(None);
         }
         T::parse(text, limits).map(Some)
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.as_ref().and_then(T::warning)
     }
 
     fn format(&self) -> Vec<String> {

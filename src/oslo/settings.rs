@@ -159,12 +159,17 @@ impl Settings {
         Ok(())
     }
 
+    /// Adds entries of a file that was read elsewhere; they win over those that were read before.
+    pub fn add_entries(&mut self, path: &Path, entries: Vec<Entry>) {
+        self.files.push((path.into(), entries));
+    }
+
     fn add_text(&mut self, path: &Path, text: &str) -> Result<(), SettingsError> {
         let entries = ini::parse(text).map_err(|error| SettingsError::Syntax {
             path: path.to_owned(),
             error,
         })?;
-        self.files.push((path.into(), entries));
+        self.add_entries(path, entries);
         Ok(())
     }
 

@@ -52,6 +52,7 @@ mod migrations;
 mod model;
 mod openapi;
 mod outages;
+mod paste;
 mod pgbouncer;
 mod policy_oracle;
 mod races;
