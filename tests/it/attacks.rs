@@ -3,8 +3,11 @@
 
 mod framing;
 mod http2;
+mod json;
 mod slow;
 mod targets;
+mod tenancy;
+mod texts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
