@@ -114,6 +114,7 @@ fn catalogue(
         options.request_timeout / 2,
     );
     let (schemas, max_size) = (Schemas::new()?, options.max_document_size);
+    let store = store.accounting(memory.clone());
     Ok(Catalogue::new(
         store, schemas, trusts, clock, ids, max_size, memory,
     ))

@@ -275,6 +275,13 @@ impl Transient for ApiError {
     fn is_newly_prepared(&self) -> bool {
         matches!(self, ApiError::Store(error) if error.is_newly_prepared())
     }
+
+    fn needs_room(&self) -> Option<usize> {
+        match self {
+            ApiError::Store(error) => error.needs_room(),
+            _ => None,
+        }
+    }
 }
 
 impl IntoResponse for ApiError {

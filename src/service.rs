@@ -15,7 +15,7 @@ mod trusts;
 use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
 use crate::store::{Memory, Store};
-pub use answer::{Answer, Pieces};
+pub use answer::{Answer, Document, Pieces};
 pub use trusts::JobTrusts;
 
 /// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.

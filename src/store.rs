@@ -13,6 +13,7 @@ mod failure;
 mod jobs;
 mod limits;
 mod list;
+mod memory;
 mod pool;
 pub(crate) mod rows;
 mod sessions;
@@ -36,9 +37,11 @@ use connection::{Connection, DbSession, Lease, Manager};
 pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
 pub(crate) use list::Listed;
+pub(crate) use memory::with_room;
+pub use memory::{Memory, Reservation, Room};
 pub use rows::Page;
 pub(crate) use rows::Record;
-pub use sink::{Memory, Piece, Reservation, SharedSink, Sink};
+pub use sink::{Piece, SharedSink, Sink};
 
 /// How often a transaction is tried before its deadlock is reported.
 const MAX_ATTEMPTS: u32 = 12;
@@ -53,6 +56,8 @@ pub struct Store {
     pool_limit: Duration,
     /// SQLite has one writer at a time; waiting here is fair, waiting in its busy handler is not.
     writer: Arc<Semaphore>,
+    /// The account of large documents; commands of operators have none.
+    memory: Option<Memory>,
 }
 
 #[derive(Clone)]
@@ -82,6 +87,9 @@ pub struct Tx {
     pub(crate) session: DbSession,
     clock: Clock,
     ids: Ids,
+    /// The memory of large documents, once it is known that there are some.
+    room: Room,
+    reads_all: bool,
 }
 
 impl Tx {
@@ -91,6 +99,16 @@ impl Tx {
 
     fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// The memory of the large documents that were read, which whoever shows them has to keep.
+    pub(crate) fn room(&self) -> Room {
+        self.room.clone()
+    }
+
+    /// Whether documents of any size are read; else [`StoreError::NeedsRoom`] says how large they are.
+    fn reads_all(&self) -> bool {
+        self.reads_all || self.room.is_some()
     }
 
     /// Runs `work` in a transaction and commits it; on an error everything is rolled back. Starts again on this connection as
@@ -162,12 +180,29 @@ impl Store {
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.try_to_read(None, action, &work).await
+        match self.try_to_read((None, None), action, &work).await {
+            Err(error) if let Some(bytes) = error.needs_room() => {
+                let room = self.room(bytes, action).await?;
+                self.try_to_read((None, room), action, &work).await
+            }
+            other => other,
+        }
+    }
+
+    /// Waits for the memory of documents, with no connection in hand.
+    async fn room<E: Transient>(&self, bytes: usize, action: &'static str) -> Result<Room, E> {
+        match &self.memory {
+            Some(memory) => {
+                let room = memory.for_documents(bytes).await;
+                room.map_err(|error| E::from(error.context(action)))
+            }
+            None => Ok(None),
+        }
     }
 
     async fn try_to_read<T, E: Transient>(
         &self,
-        transaction: Option<Mode>,
+        (transaction, room): (Option<Mode>, Room),
         action: &'static str,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -177,6 +212,7 @@ impl Store {
             let result = async {
                 let opened = self.open().await;
                 let mut tx = opened.map_err(|error| E::from(error.context(action)))?;
+                tx.room.clone_from(&room);
                 match transaction {
                     Some(mode) => tx.run(mode, action, work).await,
                     None => work(&mut tx).await,
@@ -203,10 +239,14 @@ impl Store {
     ) -> Result<T, E> {
         let start = Instant::now();
         let mut attempt = 0;
+        let mut room = None;
         loop {
             attempt += 1;
-            let result = self.attempt(action, &work).await;
+            let result = self.attempt(action, &room, &work).await;
             match result {
+                Err(error) if let Some(bytes) = error.needs_room() => {
+                    room = self.room(bytes, action).await?;
+                }
                 Err(error) if error.is_transient() && self.may_try_again(attempt, start) => {
                     tracing::debug!(action, attempt, "transaction is tried again");
                     self.back_off(attempt).await;
@@ -265,11 +305,13 @@ impl Store {
     async fn attempt<T, E: Transient>(
         &self,
         action: &'static str,
+        room: &Room,
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         let context = |error: StoreError| E::from(error.context(action));
         let _turn = self.turn_to_write().await;
         let mut tx = self.open().await.map_err(context)?;
+        tx.room.clone_from(room);
         tx.run(Mode::Write, action, work).await
     }
 
@@ -285,7 +327,17 @@ impl Store {
             session: DbSession::new(self.lease().await?, self.statement_limit),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
+            room: None,
+            reads_all: self.memory.is_none(),
         })
+    }
+
+    /// The same with an account of large documents.
+    pub fn accounting(self, memory: Memory) -> Store {
+        Store {
+            memory: Some(memory),
+            ..self
+        }
     }
 
     /// A connection for one piece of work with settings and locks of its own; closed afterwards.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Api;
 use super::extract::{Body, PathId};
-use super::respond::json_response;
+use super::respond::{document_response, json_response};
 use crate::authz::Authorized;
 use crate::error::ApiError;
 
@@ -38,7 +38,7 @@ pub(super) async fn update(
         .catalogue
         .update_backup(&caller, backup_id, body.required()?)
         .await?;
-    Ok(json_response(StatusCode::OK, &backup.document()))
+    Ok(document_response(backup))
 }
 
 /// `DELETE /backups/{backup_id}`: unlike other kinds, 404 where there is none.

@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Api;
 use super::extract::{List, PathId};
-use super::respond::{json_response, list_response};
+use super::respond::{document_response, list_response};
 use crate::authz::Authorized;
 use crate::error::ApiError;
 use crate::store::Listed;
@@ -31,5 +30,5 @@ pub(super) async fn get<T: Listed>(
     PathId(id): PathId,
 ) -> Result<Response, ApiError> {
     let document = api.catalogue.get::<T>(&caller, id).await?;
-    Ok(json_response(StatusCode::OK, &document))
+    Ok(document_response(document))
 }

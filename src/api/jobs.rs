@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Api;
 use super::extract::{AllProjects, Body, List, PathId};
-use super::respond::{json_response, list_response};
+use super::respond::{document_response, json_response, list_response};
 use crate::authz::Authorized;
 use crate::domain::job::JobEvent;
 use crate::error::ApiError;
@@ -46,7 +46,7 @@ pub(super) async fn get(
     PathId(job_id): PathId,
 ) -> Result<Response, ApiError> {
     let job = api.catalogue.get_job(&caller, job_id).await?;
-    Ok(json_response(StatusCode::OK, &job))
+    Ok(document_response(job))
 }
 
 /// `PATCH /jobs/{job_id}`.

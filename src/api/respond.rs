@@ -10,7 +10,7 @@ use futures_util::stream;
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::service::{Answer, Pieces};
+use crate::service::{Answer, Document, Pieces};
 use crate::store::Piece;
 
 /// The answer to a list. One that breaks off breaks the connection, so that nobody takes it for whole.
@@ -21,6 +21,11 @@ pub(super) fn list_response(answer: Answer) -> Response {
     };
     let json = HeaderValue::from_static("application/json");
     (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response()
+}
+
+/// The answer to a request for one document.
+pub(super) fn document_response(document: Document) -> Response {
+    list_response(Answer::Whole(document.into_bytes()))
 }
 
 async fn next_piece(pieces: Option<Pieces>) -> Option<(io::Result<Bytes>, Option<Pieces>)> {

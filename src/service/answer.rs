@@ -1,18 +1,38 @@
 //! The answer to a list: whole, or in pieces while it is still read.
 
+use bytes::Bytes;
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use crate::error::ApiError;
-use crate::store::{Piece, StoreError};
+use crate::store::{Piece, Room, StoreError, with_room};
 
 /// The answer to a list.
 pub enum Answer {
     /// All of it.
-    Whole(Vec<u8>),
+    Whole(Bytes),
     /// Its pieces, as they are read.
     Pieces(Pieces),
+}
+
+/// A document as it is shown, with the memory that it takes.
+pub struct Document {
+    text: Box<RawValue>,
+    room: Room,
+}
+
+impl Document {
+    pub(super) fn new(text: Box<RawValue>, room: Room) -> Document {
+        Document { text, room }
+    }
+
+    /// Its text, which keeps the memory.
+    pub fn into_bytes(self) -> Bytes {
+        let text = String::from(Box::<str>::from(self.text));
+        with_room(text.into_bytes(), self.room)
+    }
 }
 
 /// The pieces of a list. Reading ends when they are dropped.
@@ -40,7 +60,7 @@ impl Drop for Pieces {
 /// Answers with what `reading` comes to: the text, or `None` when it is `started`'s.
 pub(super) async fn answer(
     mut started: oneshot::Receiver<mpsc::Receiver<Piece>>,
-    mut reading: impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send + Unpin + 'static,
+    mut reading: impl Future<Output = Result<Option<Bytes>, StoreError>> + Send + Unpin + 'static,
 ) -> Result<Answer, ApiError> {
     tokio::select! {
         biased;

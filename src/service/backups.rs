@@ -1,10 +1,12 @@
 //! Backups: what agents report that they have made.
 
 use super::Catalogue;
+use super::answer::Document;
 use super::documents::lock;
 use crate::authz::Authorized;
 use crate::domain::backup::{self, Backup, BackupPatch};
 use crate::domain::document::Object;
+use crate::domain::resource::Resource;
 use crate::error::ApiError;
 use crate::store::Tx;
 
@@ -38,7 +40,7 @@ impl Catalogue {
         caller: &Authorized,
         backup_id: String,
         body: Object,
-    ) -> Result<Backup, ApiError> {
+    ) -> Result<Document, ApiError> {
         let patch = BackupPatch::parse(&self.schemas, body, &backup_id)?;
         let caller = caller.clone();
         self.store
@@ -47,7 +49,7 @@ impl Catalogue {
                 patch.apply(&mut backup);
                 caller.user_id().clone_into(&mut backup.user_id);
                 tx.update(&backup).await?;
-                Ok(backup)
+                Ok(Document::new(backup.to_json(), tx.room()))
             })
             .await
     }

@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
-use super::answer::{Answer, answer};
+use super::answer::{Answer, Document, answer};
 use crate::authz::Authorized;
 use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope};
@@ -43,14 +41,13 @@ impl Catalogue {
         &self,
         caller: &Authorized,
         id: String,
-    ) -> Result<Box<RawValue>, ApiError> {
+    ) -> Result<Document, ApiError> {
         let scope = caller.scope();
         self.store
             .read(T::KIND, async move |tx: &mut Tx| {
-                T::find(tx, &scope, &id)
-                    .await?
-                    .map(|row| row.to_json())
-                    .ok_or_else(|| Refusal::not_found(T::KIND, &id).into())
+                let found = T::find(tx, &scope, &id).await?;
+                let row = found.ok_or_else(|| Refusal::not_found(T::KIND, &id))?;
+                Ok(Document::new(row.to_json(), tx.room()))
             })
             .await
     }

@@ -4,10 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
-use super::answer::{Answer, answer};
+use super::answer::{Answer, Document, answer};
 use super::documents::lock;
 use super::trusts::{TrustChange, TrustRule};
 use crate::authz::{Authorized, Denied, rules};
@@ -62,19 +60,15 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`ApiError`]; [`Refusal::NotFound`].
-    pub async fn get_job(
-        &self,
-        caller: &Authorized,
-        job_id: String,
-    ) -> Result<Box<RawValue>, ApiError> {
+    pub async fn get_job(&self, caller: &Authorized, job_id: String) -> Result<Document, ApiError> {
         let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
         let scope = if sees_all { Scope::All } else { caller.scope() };
         let viewer = caller.pid_viewer(sees_all);
         self.store
             .read("getting a job", async move |tx: &mut Tx| {
-                tx.get_job_document(&scope, &job_id, &viewer)
-                    .await?
-                    .ok_or_else(|| Refusal::not_found("Job", &job_id).into())
+                let found = tx.get_job_document(&scope, &job_id, &viewer).await?;
+                let text = found.ok_or_else(|| Refusal::not_found("Job", &job_id))?;
+                Ok(Document::new(text, tx.room()))
             })
             .await
     }

@@ -121,9 +121,7 @@ impl Tx {
             self.write_before_lock::<T>(conditions.clone()).await?;
         }
         let clause = lock.clause::<T>(self.engine());
-        self.session
-            .fetch_all(conditions.select::<T>(T::COLUMNS).push(&clause))
-            .await
+        self.select_ending(conditions, &clause).await
     }
 
     /// Writes the rows that are to be locked, and nothing that a document shows. The nodes of a Galera cluster do not know

@@ -66,6 +66,9 @@ pub enum StoreError {
     /// A large list, and no memory for it now.
     #[error("no memory is left for a list of this size")]
     NeedsMemory,
+    /// Documents of so many bytes, whose memory is to be taken first.
+    #[error("memory for documents of {0} bytes is needed")]
+    NeedsRoom(usize),
     /// A list of which the client has a part already.
     #[error("a list broke off, or its client did not take it in time")]
     BrokenOff,
@@ -87,6 +90,9 @@ pub trait Transient: From<StoreError> {
     /// Whether only a statement had to be prepared ([`StoreError::PreparedInTransaction`]), so that another try on the same
     /// connection comes further at once.
     fn is_newly_prepared(&self) -> bool;
+
+    /// How many bytes of documents need memory before they are read ([`StoreError::NeedsRoom`]).
+    fn needs_room(&self) -> Option<usize>;
 }
 
 impl StoreError {
@@ -112,6 +118,7 @@ impl StoreError {
             | StoreError::Overtaken
             | StoreError::NeedsSnapshot
             | StoreError::NeedsMemory
+            | StoreError::NeedsRoom(_)
             | StoreError::BrokenOff
             | StoreError::ConnectionGone => true,
             StoreError::Database(error) => Failure::of(error) != Failure::Fault,
@@ -207,6 +214,7 @@ impl Transient for StoreError {
             | StoreError::TooLarge(_)
             | StoreError::NeedsSnapshot
             | StoreError::NeedsMemory
+            | StoreError::NeedsRoom(_)
             | StoreError::BrokenOff
             | StoreError::Value { .. } => false,
         }
@@ -217,6 +225,14 @@ impl Transient for StoreError {
             StoreError::PreparedInTransaction => true,
             StoreError::While { source, .. } => source.is_newly_prepared(),
             _ => false,
+        }
+    }
+
+    fn needs_room(&self) -> Option<usize> {
+        match self {
+            StoreError::NeedsRoom(bytes) => Some(*bytes),
+            StoreError::While { source, .. } => source.needs_room(),
+            _ => None,
         }
     }
 }

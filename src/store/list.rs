@@ -390,7 +390,7 @@ impl Tx {
         while !selection.is_full()
             && let Some(slice) = batches.next_slice(self, sink)?
         {
-            let batch = self.select_slice::<T>(slice, sink.batch()).await?;
+            let batch = self.select_slice::<T>(slice, sink).await?;
             for row in batches.advance(batch) {
                 selection.offer(row.to_list_item(), sink).await?;
             }

@@ -70,6 +70,7 @@ impl Store {
             statement_limit: url.read_timeout.unwrap_or(STATEMENT_LIMIT),
             pool_limit,
             writer: Arc::new(Semaphore::new(1)),
+            memory: None,
         };
         let mut retries = options.max_retries;
         loop {

@@ -4,6 +4,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
 use super::connection::Row;
+use super::sink::Sink;
 use super::statement::{Argument, Statement, sql};
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
@@ -31,6 +32,9 @@ macro_rules! impl_from_row {
     };
 }
 pub(crate) use impl_from_row;
+
+/// The largest text, in bytes, that is read without an account of its memory.
+pub(super) const SMALL_TEXT: usize = 16 * 1024;
 
 /// A kind of row that is selected and listed.
 pub(crate) trait Record: Row {
@@ -220,6 +224,48 @@ where
     }
 }
 
+/// A row without its large texts, and how many bytes those have.
+struct Measured<T> {
+    row: T,
+    left_out: usize,
+}
+
+impl<'r, R, T> FromRow<'r, R> for Measured<T>
+where
+    R: sqlx::Row,
+    T: FromRow<'r, R> + Record,
+    usize: ColumnIndex<R>,
+    i32: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let mut left_out = 0;
+        for index in row.len().saturating_sub(T::DOCUMENTS.len())..row.len() {
+            let bytes: Option<i32> = row.try_get(index)?;
+            left_out += bytes.map_or(0, i32::unsigned_abs) as usize;
+        }
+        Ok(Measured {
+            row: T::from_row(row)?,
+            left_out,
+        })
+    }
+}
+
+/// The columns of a record without texts of more than `most` bytes, and how many bytes those have.
+fn measured_columns<T: Record>(more: &str, most: usize) -> String {
+    let mut columns = format!("{}{more}", T::COLUMNS);
+    for document in T::DOCUMENTS {
+        let column = format!("{}.{document}", T::ALIAS);
+        let size = format!("OCTET_LENGTH({column})");
+        columns = columns.replacen(
+            &column,
+            &format!("CASE WHEN {size} <= {most} THEN {column} END AS {document}"),
+            1,
+        );
+        columns += &format!(", CASE WHEN {size} > {most} THEN {size} END");
+    }
+    columns
+}
+
 /// Conditions of a query, joined by AND.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions(Statement);
@@ -331,6 +377,18 @@ impl<T> Batch<T> {
         !self.is_cut
     }
 
+    /// Adds a row, if it has its place.
+    fn add(&mut self, row: T, created_at: Option<PrimitiveDateTime>)
+    where
+        T: Record,
+    {
+        if self.has_room() {
+            self.weigh(row.weight());
+            self.last = Some(Cursor::new(created_at, row.id()));
+            self.rows.push(row);
+        }
+    }
+
     /// Counts the bytes of what a row adds.
     pub(super) fn weigh(&mut self, bytes: usize) {
         self.weight += bytes;
@@ -338,6 +396,7 @@ impl<T> Batch<T> {
 }
 
 /// Which rows a batch has, in the order of lists: creation time, then id.
+#[derive(Clone)]
 pub(super) struct Slice {
     pub(super) conditions: Conditions,
     pub(super) after: Option<Cursor>,
@@ -425,28 +484,80 @@ impl Tx {
         &mut self,
         conditions: Conditions,
     ) -> Result<Vec<T>, StoreError> {
-        self.session
-            .fetch_all(conditions.select::<T>(T::COLUMNS))
-            .await
+        self.select_ending::<T>(conditions, "").await
     }
 
-    /// The rows of a slice: as many as `bytes` take, but one at least.
+    /// The same by a statement with this end.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsRoom`] where documents are large, and there is no room for them yet.
+    pub(super) async fn select_ending<T: Record>(
+        &mut self,
+        conditions: Conditions,
+        end: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        if self.reads_all() || T::DOCUMENTS.is_empty() {
+            let statement = conditions.select::<T>(T::COLUMNS).push(end);
+            return self.session.fetch_all(statement).await;
+        }
+        let columns = measured_columns::<T>("", SMALL_TEXT);
+        let statement = conditions.select::<T>(&columns).push(end);
+        let (mut rows, mut large) = (Vec::new(), 0);
+        let take = |Measured { row, left_out }: Measured<T>| {
+            large += left_out;
+            rows.push(row);
+        };
+        self.session.fetch_each(statement, take).await?;
+        if large > 0 {
+            return Err(StoreError::NeedsRoom(large));
+        }
+        Ok(rows)
+    }
+
+    /// The rows of a slice: as many as the sink has room for, but one at least.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where a row is large, and the sink has no memory for it.
     pub(super) async fn select_slice<T: Record>(
         &mut self,
         slice: Slice,
-        bytes: usize,
+        sink: &mut Sink,
     ) -> Result<Batch<T>, StoreError> {
-        let columns = format!("{}, {}.created_at AS listed_at", T::COLUMNS, T::ALIAS);
-        let statement = slice.select::<T>(self.engine(), &columns);
-        let mut batch = Batch::new(bytes);
-        let take = |Timed { row, created_at }: Timed<T>| {
-            if batch.has_room() {
-                batch.weigh(row.weight());
-                batch.last = Some(Cursor::new(created_at, row.id()));
-                batch.rows.push(row);
+        let time = format!(", {}.created_at AS listed_at", T::ALIAS);
+        while let Some(largest) = sink.largest_row().filter(|_| !T::DOCUMENTS.is_empty()) {
+            let batch = Batch::new(sink.batch());
+            let (batch, left_out) = self
+                .select_up_to(slice.clone(), &time, largest, batch)
+                .await?;
+            if left_out == 0 {
+                return Ok(batch);
             }
-        };
+            sink.expect_row(left_out).await?;
+        }
+        let columns = format!("{}{time}", T::COLUMNS);
+        let statement = slice.select::<T>(self.engine(), &columns);
+        let mut batch = Batch::new(sink.batch());
+        let take = |Timed { row, created_at }: Timed<T>| batch.add(row, created_at);
         self.session.fetch_each(statement, take).await?;
         Ok(batch)
+    }
+
+    /// Adds the rows of a slice without texts that are larger than this; how many bytes the largest row with such texts has.
+    async fn select_up_to<T: Record>(
+        &mut self,
+        slice: Slice,
+        time: &str,
+        largest: usize,
+        mut batch: Batch<T>,
+    ) -> Result<(Batch<T>, usize), StoreError> {
+        let columns = measured_columns::<T>(time, largest);
+        let statement = slice.select::<T>(self.engine(), &columns);
+        let mut left_out = 0;
+        let take = |Timed { row, created_at }: Timed<Measured<T>>| {
+            left_out = left_out.max(row.left_out);
+            batch.add(row.row, created_at);
+        };
+        self.session.fetch_each(statement, take).await?;
+        Ok((batch, left_out))
     }
 }

@@ -8,105 +8,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::memory::{Memory, Room, with_room};
 use super::{Mode, Store, StoreError, Tx};
 
 /// How large a list is answered as one text.
 const SMALL: usize = 256 * 1024;
+/// How large a list is of which nobody keeps account.
+const TINY: usize = 64 * 1024;
 /// Pieces of a larger one.
 const PIECE: usize = 64 * 1024;
 /// Pieces that wait to be taken.
 const WAITING: usize = 2;
-/// What a list holds while it is read: a batch of rows and one row beyond, in several copies, and its pieces.
-const STREAM: usize = 8 * 1024 * 1024;
 /// Bytes that a batch of rows may have besides its last row.
 const BATCH: usize = 1024 * 1024;
+/// How large a row is of which a large list has the memory.
+const ROW: usize = 2 * 1024 * 1024;
+/// How often a list may wait: for the memory of one text, for that of more, and for that of larger rows.
+const MAX_WAITS: u32 = 3;
 /// How many bytes a client must take in a second, beyond the time that every request has.
 const SLOWEST: f64 = 256.0 * 1024.0;
-
-/// A body that takes more than this, in bytes, takes it from the account.
-const SMALL_BODY: usize = 512 * 1024;
-
-/// The memory for large lists, and as much for the bodies of requests.
-#[derive(Clone, Debug)]
-pub struct Memory {
-    streams: Arc<Semaphore>,
-    /// In KiB: while they are received, and while they are worked on. A request that has the one waits for the other.
-    uploads: Account,
-    bodies: Account,
-    /// How long a request waits for it, and how long a client may take nothing.
-    patience: Duration,
-}
-
-/// Some KiB of memory.
-#[derive(Clone, Debug)]
-struct Account {
-    free: Arc<Semaphore>,
-    all: u32,
-}
-
-impl Account {
-    fn new(bytes: usize) -> Account {
-        let all = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).max(1);
-        let permits = (all as usize).min(Semaphore::MAX_PERMITS);
-        Account {
-            free: Arc::new(Semaphore::new(permits)),
-            all,
-        }
-    }
-
-    /// What needs more than there is gets all of it.
-    async fn take(&self, bytes: usize, patience: Duration) -> Result<Reservation, StoreError> {
-        let amount = u32::try_from(bytes / 1024).map_or(self.all, |amount| amount.min(self.all));
-        let permit = Arc::clone(&self.free).acquire_many_owned(amount);
-        match tokio::time::timeout(patience, permit).await {
-            Ok(Ok(permit)) => Ok(Some(permit)),
-            Ok(Err(_)) | Err(_) => Err(StoreError::NeedsMemory),
-        }
-    }
-}
-
-/// Memory that is given back with this value; none for what is small.
-pub type Reservation = Option<OwnedSemaphorePermit>;
-
-impl Memory {
-    /// `bytes` for all lists together and as many for all bodies, but enough for one. A request waits `patience` for its part.
-    /// Large lists get half of the database `connections` at most, since a slow client keeps one for as long as it takes its
-    /// list.
-    pub fn new(bytes: usize, connections: usize, patience: Duration) -> Memory {
-        let lists = (bytes / STREAM).min(connections / 2).max(1);
-        Memory {
-            streams: Arc::new(Semaphore::new(lists)),
-            uploads: Account::new(bytes / 4),
-            bodies: Account::new(bytes / 4 * 3),
-            patience,
-        }
-    }
-
-    /// For a body of so many bytes while it is received.
-    ///
-    /// # Errors
-    /// [`StoreError::NeedsMemory`] after the time for it.
-    pub async fn for_upload(&self, bytes: usize) -> Result<Reservation, StoreError> {
-        if bytes <= PIECE {
-            return Ok(None);
-        }
-        self.uploads.take(bytes, self.patience).await
-    }
-
-    /// For a body that takes so many bytes while it is worked on.
-    ///
-    /// # Errors
-    /// [`StoreError::NeedsMemory`] after the time for it.
-    pub async fn for_body(&self, bytes: usize) -> Result<Reservation, StoreError> {
-        if bytes <= SMALL_BODY {
-            return Ok(None);
-        }
-        self.bodies.take(bytes, self.patience).await
-    }
-}
 
 /// A piece of a list.
 #[derive(Debug)]
@@ -131,7 +54,14 @@ pub struct Sink {
     /// Rows that its first batch has at most, when it is begun again.
     first_rows: u64,
     memory: Memory,
+    /// The memory of a text that is not tiny.
+    room: Room,
+    /// The memory of a list that is sent in pieces, and whether it was found to be one.
     permit: Option<OwnedSemaphorePermit>,
+    is_large: bool,
+    /// The memory of rows that are larger than [`ROW`], and the size of the first one.
+    row_room: Room,
+    row_bytes: usize,
     /// Gives the pieces to whoever takes them, once there are any.
     start: Option<oneshot::Sender<mpsc::Receiver<Piece>>>,
     pieces: Option<mpsc::Sender<Piece>>,
@@ -153,7 +83,11 @@ impl Sink {
             in_snapshot: false,
             first_rows: u64::MAX,
             memory: memory.clone(),
+            room: None,
             permit: None,
+            is_large: false,
+            row_room: None,
+            row_bytes: 0,
             start: Some(start),
             pieces: None,
             deadline: Instant::now(),
@@ -189,6 +123,52 @@ impl Sink {
         if self.permit.is_some() { BATCH } else { SMALL }
     }
 
+    /// Bytes that a row may have now; `None` for any size.
+    pub(super) fn largest_row(&self) -> Option<usize> {
+        match (&self.permit, &self.row_room) {
+            (Some(_), Some(_)) => None,
+            (Some(_), None) => Some(ROW),
+            (None, _) => Some(SMALL),
+        }
+    }
+
+    /// There is a row of so many bytes, which is larger than [`Sink::largest_row`].
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where that is missing.
+    pub(super) async fn expect_row(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.become_large()?;
+        if bytes > ROW && self.row_room.is_none() {
+            self.row_bytes = bytes;
+            self.row_room = match self.pieces {
+                None => self.memory.try_for_documents(bytes)?,
+                // It cannot begin again any more.
+                Some(_) => self.memory.for_documents(bytes).await?,
+            };
+        }
+        Ok(())
+    }
+
+    /// The same, if it is larger.
+    pub(super) async fn expect_document(&mut self, bytes: usize) -> Result<(), StoreError> {
+        match self.largest_row() {
+            Some(largest) if bytes > largest => self.expect_row(bytes).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The list is not for one text.
+    fn become_large(&mut self) -> Result<(), StoreError> {
+        if !self.in_snapshot {
+            return Err(StoreError::NeedsSnapshot);
+        }
+        self.is_large = true;
+        if self.permit.is_none() {
+            self.permit = Some(self.memory.try_for_list()?);
+        }
+        Ok(())
+    }
+
     /// Adds a document.
     ///
     /// # Errors
@@ -196,8 +176,12 @@ impl Sink {
     /// [`StoreError::BrokenOff`] when nobody takes it.
     pub(super) async fn push(&mut self, document: &RawValue) -> Result<(), StoreError> {
         let bytes = document.get().as_bytes();
-        if self.pieces.is_none() && self.text.len() + bytes.len() > SMALL {
+        let length = self.text.len() + bytes.len();
+        if self.pieces.is_none() && length > SMALL {
             self.flow()?;
+        } else if self.pieces.is_none() && length > TINY && self.room.is_none() {
+            self.room = self.memory.try_for_answer(SMALL)?;
+            self.text.reserve_exact(SMALL - self.text.len());
         }
         if !self.is_empty {
             self.text.push(b',');
@@ -213,27 +197,26 @@ impl Sink {
     }
 
     fn flow(&mut self) -> Result<(), StoreError> {
-        if !self.in_snapshot {
-            return Err(StoreError::NeedsSnapshot);
-        }
-        if self.permit.is_none() {
-            let permit = Arc::clone(&self.memory.streams).try_acquire_owned();
-            self.permit = Some(permit.map_err(|_| StoreError::NeedsMemory)?);
-        }
+        self.become_large()?;
+        self.room = None;
         let (sender, receiver) = mpsc::channel(WAITING);
         let start = self.start.take().ok_or(StoreError::BrokenOff)?;
         start.send(receiver).map_err(|_| StoreError::BrokenOff)?;
         self.pieces = Some(sender);
-        self.deadline = Instant::now() + self.memory.patience;
+        self.deadline = Instant::now() + self.memory.patience();
         Ok(())
     }
 
-    /// Waits for the memory of a large list, with no connection in hand.
+    /// Waits for the memory that it found missing, with no connection in hand.
     async fn wait_for_memory(&mut self) -> Result<(), StoreError> {
-        let permit = Arc::clone(&self.memory.streams).acquire_owned();
-        match tokio::time::timeout(self.memory.patience, permit).await {
-            Ok(Ok(permit)) => self.permit = Some(permit),
-            Ok(Err(_)) | Err(_) => return Err(StoreError::NeedsMemory),
+        self.text = Vec::new();
+        if self.is_large && self.permit.is_none() {
+            self.room = None;
+            self.permit = Some(self.memory.for_list().await?);
+        } else if self.is_large {
+            self.row_room = self.memory.for_documents(self.row_bytes).await?;
+        } else {
+            self.room = self.memory.for_answer(SMALL).await?;
         }
         Ok(())
     }
@@ -261,15 +244,20 @@ impl Sink {
         if self.pieces.is_none() {
             return error;
         }
-        tracing::error!(error = &error as &dyn std::error::Error, "a list broke off");
+        if matches!(error, StoreError::BrokenOff) {
+            tracing::info!("a client did not take all of its list");
+        } else {
+            tracing::error!(error = &error as &dyn std::error::Error, "a list broke off");
+        }
         StoreError::BrokenOff
     }
 
     /// Ends the text: all of it where it is small.
-    async fn end(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn end(&mut self) -> Result<Option<Bytes>, StoreError> {
         self.text.extend_from_slice(b"]}");
         if self.pieces.is_none() {
-            return Ok(Some(std::mem::take(&mut self.text)));
+            let text = std::mem::take(&mut self.text);
+            return Ok(Some(with_room(text, self.room.take())));
         }
         self.send().await?;
         self.give(Piece::End).await?;
@@ -289,17 +277,17 @@ impl Store {
         action: &'static str,
         sink: SharedSink,
         work: impl AsyncFn(&mut Tx) -> Result<(), StoreError>,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Bytes>, StoreError> {
         let mut mode = None;
-        let mut has_waited = false;
+        let mut waits = 0;
         loop {
-            match self.try_to_read(mode, action, &work).await {
+            match self.try_to_read((mode, None), action, &work).await {
                 Err(error) if error.needs_snapshot() && mode.is_none() => {
                     mode = Some(Mode::Snapshot);
                 }
-                Err(error) if error.is_short_of_memory() && !has_waited => {
+                Err(error) if error.is_short_of_memory() && waits < MAX_WAITS => {
                     sink.lock().await.wait_for_memory().await?;
-                    has_waited = true;
+                    waits += 1;
                 }
                 other => break other?,
             }

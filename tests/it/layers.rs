@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "oslo::policy",
             "service",
             "store::list",
+            "store::memory",
             "store::rows",
             "store::sink",
             "telemetry",

@@ -7,7 +7,9 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
 use super::super::list::{Batches, Selection};
-use super::super::rows::{Batch, Conditions, Cursor, Page, Record, Slice, Values, order_by};
+use super::super::rows::{
+    Batch, Conditions, Cursor, Page, Record, SMALL_TEXT, Slice, Values, order_by,
+};
 use super::super::sink::{SharedSink, Sink};
 use super::super::statement::{Statement, sql};
 use super::super::{Engine, StoreError, Tx};
@@ -34,6 +36,8 @@ const FIRST_OF_ACTION: &str = "NOT EXISTS (SELECT 1 FROM job_actions f \
 enum Texts {
     /// Those of at most 4 KiB, which is quicker than to look where each comes first.
     Short,
+    /// Those of at most so many bytes, where they come first.
+    UpTo(usize),
     /// All, where they come first.
     Once,
 }
@@ -46,6 +50,7 @@ impl Texts {
             let column = format!("{}.{document}", T::ALIAS);
             let condition = match self {
                 Texts::Short => &format!("OCTET_LENGTH({column}) <= 4096"),
+                Texts::UpTo(most) => &format!("OCTET_LENGTH({column}) <= {most} AND {is_first}"),
                 Texts::Once => is_first,
             };
             let given = format!("CASE WHEN {condition} THEN {column} END");
@@ -54,14 +59,18 @@ impl Texts {
         columns
     }
 
-    /// Whether a row lacks a text.
-    fn is_left_out(self) -> &'static str {
-        match self {
-            Texts::Short => {
-                "CASE WHEN OCTET_LENGTH(j.schedule) > 4096 OR OCTET_LENGTH(a.backup_metadata) > 4096 THEN 1 ELSE 0 END"
-            }
-            Texts::Once => "0",
-        }
+    /// How many bytes the texts of a row have, if one of them is missing because of its size.
+    fn left_out(self) -> String {
+        let most = match self {
+            Texts::Short => 4096,
+            Texts::UpTo(most) => most,
+            Texts::Once => return "0".to_owned(),
+        };
+        let [schedule, action] =
+            ["j.schedule", "a.backup_metadata"].map(|text| format!("OCTET_LENGTH({text})"));
+        format!(
+            "CASE WHEN {schedule} > {most} OR {action} > {most} THEN COALESCE({schedule}, 0) + COALESCE({action}, 0) ELSE 0 END"
+        )
     }
 }
 
@@ -76,7 +85,7 @@ struct Entry {
 /// A row of the query.
 struct Joined {
     names_a_client: i32,
-    is_left_out: i32,
+    left_out: i32,
     entry: Option<Entry>,
 }
 
@@ -91,7 +100,7 @@ where
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let mut values = Values::of(row);
-        let (names_a_client, is_left_out) = (values.take()?, values.take()?);
+        let (names_a_client, left_out) = (values.take()?, values.take()?);
         let entry = if values.has_text()? {
             Some(Entry {
                 job: Job::from_values(&mut values)?,
@@ -108,7 +117,7 @@ where
         };
         Ok(Joined {
             names_a_client,
-            is_left_out,
+            left_out,
             entry,
         })
     }
@@ -142,6 +151,15 @@ impl FullJob {
         }
     }
 
+    /// How many bytes the texts in its document have.
+    fn size(&self) -> usize {
+        let sizes = self
+            .entries
+            .iter()
+            .filter_map(|(_, id)| self.actions.get(id).map(Action::weight));
+        self.job.weight() + sizes.sum::<usize>()
+    }
+
     /// Its document. Of an action that it names several times the text is made once.
     fn document(mut self) -> Box<RawValue> {
         self.entries.sort_by_key(|(position, _)| *position);
@@ -163,8 +181,9 @@ impl FullJob {
 struct Collector {
     batch: Batch<FullJob>,
     names_a_client: bool,
-    /// Whether a text is missing.
-    is_left_out: bool,
+    /// How many bytes the largest job has in rows of which a text is missing, and the one that was added last.
+    left_out: usize,
+    left_out_of_last: usize,
 }
 
 impl Collector {
@@ -172,13 +191,13 @@ impl Collector {
         Collector {
             batch: Batch::new(max_weight),
             names_a_client: false,
-            is_left_out: false,
+            left_out: 0,
+            left_out_of_last: 0,
         }
     }
 
     fn add(&mut self, row: Joined) {
         self.names_a_client |= row.names_a_client != 0;
-        self.is_left_out |= row.is_left_out != 0;
         let Some(entry) = row.entry else {
             return;
         };
@@ -190,6 +209,11 @@ impl Collector {
         if is_new && !self.batch.has_room() {
             return;
         }
+        if is_new {
+            self.left_out_of_last = 0;
+        }
+        self.left_out_of_last += row.left_out.unsigned_abs() as usize;
+        self.left_out = self.left_out.max(self.left_out_of_last);
         self.batch
             .weigh(entry.job.weight() + entry.action.as_ref().map_or(0, Action::weight));
         if is_new {
@@ -222,7 +246,7 @@ fn with_probe(page: Statement, probe: Conditions) -> Statement {
 fn select_page(engine: Engine, texts: Texts, page: Statement) -> Statement {
     sql(format!(
         "SELECT p.names_a_client, {}, {}, p.listed_at, ja.position, {} FROM (",
-        texts.is_left_out(),
+        texts.left_out(),
         texts.columns::<Job>(FIRST_OF_JOB),
         texts.columns::<Action>(FIRST_OF_ACTION)
     ))
@@ -236,7 +260,7 @@ fn select_page(engine: Engine, texts: Texts, page: Statement) -> Statement {
 fn select_one(texts: Texts, conditions: Conditions) -> Statement {
     let query = sql(format!(
         "SELECT 0, {}, {}, j.created_at, ja.position, {} FROM jobs j{ENTRIES}",
-        texts.is_left_out(),
+        texts.left_out(),
         texts.columns::<Job>(FIRST_OF_JOB),
         texts.columns::<Action>(FIRST_OF_ACTION)
     ));
@@ -303,13 +327,14 @@ impl Tx {
             && let Some(slice) = batches.next_slice(self, sink)?
         {
             let probe = by_column.then(|| self.actions_with_client(scope));
-            let found = self.select_jobs(slice, probe, sink.batch()).await?;
+            let found = self.select_jobs(slice, probe, sink).await?;
             if found.names_a_client {
                 return Ok(false);
             }
             let mut jobs = batches.advance(found.batch);
             self.hide_pids(&mut jobs, viewer).await?;
             for job in jobs {
+                sink.expect_document(job.size()).await?;
                 selection.offer(job.document(), sink).await?;
             }
         }
@@ -319,30 +344,36 @@ impl Tx {
     /// Reads a batch of jobs.
     ///
     /// # Errors
-    /// [`StoreError::NeedsSnapshot`] outside of one where a text is not short: it takes another statement.
+    /// [`StoreError::NeedsSnapshot`] outside of one where a text is not short: it takes another statement;
+    /// [`StoreError::NeedsMemory`] where one is large.
     async fn select_jobs(
         &mut self,
         slice: Slice,
         probe: Option<Conditions>,
-        bytes: usize,
+        sink: &mut Sink,
     ) -> Result<Collector, StoreError> {
         let page = slice.select::<Job>(self.engine(), PAGE);
         let page = match probe {
             Some(probe) => with_probe(page, probe),
             None => page,
         };
-        let texts = if self.session.in_snapshot() {
-            Texts::Once
-        } else {
-            Texts::Short
-        };
-        let query = select_page(self.engine(), texts, page);
-        let mut found = Collector::new(bytes);
-        self.session.fetch_each(query, |row| found.add(row)).await?;
-        if found.is_left_out {
-            return Err(StoreError::NeedsSnapshot);
+        loop {
+            let texts = match (self.session.in_snapshot(), sink.largest_row()) {
+                (false, _) => Texts::Short,
+                (true, Some(most)) => Texts::UpTo(most),
+                (true, None) => Texts::Once,
+            };
+            let query = select_page(self.engine(), texts, page.clone());
+            let mut found = Collector::new(sink.batch());
+            self.session.fetch_each(query, |row| found.add(row)).await?;
+            if found.left_out == 0 {
+                return Ok(found);
+            }
+            if texts == Texts::Short {
+                return Err(StoreError::NeedsSnapshot);
+            }
+            sink.expect_row(found.left_out).await?;
         }
-        Ok(found)
     }
 
     /// The document of one job.
@@ -356,7 +387,10 @@ impl Tx {
         viewer: &PidViewer,
     ) -> Result<Option<Box<RawValue>>, StoreError> {
         let mut found = self.select_job(scope, id, Texts::Short).await?;
-        if found.is_left_out {
+        if found.left_out > SMALL_TEXT && !self.reads_all() {
+            return Err(StoreError::NeedsRoom(found.left_out));
+        }
+        if found.left_out > 0 {
             found = self.select_job(scope, id, Texts::Once).await?;
         }
         let mut jobs = found.batch.rows;

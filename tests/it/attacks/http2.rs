@@ -2,9 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use super::attack;
+use super::slow::fill;
 use crate::server::{PATIENCE, start};
 use crate::support::process::Server;
 use crate::support::{Database, Engine};
@@ -214,4 +216,33 @@ async fn floods_end_their_own_connection() {
     for (what, frames) in allowed() {
         attack(&server, what, || flood(&server, &frames));
     }
+}
+
+#[tokio::test]
+async fn streams_that_stall_take_little_memory() {
+    let database = Database::create(Engine::Sqlite).await;
+    let server = start(&database, "");
+    fill(&server);
+    attack(&server, "answers for which there is no window", || {
+        let requests: Vec<u8> = streams(32)
+            .flat_map(|stream| {
+                frame(
+                    HEADERS,
+                    END_STREAM | END_HEADERS,
+                    stream,
+                    &head("GET", "/v2/p/backups"),
+                )
+            })
+            .collect();
+        let stalled: Vec<TcpStream> = (0..64)
+            .map(|_| {
+                // SETTINGS_INITIAL_WINDOW_SIZE
+                let mut stream = open(&server, &[0, 4, 0, 0, 0, 0]);
+                stream.write_all(&requests).unwrap();
+                stream
+            })
+            .collect();
+        thread::sleep(Duration::from_secs(3));
+        drop(stalled);
+    });
 }

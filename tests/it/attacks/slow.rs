@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::attack;
-use crate::server::{PATIENCE, ask, start};
+use crate::server::{Connection, PATIENCE, ask, json, request, start};
 use crate::support::process::Server;
 use crate::support::{Database, Engine};
 
@@ -98,7 +98,7 @@ async fn who_sends_byte_by_byte_is_sent_away() {
 }
 
 /// Ten backups whose list just fits into one text of 256 KiB.
-fn fill(server: &Server) {
+pub(super) fn fill(server: &Server) {
     let backup =
         json!({"backup_name": "b", "container": "c", "hostname": "h", "x": "x".repeat(25_000)});
     for _ in 0..10 {
@@ -153,4 +153,65 @@ async fn headers_without_an_end_take_little_memory() {
             .collect();
         drop(open);
     });
+}
+
+/// A backup of six megabytes; its path.
+fn large_backup(server: &Server) -> String {
+    let backup = json!({"backup_name": "b", "container": "c", "hostname": "h"});
+    let created = json(&ask(server, "POST", "/v2/p/backups", &backup.to_string()));
+    let path = format!("/v2/p/backups/{}", created["backup_id"].as_str().unwrap());
+    for number in 0..6 {
+        let more = json!({"backup_metadata": {format!("part{number}"): "x".repeat(1_000_000)}});
+        assert_eq!(ask(server, "PATCH", &path, &more.to_string()).status, 200);
+    }
+    path
+}
+
+/// A job with two hundred entries, which name an action of 40 kB over and over; its path.
+fn large_job(server: &Server) -> String {
+    assert_eq!(
+        ask(server, "POST", "/v2/p/clients", r#"{"client_id": "c"}"#).status,
+        201
+    );
+    let action =
+        json!({"action_id": "a", "freezer_action": {"action": "exec", "x": "x".repeat(40_000)}});
+    assert_eq!(
+        ask(server, "POST", "/v2/p/actions", &action.to_string()).status,
+        201
+    );
+    let job = json!({"client_id": "c", "job_id": "j", "job_actions": vec![json!({"action_id": "a"}); 200]});
+    let created = ask(server, "POST", "/v2/p/jobs", &job.to_string());
+    assert_eq!(created.status, 201, "{created:?}");
+    "/v2/p/jobs/j".to_owned()
+}
+
+on_each_engine! {
+    async fn large_documents_take_little_memory(database: Database) {
+        let server = start(&database, "[api]\nrequest_timeout = 100");
+        let (backup, job) = (large_backup(&server), large_job(&server));
+        // How many read what they ask for; else 64 do not.
+        for (what, method, path, body, clients) in [
+            ("documents that nobody reads", "GET", &backup, "", None),
+            ("jobs that are read", "GET", &job, "", Some(16)),
+            ("documents that are changed", "PATCH", &backup, r#"{"status": "error"}"#, Some(16)),
+            ("lists of them", "GET", &"/v2/p/backups".to_owned(), "", Some(64)),
+        ] {
+            attack(&server, what, || {
+                let text = request(method, path, body);
+                thread::scope(|scope| {
+                    for _ in 0..clients.unwrap_or(64) {
+                        scope.spawn(|| {
+                            let mut client = Connection::open(&server);
+                            client.send(&text);
+                            if clients.is_some() {
+                                assert_eq!(client.answer().unwrap().status, 200, "{what}");
+                            } else {
+                                thread::sleep(Duration::from_secs(1));
+                            }
+                        });
+                    }
+                });
+            });
+        }
+    }
 }
