@@ -54,10 +54,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The largest header of a request, as uWSGI has it for Python services (`buffer-size`). Strangers can make a connection hold as
 /// much for `read_timeout`.
-const MAX_HEADER: usize = 64 * 1024;
+pub const MAX_HEADER: usize = 64 * 1024;
 
 /// Requests that a connection of HTTP/2 has at once. Each may hold as much memory as a connection of HTTP/1.
-const MAX_STREAMS: u32 = 32;
+pub const MAX_STREAMS: u32 = 32;
 
 /// What is served.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use super::Refusal;
 pub type Object = Map<String, Value>;
 
 /// Levels of nesting that a request's body may have.
-const MAX_NESTING: usize = 128;
+pub const MAX_NESTING: usize = 128;
 /// Levels of nesting up to which a stored text is read and shown. The reference takes no 500, and Python's clients read
 /// no 1000.
 const MAX_STORED_NESTING: usize = 512;

@@ -62,5 +62,6 @@ mod round_trips;
 mod server;
 mod signals;
 mod stops;
+mod threat_model;
 mod time_limits;
 mod walk;
