@@ -4,6 +4,7 @@
 mod activity;
 mod drain;
 mod files;
+mod linger;
 mod listener;
 mod stream;
 mod tls;
@@ -48,7 +49,7 @@ const RESERVE: usize = 32;
 /// How long a client on such a connection has.
 const RESERVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a client has to take the end of a connection on which nothing moved, or to send its first request when the
+/// How long a client has to end a connection that the server has ended, to take the end of one on which nothing moved, or to send its first request when the
 /// service is stopped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 

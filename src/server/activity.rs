@@ -14,6 +14,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 
+use super::linger::Linger;
 use super::stream::Stream;
 
 /// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
@@ -242,11 +243,16 @@ impl Drop for Answer {
 pub(super) struct TrackedStream {
     stream: Stream,
     activity: Arc<Activity>,
+    linger: Linger,
 }
 
 impl TrackedStream {
     pub(super) fn new(stream: Stream, activity: Arc<Activity>) -> TrackedStream {
-        TrackedStream { stream, activity }
+        TrackedStream {
+            stream,
+            activity,
+            linger: Linger::default(),
+        }
     }
 
     fn tell(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -304,6 +310,8 @@ impl AsyncWrite for TrackedStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        this.linger.poll(&mut this.stream, context)
     }
 }

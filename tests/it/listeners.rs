@@ -1,4 +1,4 @@
 //! Where the server listens: TLS, Unix sockets, and sockets of systemd.
 
 mod sockets;
-mod tls;
+pub(crate) mod tls;

@@ -55,6 +55,7 @@ mod outages;
 mod paste;
 mod pgbouncer;
 mod policy_oracle;
+mod proxies;
 mod races;
 mod races_of_clients;
 mod races_of_jobs;

@@ -297,17 +297,13 @@ async fn a_body_beyond_the_limit_is_refused_unread() {
     );
     for size in [1001, 100_000, 5_000_000] {
         let mut connection = Connection::open(&server);
-        // The server may close while we are still sending.
-        let _ = connection
-            .0
-            .write_all(request("POST", "/v2/p/backups", &body(size)).as_bytes());
-        if size < 5_000_000 {
-            let answer = connection.answer().unwrap();
-            assert_eq!(
-                (answer.status, &json(&answer)["title"]),
-                (413, &json!("Request Entity Too Large"))
-            );
-        }
+        // The server answers while we are still sending, and lets us end.
+        connection.send(request("POST", "/v2/p/backups", &body(size)));
+        let answer = connection.answer().unwrap();
+        assert_eq!(
+            (answer.status, &json(&answer)["title"]),
+            (413, &json!("Request Entity Too Large"))
+        );
         let mut connection = Connection::open(&server);
         connection.send(format!(
             "POST /v2/p/backups HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"

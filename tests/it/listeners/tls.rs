@@ -24,17 +24,17 @@ use crate::stops::{keep_asking, stop_under_load, tcp};
 use crate::support::process::Server;
 use crate::support::{Database, Engine};
 
-type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 /// An authority, and the files of the server that it has issued.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     folder: TempDir,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,7 +48,7 @@ impl Authority {
         }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -59,7 +59,7 @@ impl Authority {
     }
 
     /// Gives the server a new certificate.
-    fn renew(&self) -> CertificateDer<'static> {
+    pub(crate) fn renew(&self) -> CertificateDer<'static> {
         let (certificate, key) = self.issue("localhost");
         // Each file at once, the pair not.
         for (name, text) in [
@@ -81,7 +81,7 @@ impl Authority {
         )
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client_of(&[&TLS13, &TLS12], &[], None)
     }
 
@@ -112,10 +112,10 @@ impl Authority {
 }
 
 #[derive(Clone)]
-struct Client(Arc<ClientConfig>);
+pub(crate) struct Client(Arc<ClientConfig>);
 
 impl Client {
-    fn connect(&self, address: SocketAddr) -> io::Result<TlsStream> {
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<TlsStream> {
         let session = ClientConnection::new(Arc::clone(&self.0), "localhost".try_into().unwrap());
         Ok(StreamOwned::new(session.unwrap(), tcp(address)?))
     }
