@@ -193,14 +193,14 @@ start_mariadb() {
   have mariadbd || { skip 1 "MariaDB: not installed"; return; }
   ((EUID != 0)) || user=(--user=mysql)
   owned_folder mysql "$folder"
-  mariadb-install-db --no-defaults --datadir="$folder/data" "${user[@]}" --auth-root-authentication-method=normal --skip-test-db \
+  TMPDIR=$folder mariadb-install-db --no-defaults --datadir="$folder/data" "${user[@]}" --auth-root-authentication-method=normal --skip-test-db \
     >"$run/mariadb-install.log" 2>&1 || { tail -n 5 "$run/mariadb-install.log"; skip 1 "MariaDB: mariadb-install-db failed"; return; }
   port=$(free_port)
   cat >"$folder/init.sql" <<SQL
 CREATE USER test@'127.0.0.1' IDENTIFIED BY 'test';
 GRANT ALL ON *.* TO test@'127.0.0.1' WITH GRANT OPTION;
 SQL
-  spawn mariadb mariadbd --no-defaults "${user[@]}" --datadir="$folder/data" --init-file="$folder/init.sql" \
+  TMPDIR=$folder spawn mariadb mariadbd --no-defaults "${user[@]}" --datadir="$folder/data" --init-file="$folder/init.sql" \
     --bind-address=127.0.0.1 --port="$port" --socket="$folder/socket" --pid-file="$folder/pid" --skip-name-resolve \
     --character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci --max-connections=500 \
     --skip-log-bin --innodb-flush-log-at-trx-commit=0 --innodb-flush-method=nosync --innodb-doublewrite=0
@@ -218,7 +218,8 @@ start_galera() {
   for node in 1 2 3; do
     ports[node]=$(free_port) group[node]=$(free_port)
     owned_folder mysql "$folder/$node"
-    mariadb-install-db --no-defaults --datadir="$folder/$node/data" "${user[@]}" --auth-root-authentication-method=normal \
+    # A server that starts removes the temporary tables of all that have the same folder for them.
+    TMPDIR=$folder/$node mariadb-install-db --no-defaults --datadir="$folder/$node/data" "${user[@]}" --auth-root-authentication-method=normal \
       --skip-test-db >"$run/galera-install-$node.log" 2>&1 9>&- &
     installs+=($!)
   done
@@ -230,7 +231,7 @@ start_galera() {
 CREATE USER test@'127.0.0.1' IDENTIFIED BY 'test';
 GRANT ALL ON *.* TO test@'127.0.0.1' WITH GRANT OPTION;
 SQL
-    spawn "galera-$node" mariadbd --no-defaults "${user[@]}" --datadir="$folder/$node/data" --init-file="$folder/$node/init.sql" \
+    TMPDIR=$folder/$node spawn "galera-$node" mariadbd --no-defaults "${user[@]}" --datadir="$folder/$node/data" --init-file="$folder/$node/init.sql" \
       --bind-address=127.0.0.1 --port="${ports[node]}" --socket="$folder/$node/socket" --pid-file="$folder/$node/pid" \
       --skip-name-resolve --character-set-server=utf8mb4 --collation-server=utf8mb4_general_ci --binlog-format=ROW \
       --default-storage-engine=InnoDB --innodb-autoinc-lock-mode=2 --innodb-buffer-pool-size=32M --innodb-log-file-size=16M \

@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod choices;
 pub(crate) mod cloud;
 pub(crate) mod database;
+pub(crate) mod galera;
 pub(crate) mod keystone;
 pub(crate) mod locks;
 pub(crate) mod mariadb;

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
 
+use crate::support::galera::start_cluster;
 use crate::support::locks::Holder;
 use crate::support::mariadb::MariaDb;
 use crate::support::postgres::Postgres;
@@ -17,6 +18,9 @@ use crate::support::process::Server;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For how long something is broken.
 const BROKEN: Duration = Duration::from_secs(4);
+
+/// For how long a node of a cluster is: its others wait five seconds for it before they go on without it.
+const NODE_BROKEN: Duration = Duration::from_secs(8);
 
 /// Limits that are short, so that scenarios are, and few connections, so that requests have to wait for one.
 const CONFIGURATION: &str = "max_pool_size = 4
@@ -31,18 +35,24 @@ request_timeout = 10
 pub(super) enum DatabaseServer {
     MariaDb(MariaDb),
     Postgres(Postgres),
+    /// The nodes of a cluster. The last one is broken.
+    Galera(Vec<MariaDb>),
+}
+
+/// Makes an account that is no administrator, for whom `read_only` would not count.
+async fn create_account(server: &MariaDb) {
+    server
+        .run("CREATE USER api@'127.0.0.1' IDENTIFIED BY 'api'")
+        .await;
+    server
+        .run("GRANT ALL ON freezer.* TO api@'127.0.0.1'")
+        .await;
 }
 
 impl DatabaseServer {
-    /// A MariaDB with an account that is no administrator, for whom `read_only` would not count.
     pub(super) async fn mariadb(options: &[&str]) -> DatabaseServer {
         let server = MariaDb::start(options).await;
-        server
-            .run("CREATE USER api@'127.0.0.1' IDENTIFIED BY 'api'")
-            .await;
-        server
-            .run("GRANT ALL ON freezer.* TO api@'127.0.0.1'")
-            .await;
+        create_account(&server).await;
         DatabaseServer::MariaDb(server)
     }
 
@@ -50,15 +60,26 @@ impl DatabaseServer {
         DatabaseServer::Postgres(Postgres::start(settings).await)
     }
 
-    fn configuration(&self) -> String {
+    pub(super) async fn galera() -> DatabaseServer {
+        let nodes = start_cluster().await;
+        create_account(&nodes[0]).await;
+        DatabaseServer::Galera(nodes)
+    }
+
+    /// The configuration of the server of ours with this number.
+    fn configuration(&self, number: usize) -> String {
+        let limits = "freezer?read_timeout=3&connect_timeout=2";
         match self {
             DatabaseServer::MariaDb(server) => {
-                let limits = "freezer?read_timeout=3&connect_timeout=2";
                 server.configuration("api:api", limits) + CONFIGURATION
             }
             DatabaseServer::Postgres(server) => {
                 let url = server.url("freezer");
                 format!("[database]\nconnection = {url}?connect_timeout=2\n{CONFIGURATION}")
+            }
+            DatabaseServer::Galera(nodes) => {
+                let node = nodes[number].configuration("api:api", limits);
+                format!("{node}mysql_wsrep_sync_wait = 1\n{CONFIGURATION}")
             }
         }
     }
@@ -73,6 +94,12 @@ impl DatabaseServer {
                 server.kill();
                 server.restart().await;
             }
+            DatabaseServer::Galera(nodes) => {
+                let node = nodes.last_mut().unwrap();
+                node.kill();
+                tokio::time::sleep(NODE_BROKEN).await;
+                node.restart().await;
+            }
         }
     }
 
@@ -80,9 +107,11 @@ impl DatabaseServer {
         let signal = |signal| match self {
             DatabaseServer::MariaDb(server) => server.signal(signal),
             DatabaseServer::Postgres(server) => server.signal(signal),
+            DatabaseServer::Galera(nodes) => nodes.last().unwrap().signal(signal),
         };
+        let is_node = matches!(self, DatabaseServer::Galera(_));
         signal(Signal::STOP);
-        tokio::time::sleep(BROKEN).await;
+        tokio::time::sleep(if is_node { NODE_BROKEN } else { BROKEN }).await;
         signal(Signal::CONT);
     }
 
@@ -92,6 +121,9 @@ impl DatabaseServer {
                 server.run(&format!("USE freezer; {statement}")).await
             }
             DatabaseServer::Postgres(server) => server.run(statement).await,
+            DatabaseServer::Galera(nodes) => {
+                nodes[0].run(&format!("USE freezer; {statement}")).await
+            }
         }
     }
 
@@ -101,6 +133,11 @@ impl DatabaseServer {
         while start.elapsed() < BROKEN {
             match self {
                 DatabaseServer::MariaDb(server) => server.run("KILL USER api").await,
+                DatabaseServer::Galera(nodes) => {
+                    for node in nodes {
+                        node.run("KILL USER api").await;
+                    }
+                }
                 DatabaseServer::Postgres(server) => {
                     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezer-api'";
                     server.run(kill).await;
@@ -123,6 +160,11 @@ impl DatabaseServer {
                     .run(&format!("SET GLOBAL read_only = {read_only}"))
                     .await;
             }
+            DatabaseServer::Galera(nodes) => {
+                let last = nodes.last().unwrap();
+                last.run(&format!("SET GLOBAL read_only = {read_only}"))
+                    .await;
+            }
             DatabaseServer::Postgres(server) => {
                 let set = format!("ALTER SYSTEM SET default_transaction_read_only = {read_only}");
                 server.run(&set).await;
@@ -134,6 +176,7 @@ impl DatabaseServer {
     /// Keeps all statements on sessions waiting, until each connection does.
     pub(super) async fn hold_all_connections_for_a_while(&self) {
         let holder = match self {
+            DatabaseServer::Galera(_) => panic!("Galera locks no tables"),
             DatabaseServer::MariaDb(server) => {
                 let url = format!("{}freezer", server.root());
                 let mut connection = MySqlConnection::connect(&url).await.unwrap();
@@ -191,12 +234,13 @@ fn url(server: &Server) -> String {
 }
 
 impl Api {
-    pub(super) fn start(database: &DatabaseServer) -> Api {
+    /// The server with this number; on a cluster it uses the node of that number.
+    pub(super) fn start(database: &DatabaseServer, number: usize) -> Api {
         // Somebody else may have chosen it.
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
-        let configuration = database.configuration();
+        let configuration = database.configuration(number);
         let server = process(&configuration);
         Api {
             http: Client::builder().timeout(PATIENCE).build().unwrap(),

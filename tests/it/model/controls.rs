@@ -131,7 +131,7 @@ on_each_engine! {
 /// A table without transactions has no row locks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: ./test starts it"]
-async fn a_table_without_locks_is_found() {
+async fn mariadb_without_row_locks_is_found() {
     let database = Database::create(Engine::MySql).await;
     let servers = servers(&database, 2).await;
     let table = "ALTER TABLE sessions ENGINE = Aria".to_owned();

@@ -1,5 +1,7 @@
 //! A MariaDB of a test's own, for settings and accounts that other tests must not see.
 
+use std::fs::{self, File};
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 use tempfile::TempDir;
 
-use super::process::free_address;
+use super::process::{account, free_address};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +29,18 @@ impl MariaDb {
     /// # Panics
     /// When MariaDB is not installed or does not start.
     pub(crate) async fn start(options: &[&str]) -> MariaDb {
+        MariaDb::start_first(options, &[]).await
+    }
+
+    /// The same with options for its first start alone.
+    ///
+    /// # Panics
+    /// As [`MariaDb::start`].
+    pub(crate) async fn start_first(options: &[&str], first: &[&str]) -> MariaDb {
         let folder = tempfile::tempdir().unwrap();
+        if let Some((user, group)) = account("mysql") {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
         let install = ["--auth-root-authentication-method=normal", "--skip-test-db"];
         assert!(
             program("mariadb-install-db", folder.path())
@@ -37,26 +50,43 @@ impl MariaDb {
                 .success()
         );
         let port = free_address().port();
-        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let owned = |options: &[&str]| options.iter().map(|option| (*option).to_owned()).collect();
+        let options: Vec<String> = owned(options);
+        let at_first = [options.clone(), owned(first)].concat();
         let server = MariaDb {
-            server: serve(folder.path(), port, &options),
+            server: serve(folder.path(), port, &at_first),
             port,
             options,
             folder,
         };
         server.wait_until_it_answers().await;
+        // A node of a cluster has it from the others.
         server
-            .run("CREATE DATABASE freezer CHARACTER SET utf8mb4")
+            .run("CREATE DATABASE IF NOT EXISTS freezer CHARACTER SET utf8mb4")
             .await;
         server
     }
 
+    /// Waits until it can be read: a node of a cluster answers before it can.
     async fn wait_until_it_answers(&self) {
         let start = Instant::now();
-        while MySqlConnection::connect(&self.root()).await.is_err() {
-            assert!(start.elapsed() < PATIENCE, "MariaDB does not start");
+        while !self.can_be_read().await {
+            assert!(start.elapsed() < PATIENCE, "no start: {}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What it has written about itself since it was started.
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    async fn can_be_read(&self) -> bool {
+        let Ok(mut connection) = MySqlConnection::connect(&self.root()).await else {
+            return false;
+        };
+        let read = "SELECT COUNT(*) FROM mysql.user";
+        connection.execute(read).await.is_ok()
     }
 
     /// Kills it (SIGKILL): what it has not written to its files is gone.
@@ -117,6 +147,7 @@ fn serve(folder: &Path, port: u16, options: &[String]) -> Child {
         .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
         .args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve"])
         .args(options)
+        .stderr(File::create(folder.join("log")).unwrap())
         .spawn()
         .unwrap()
 }
@@ -128,10 +159,12 @@ fn program(name: &str, folder: &Path) -> Command {
     command
         .arg("--no-defaults")
         .arg(format!("--datadir={}", data.display()));
-    if rustix::process::geteuid().is_root() {
-        command.arg("--user=root");
+    if account("mysql").is_some() {
+        command.arg("--user=mysql");
     }
     command
+        // When one starts, it removes the temporary tables of all others that have the same folder for them.
+        .env("TMPDIR", folder)
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

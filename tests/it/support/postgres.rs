@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use super::process::free_address;
+use super::process::{account, free_address};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ impl Postgres {
     /// When PostgreSQL is not installed or does not start.
     pub(crate) async fn start(settings: &[&str]) -> Postgres {
         let folder = tempfile::tempdir().unwrap();
-        if let Some((user, group)) = account() {
+        if let Some((user, group)) = account("postgres") {
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
         let install = [
@@ -128,23 +128,6 @@ fn serve(folder: &Path, port: u16, options: &[String]) -> Child {
         .unwrap()
 }
 
-/// The account that it runs as where we are root, whom it refuses.
-fn account() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let accounts = fs::read_to_string("/etc/passwd").unwrap();
-    let line = accounts
-        .lines()
-        .find(|line| line.starts_with("postgres:"))
-        .unwrap();
-    let mut numbers = line
-        .split(':')
-        .skip(2)
-        .map(|number| number.parse().unwrap());
-    Some((numbers.next().unwrap(), numbers.next().unwrap()))
-}
-
 /// One of PostgreSQL's programs, of the newest release that is installed.
 fn program(name: &str, folder: &Path) -> Command {
     let releases = fs::read_dir("/usr/lib/postgresql").unwrap();
@@ -153,7 +136,7 @@ fn program(name: &str, folder: &Path) -> Command {
         .max()
         .unwrap();
     let mut command = Command::new(release.join("bin").join(name));
-    if let Some((user, group)) = account() {
+    if let Some((user, group)) = account("postgres") {
         use std::os::unix::process::CommandExt;
         command.uid(user).gid(group);
     }

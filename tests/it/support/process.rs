@@ -281,6 +281,18 @@ pub(crate) fn manage(configuration: &str, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// User and group of an account, where we are root: database servers refuse to run as root, or cannot do all of it.
+pub(crate) fn account(name: &str) -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let accounts = fs::read_to_string("/etc/passwd").unwrap();
+    let mut accounts = accounts.lines().map(|line| line.split(':'));
+    let mut account = accounts.find(|account| account.clone().next() == Some(name))?;
+    let mut number = |place| account.nth(place).unwrap().parse().unwrap();
+    Some((number(2), number(0)))
+}
+
 /// An address on the loopback that was free a moment ago.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
