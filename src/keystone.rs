@@ -7,7 +7,7 @@
 mod cache;
 mod client;
 mod locks;
-mod memcached;
+pub mod memcached;
 mod service_token;
 mod token;
 mod trusts;

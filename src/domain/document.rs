@@ -217,7 +217,8 @@ fn has_surrogate_escape(text: &str) -> bool {
     text.contains("\\ud") || text.contains("\\uD")
 }
 
-/// Replaces NaN and the infinities by null and lone surrogates by U+FFFD.
+/// Replaces NaN, the infinities and numbers that no double can hold by null, and lone surrogates by U+FFFD. Python stores
+/// integers of any length.
 fn repair(text: &str) -> String {
     const NO_JSON: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
     let mut repaired = String::with_capacity(text.len());
@@ -231,6 +232,15 @@ fn repair(text: &str) -> String {
             rest = behind;
         } else if let Some(behind) = NO_JSON.iter().find_map(|word| rest.strip_prefix(word)) {
             repaired.push_str("null");
+            rest = behind;
+        } else if matches!(first, '-' | '0'..='9') {
+            let length = rest
+                .bytes()
+                .map_while(|byte| number_character(&byte))
+                .count();
+            let (number, behind) = rest.split_at(length);
+            let is_infinite = number.parse().is_ok_and(f64::is_infinite);
+            repaired.push_str(if is_infinite { "null" } else { number });
             rest = behind;
         } else {
             repaired.push(first);
@@ -439,6 +449,16 @@ mod tests {
             value,
             serde_json::json!({"a": null, "b": [null, null], "c": "NaN \"\u{fffd}x\u{fffd} \u{1f600}\\ud800"})
         );
+        // Valid JSON is shown as it is. Who has to read it, as a change has, loses the number, and nothing else.
+        let huge = "9".repeat(400);
+        for number in [&huge, "-1e999", "1E+400"] {
+            let text = format!(r#"{{"a": {number}, "b": "1e999 {huge}", "c": [1e5]}}"#);
+            assert_eq!(stored(&text).get(), text);
+            assert_eq!(
+                stored_value(&text),
+                serde_json::json!({"a": null, "b": format!("1e999 {huge}"), "c": [1e5]})
+            );
+        }
         assert_eq!(stored("{broken").get(), "null");
         assert_eq!(stored(r#"{"a":  1}"#).get(), r#"{"a":  1}"#);
     }

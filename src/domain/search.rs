@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_beyond_doubles_hides_nothing() {
+        let document = format!(r#"{{"a": 1, "n": {}, "b": 2}}"#, "9".repeat(400));
+        assert!(search(json!({"match": [{"a": 1}, {"b": 2}]})).accepts(&document, None));
+        assert!(!search(json!({"match_not": [{"b": 2}]})).accepts(&document, None));
+    }
+
+    #[test]
     fn what_is_found_is_not_searched() {
         let document = json!({"a": {"a": 1}, "l": [[{"b": 1}], {"b": 2}]});
         assert!(!search(json!({"match": [{"a": 1}]})).accepts(&document.to_string(), None));

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ring::digest;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
 /// Time for one `get` or `set`, with the connection where one must be made.
@@ -207,15 +207,18 @@ fn socket_address(text: &str) -> std::result::Result<String, String> {
     }
 }
 
-async fn read_line(stream: &mut BufStream<TcpStream>) -> Result<String> {
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<String> {
     let mut line = Vec::new();
     stream.take(MAX_LINE).read_until(b'\n', &mut line).await?;
     let line = line.strip_suffix(b"\r\n").ok_or(ErrorKind::InvalidData)?;
     String::from_utf8(line.to_vec()).map_err(|_| ErrorKind::InvalidData.into())
 }
 
-/// Reads `VALUE key flags length`, the value and `END`, or `END` alone.
-async fn read_value(stream: &mut BufStream<TcpStream>) -> Result<Option<Vec<u8>>> {
+/// Reads the answer to `get`: `VALUE key flags length`, the value and `END`, or `END` alone.
+///
+/// # Errors
+/// The stream's, or the answer is another one.
+pub async fn read_value(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<Vec<u8>>> {
     let head = read_line(stream).await?;
     if head == "END" {
         return Ok(None);

@@ -41,6 +41,7 @@ mod encodings;
 mod failures;
 mod faults;
 mod forwarded;
+mod fuzz;
 mod galera;
 mod harness;
 mod keystone;

@@ -7,19 +7,32 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde_json::{Number, Value};
 
 use super::Pair;
+use crate::domain::document;
 
-/// Reads a document for the conditions. One that is not JSON has nothing.
+/// Reads a document for the conditions. One with a number that no double can hold is read as a change of it would; one that is
+/// not JSON has nothing.
 pub(super) fn read(document: &str, conditions: &mut [Condition<'_>]) {
     let mut deserializer = serde_json::Deserializer::from_str(document);
     deserializer.disable_recursion_limit();
+    if walk(&mut deserializer, conditions).is_ok() {
+        return;
+    }
+    conditions.iter_mut().for_each(Condition::forget);
+    if let Err(error) = walk(&document::stored_value(document), conditions) {
+        tracing::warn!(%error, "a document cannot be searched");
+    }
+}
+
+fn walk<'de, D: Deserializer<'de>>(
+    document: D,
+    conditions: &mut [Condition<'_>],
+) -> Result<(), D::Error> {
     let walk = Walk {
         looks_at_values: conditions.iter().any(Condition::looks_at_values),
         conditions,
         is_item: true,
     };
-    if let Err(error) = walk.deserialize(&mut deserializer) {
-        tracing::warn!(%error, "a document cannot be searched");
-    }
+    walk.deserialize(document)
 }
 
 /// What a search asks of a document, and what the document has told of it so far.
@@ -50,6 +63,11 @@ impl<'s> Condition<'s> {
             is_met: false,
             is_inside: false,
         }
+    }
+
+    /// Begins again.
+    fn forget(&mut self) {
+        (self.occurs, self.is_met, self.is_inside) = (false, false, false);
     }
 
     pub(super) fn equals((key, value): &'s Pair) -> Condition<'s> {
