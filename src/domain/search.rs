@@ -134,11 +134,19 @@ fn split(entries: Vec<Object>, name: &str) -> Result<(Vec<String>, Vec<Pair>), R
     Ok((texts, pairs))
 }
 
+/// Digits of a time that is sent as text: each number of so many has 64 bits.
+const MAX_TIME_DIGITS: usize = 18;
+
 /// A time of a search: an integer, also as text.
 fn time(body: &Object, key: &str) -> Result<Option<i64>, Refusal> {
     let seconds = match body.get(key) {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.parse().ok(),
+        Some(Value::String(text)) => {
+            let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+            text.parse()
+                .ok()
+                .filter(|_| digits.len() <= MAX_TIME_DIGITS)
+        }
         Some(value) => value.as_i64(),
     };
     let malformed = || Refusal::Invalid(format!("'{key}' must be an integer: seconds since 1970"));

@@ -103,7 +103,10 @@ fn search() -> Value {
         {"type": "null"},
         {"type": "object", "maxProperties": 0},
     ]});
-    let time = json!({"type": ["integer", "string", "null"]});
+    let time = json!({"anyOf": [
+        {"type": ["integer", "null"], "minimum": i64::MIN, "maximum": i64::MAX},
+        {"type": "string", "pattern": "^[+-]?[0-9]{1,18}$"},
+    ]});
     json!({"anyOf": [
         {"type": "object", "properties": {
             "match": pairs, "match_not": pairs, "time_after": time, "time_before": time,
