@@ -124,7 +124,8 @@ pub fn init_for_command(config: &Config, program: &str) -> Result<Guard, Telemet
     start(setup, config, program)
 }
 
-fn start(setup: Setup, config: &Config, program: &str) -> Result<Guard, TelemetryError> {
+fn start(mut setup: Setup, config: &Config, program: &str) -> Result<Guard, TelemetryError> {
+    setup.add_what_is_there();
     let (filter, handle) = reload::Layer::new(filter(setup.level, config));
     let (mut layers, mut workers, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for output in setup.outputs {

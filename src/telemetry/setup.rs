@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
 
 use super::layout::{Layout, TextLayout};
+use super::socket::{Daemon, JOURNAL, SYSLOG};
 use crate::config::{Config, DateFormat, Global, SyslogFacility};
 use crate::oslo::log_format::LogFormat;
 use crate::oslo::logging_file::{Form, Handler, Level, Logging, LoggingFileError, Target};
@@ -74,6 +75,24 @@ impl Setup {
                 })
             }
             None => Ok(Setup::of_options(options, program)),
+        }
+    }
+
+    /// Adds standard error where every place is a daemon that is not there, as in a container: somebody must be told.
+    pub(super) fn add_what_is_there(&mut self) {
+        let is_missing = |output: &Output| match output.destination {
+            Destination::Syslog(_) => !Daemon::at(Path::new(SYSLOG)).is_there(),
+            Destination::Journal(_) => !Daemon::at(Path::new(JOURNAL)).is_there(),
+            Destination::File(_) | Destination::Stdout | Destination::Stderr => false,
+        };
+        if let Some(first) = self.outputs.first()
+            && self.outputs.iter().all(is_missing)
+        {
+            self.outputs.push(Output {
+                destination: Destination::Stderr,
+                layout: first.layout.clone(),
+                level: first.level,
+            });
         }
     }
 

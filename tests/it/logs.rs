@@ -194,6 +194,25 @@ async fn syslog_and_the_journal_get_lines() {
 }
 
 #[tokio::test]
+#[ignore = "needs unshare with user namespaces: ./test looks for them"]
+async fn without_the_daemons_standard_error_gets_lines() {
+    let database = Database::create(Engine::Sqlite).await;
+    // In this folder is neither.
+    let folder = tempfile::tempdir().unwrap();
+    let options = "[DEFAULT]\nuse_journal = true\nuse_syslog = true\n";
+    let server = Server::start_by(
+        among_daemons(folder.path()),
+        &configuration(&database, options),
+        &["--dev"],
+    );
+    let server = server.unwrap_or_else(|ended| panic!("{}", ended.output));
+    server.wait_for_output("there is no /dev/log");
+    server.wait_for_output("there is no /run/systemd/journal/socket");
+    assert_eq!(ask(&server, "GET", "/v2/p/clients", "").status, 200);
+    server.wait_for_output("request remote");
+}
+
+#[tokio::test]
 async fn commands_log_where_the_service_does() {
     let database = Database::create(Engine::Sqlite).await;
     let folder = tempfile::tempdir().unwrap();
