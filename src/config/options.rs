@@ -120,7 +120,7 @@ options! {
         max_search_terms: u32 = 50, 1..=1000;
         /// The most bytes that the document of a job may have with its actions, each as often as the job names it.
         max_document_size: usize = 8_388_608, 1024..=1_073_741_824;
-        /// The most bytes of memory for lists beyond 256 KiB, which are sent while they are read, 8 MiB each; as many for large
+        /// The most bytes of memory for lists beyond 256 KiB, which are sent while they are read, 16 MiB each; as many for large
         /// bodies of requests; and half as many for documents beyond 16 KiB, three times their size each, and lists beyond
         /// 64 KiB. Further ones wait, for half of request_timeout, and are then answered with 503.
         max_memory: usize = 67_108_864, 8_388_608..=1_099_511_627_776;

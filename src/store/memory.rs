@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::StoreError;
 
 /// What a list holds while it is read: a batch of rows and one row beyond, in several copies, and its pieces.
-const STREAM: usize = 8 * 1024 * 1024;
+const STREAM: usize = 16 * 1024 * 1024;
 /// A body that is larger, in bytes, is counted while it is received.
 const SMALL_UPLOAD: usize = 16 * 1024;
 /// A body that takes more, in bytes, is counted while it is worked on.

@@ -13,10 +13,10 @@ use crate::support::process::Server;
 use crate::support::{Database, PROJECT, Service};
 
 /// The most resident memory that a server may have had, in KiB.
-const MAX_MEMORY: u64 = 256 * 1024;
+pub(crate) const MAX_MEMORY: u64 = 256 * 1024;
 
 /// Adds this many backups of some more than `bytes` bytes.
-async fn fill(database: &Database, count: usize, bytes: usize) {
+pub(crate) async fn fill(database: &Database, count: usize, bytes: usize) {
     let blob = "x".repeat(bytes);
     for number in 0..count {
         let statement = format!(
@@ -40,7 +40,7 @@ fn names(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
 }
 
 /// Asks for a list on a connection that is closed afterwards.
-fn ask(server: &Server, query: &str) -> TcpStream {
+pub(crate) fn ask(server: &Server, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     // Longer than any `request_timeout` here: what is too slow is the server's to say.
     stream.set_read_timeout(Some(5 * PATIENCE)).unwrap();
@@ -52,14 +52,16 @@ fn ask(server: &Server, query: &str) -> TcpStream {
 }
 
 /// The same by a client that does not read, and whose kernel does not do it either.
-fn ask_and_stall(server: &Server, query: &str) -> TcpStream {
+pub(crate) fn ask_and_stall(server: &Server, query: &str) -> TcpStream {
     let stream = ask(server, query);
-    SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    SockRef::from(&stream)
+        .set_recv_buffer_size(64 * 1024)
+        .unwrap();
     stream
 }
 
 /// The status of an answer, its bytes, and whether it is whole.
-fn read(mut stream: TcpStream) -> (u16, usize, bool) {
+pub(crate) fn read(mut stream: TcpStream) -> (u16, usize, bool) {
     let mut answer = Vec::new();
     let ended = stream.read_to_end(&mut answer).is_ok();
     let status = answer.get(9..12).expect("an answer");

@@ -49,6 +49,7 @@ mod large_lists;
 mod layers;
 mod listeners;
 mod logs;
+mod memory;
 mod migrations;
 mod model;
 mod openapi;
