@@ -16,6 +16,7 @@ mod jobs;
 mod middleware;
 mod openapi;
 mod operation;
+mod paging;
 mod path;
 mod respond;
 mod routes;

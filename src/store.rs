@@ -37,11 +37,12 @@ use connection::{Connection, DbSession, Lease, Manager};
 pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
 pub(crate) use list::Listed;
+pub use list::Listing;
 pub(crate) use memory::with_room;
 pub use memory::{Memory, Reservation, Room};
-pub use rows::Page;
 pub(crate) use rows::Record;
-pub use sink::{Piece, SharedSink, Sink};
+pub use rows::{Cursor, Order, Page};
+pub use sink::{NextPage, Piece, SharedSink, Sink};
 
 /// How often a transaction is tried before its deadlock is reported.
 const MAX_ATTEMPTS: u32 = 12;

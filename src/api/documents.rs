@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::Api;
-use super::extract::{List, PathId};
+use super::extract::PathId;
+use super::paging::List;
 use super::respond::{document_response, list_response};
 use crate::authz::Authorized;
 use crate::error::ApiError;
@@ -17,9 +18,9 @@ use crate::store::Listed;
 pub(super) async fn list<T: Listed>(
     State(api): State<Arc<Api>>,
     caller: Authorized,
-    List { page, search }: List,
+    List { listing, marker }: List,
 ) -> Result<Response, ApiError> {
-    let answer = api.catalogue.list::<T>(&caller, page, search).await?;
+    let answer = api.catalogue.list::<T>(&caller, listing, marker).await?;
     Ok(list_response(answer))
 }
 

@@ -1,4 +1,4 @@
-//! What handlers take out of a request: its body and the parameters of lists.
+//! What handlers take out of a request: its body, and the identifiers of its path.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,15 +6,13 @@ use axum::body::{Body as HttpBody, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::Api;
 use crate::domain::Refusal;
 use crate::domain::document::{self, Object};
-use crate::domain::search::Search;
 use crate::error::ApiError;
-use crate::store::{Page, Reservation};
+use crate::store::Reservation;
 
 /// The memory of a request's body, which is held until the request is answered.
 #[derive(Clone, Default)]
@@ -28,9 +26,6 @@ impl Held {
 
 /// The largest body of a list request, in bytes.
 pub const MAX_SEARCH_BODY: usize = 65_536;
-
-/// Documents in a list where the request does not say.
-const DEFAULT_LIMIT: u64 = 10;
 
 /// The JSON object in a request's body, whatever its content type says.
 ///
@@ -72,7 +67,7 @@ impl Body {
     }
 
     /// The body of a list request: what its search may need at most, however large bodies of other requests may be.
-    async fn of_search(request: Request, api: &Api) -> Result<Body, ApiError> {
+    pub(super) async fn of_search(request: Request, api: &Api) -> Result<Body, ApiError> {
         let limit = api.config.oslo_middleware.max_request_body_size;
         if limit <= MAX_SEARCH_BODY {
             return Body::read(request, api, limit).await;
@@ -144,33 +139,6 @@ async fn read(body: HttpBody, limit: usize) -> Result<bytes::Bytes, ApiError> {
     }
 }
 
-/// Which part of a list is asked for, and what it is searched for: a search is the body of a GET.
-pub(super) struct List {
-    pub(super) page: Page,
-    pub(super) search: Option<Search>,
-}
-
-impl FromRequest<Arc<Api>> for List {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, api: &Arc<Api>) -> Result<List, ApiError> {
-        let page = page(request.uri().query().unwrap_or_default(), api)?;
-        let max_terms = api.config.api.max_search_terms as usize;
-        let body = Body::of_search(request, api).await?;
-        let search = Search::parse(&body.or_empty(), max_terms)?;
-        Ok(List { page, search })
-    }
-}
-
-fn page(query: &str, api: &Api) -> Result<Page, ApiError> {
-    let offset = integer(query, "offset")?.unwrap_or(0);
-    let limit = integer(query, "limit")?
-        .filter(|limit| *limit > 0)
-        .unwrap_or(DEFAULT_LIMIT)
-        .min(api.config.api.max_limit.into());
-    Ok(Page { limit, offset })
-}
-
 /// The identifier in a path, behind the project's.
 pub(super) struct PathId(pub(super) String);
 
@@ -213,92 +181,4 @@ async fn path_ids<const N: usize>(
         .collect();
     ids.try_into()
         .map_err(|_| ApiError::Panic("a route without the identifiers of its handler".to_owned()))
-}
-
-/// Whether a list shall have the documents of all projects.
-pub(super) struct AllProjects(pub(super) bool);
-
-impl FromRequestParts<Arc<Api>> for AllProjects {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<AllProjects, ApiError> {
-        boolean(parts.uri.query().unwrap_or_default(), "all_projects").map(AllProjects)
-    }
-}
-
-/// The value of a parameter: the last one where it is repeated or has several, separated by commas. Blank counts as
-/// absent.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
-    query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(key, _)| decode(key) == name)
-        .flat_map(|(_, values)| values.split(',').map(decode).collect::<Vec<String>>())
-        .rfind(|value| !value.is_empty())
-}
-
-fn integer(query: &str, name: &str) -> Result<Option<u64>, ApiError> {
-    let invalid = || {
-        ApiError::InvalidParameter(format!(
-            "The \"{name}\" parameter is invalid. The value must be an integer from 0 to {}.",
-            u64::MAX
-        ))
-    };
-    match parameter(query, name) {
-        None => Ok(None),
-        Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            text.parse().map(Some).map_err(|_| invalid())
-        }
-        Some(_) => Err(invalid()),
-    }
-}
-
-fn boolean(query: &str, name: &str) -> Result<bool, ApiError> {
-    match parameter(query, name).as_deref() {
-        Some("true" | "True" | "t" | "yes" | "y" | "1" | "on") => Ok(true),
-        None | Some("false" | "False" | "f" | "no" | "n" | "0" | "off") => Ok(false),
-        Some(_) => Err(ApiError::InvalidParameter(format!(
-            "The \"{name}\" parameter is invalid. The value must be \"true\" or \"false\"."
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_value_counts() {
-        assert_eq!(parameter("limit=5,2", "limit").as_deref(), Some("2"));
-        assert_eq!(
-            parameter("limit=5&x=1&limit=3,", "limit").as_deref(),
-            Some("3")
-        );
-        assert_eq!(parameter("limit=", "limit"), None);
-        assert_eq!(parameter("%6cimit=%35", "limit").as_deref(), Some("5"));
-    }
-
-    #[test]
-    fn integers_are_plain_decimals() {
-        assert_eq!(
-            integer("n=18446744073709551615", "n").unwrap(),
-            Some(u64::MAX)
-        );
-        for text in [
-            "-1",
-            "%2B5",
-            "1_000",
-            "18446744073709551616",
-            "5.0",
-            "+5",
-            "x",
-            "%D9%A3",
-        ] {
-            assert!(integer(&format!("n={text}"), "n").is_err(), "{text}");
-        }
-    }
 }

@@ -3,9 +3,13 @@
 //! Of the grammar of `Forwarded` three parameters of the first entry count. What crates.io has for it
 //! (`forwarded-header-value`, `rfc7239`) had no release for years.
 
-use axum::http::header::{self, AsHeaderName, HeaderMap};
+use std::net::SocketAddr;
 
-use crate::config;
+use axum::extract::Request;
+use axum::http::header::{self, AsHeaderName, HeaderMap};
+use axum::http::uri::Scheme;
+
+use crate::config::{self, Config};
 
 /// A request as the first proxy has seen it. What no proxy says is missing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,35 @@ impl Forwarded {
                 client: first(headers, "x-forwarded-for").map(str::to_owned),
                 prefix,
             },
+        }
+    }
+}
+
+/// The address at which the client reaches the service, for links: scheme, host and what proxies cut off the path. A client
+/// that names no host (HTTP/1.0 needs not) gets the address that the service listens on, as WSGI servers do it.
+pub(super) fn public_url(config: &Config, request: &Request) -> String {
+    let forwarded = Forwarded::believed(request.headers(), &config.oslo_middleware);
+    // What the server says of the connection.
+    let scheme = request.extensions().get::<Scheme>();
+    let scheme = forwarded
+        .scheme
+        .unwrap_or_else(|| scheme.unwrap_or(&Scheme::HTTP).to_string());
+    let listening =
+        || SocketAddr::new(config.default.bind_host, config.default.bind_port).to_string();
+    let host = forwarded
+        .host
+        .or_else(|| host(request))
+        .unwrap_or_else(listening);
+    format!("{scheme}://{host}{}", forwarded.prefix)
+}
+
+/// The host that the request names.
+fn host(request: &Request) -> Option<String> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.to_string()),
+        None => {
+            let host = request.headers().get(header::HOST)?.to_str().ok()?.trim();
+            (!host.is_empty()).then(|| host.to_owned())
         }
     }
 }

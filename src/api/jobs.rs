@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::extract::{AllProjects, Body, List, PathId};
+use super::extract::{Body, PathId};
+use super::paging::{AllProjects, List};
 use super::respond::{document_response, json_response, list_response};
 use crate::authz::Authorized;
 use crate::domain::job::JobEvent;
@@ -19,11 +20,11 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
-    List { page, search }: List,
+    List { listing, marker }: List,
 ) -> Result<Response, ApiError> {
     let answer = api
         .catalogue
-        .list_jobs(&caller, all_projects, page, search)
+        .list_jobs(&caller, all_projects, listing, marker)
         .await?;
     Ok(list_response(answer))
 }

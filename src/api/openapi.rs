@@ -197,39 +197,72 @@ fn links(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Map<String, Value> {
 
 /// The parameters of paths and queries by name.
 fn parameters() -> Value {
-    let identifier = |name: &str, description: &str, example: &str| {
-        json!({
+    let mut parameters = named_in_paths();
+    parameters.extend(named_in_queries());
+    Value::Object(parameters)
+}
+
+fn named_in_paths() -> Map<String, Value> {
+    let project = json!({
+        "name": "project_id", "in": "path", "required": true, "example": "demo",
+        "description": "The project in which to act.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": ID_WIDTH, "pattern": r"^[\p{L}\p{N}_\-]+$"},
+    });
+    let identifiers = [
+        ("client_id", "The name of a client.", "host1.example.com"),
+        ("action_id", "The identifier of an action.", "a1"),
+        ("job_id", "The identifier of a job.", "j1"),
+        ("session_id", "The identifier of a session.", "s1"),
+        ("backup_id", "The identifier of a backup's record.", "b1"),
+    ];
+    let identifiers = identifiers.map(|(name, description, example)| {
+        let parameter = json!({
             "name": name, "in": "path", "required": true, "description": description, "example": example,
             "schema": {"type": "string", "minLength": 1, "pattern": r"^[^\x00]+$"},
-        })
-    };
-    let query = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "query", "description": description, "schema": schema});
-    json!({
-        "project_id": {
-            "name": "project_id", "in": "path", "required": true, "example": "demo",
-            "description": "The project in which to act.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": ID_WIDTH, "pattern": r"^[\p{L}\p{N}_\-]+$"},
-        },
-        "client_id": identifier("client_id", "The name of a client.", "host1.example.com"),
-        "action_id": identifier("action_id", "The identifier of an action.", "a1"),
-        "job_id": identifier("job_id", "The identifier of a job.", "j1"),
-        "session_id": identifier("session_id", "The identifier of a session.", "s1"),
-        "backup_id": identifier("backup_id", "The identifier of a backup's record.", "b1"),
-        "limit": query(
+        });
+        (name.to_owned(), parameter)
+    });
+    Map::from_iter(
+        [("project_id".to_owned(), project)]
+            .into_iter()
+            .chain(identifiers),
+    )
+}
+
+fn named_in_queries() -> impl Iterator<Item = (String, Value)> {
+    let parameters = [
+        (
             "limit",
             "How many documents to list; 0 for 10, and at most [api] max_limit.",
             json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 10}),
         ),
-        "offset": query(
+        (
             "offset",
             "How many documents to leave out before.",
             json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 0}),
         ),
-        "all_projects": query(
+        (
+            "marker",
+            "List what follows the document of this id, also when it was deleted since; of a client its uuid. The answer then \
+             has a link to the next page.",
+            json!({"type": "string", "minLength": 1}),
+        ),
+        (
+            "sort",
+            "The order: by creation, the oldest first, or with created_at:desc the newest. sort_key and sort_dir say the \
+             same.",
+            json!({"enum": ["created_at", "created_at:asc", "created_at:desc"], "default": "created_at:asc"}),
+        ),
+        (
             "all_projects",
             "List the jobs of all projects, which needs the rule jobs:get_all_projects.",
             json!({"type": "boolean", "default": false}),
         ),
+    ];
+    parameters.into_iter().map(|(name, description, schema)| {
+        let parameter =
+            json!({"name": name, "in": "query", "description": description, "schema": schema});
+        (name.to_owned(), parameter)
     })
 }
 

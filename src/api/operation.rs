@@ -62,14 +62,14 @@ impl Operation {
 
     /// With the parameters and the search of a list.
     pub(super) fn lists(mut self, schema: &'static str) -> Operation {
-        self.query = &["limit", "offset"];
+        self.query = &["limit", "offset", "marker", "sort"];
         self.may_take("Search").answers(200, schema)
     }
 
     /// With those of a list that may show all projects.
     pub(super) fn lists_all_projects(self, schema: &'static str) -> Operation {
         Operation {
-            query: &["limit", "offset", "all_projects"],
+            query: &["limit", "offset", "marker", "sort", "all_projects"],
             ..self.lists(schema)
         }
     }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::Catalogue;
 use super::answer::{Answer, Document, answer};
 use crate::authz::Authorized;
-use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Listed, Page, Record, Sink, Tx};
+use crate::store::{Cursor, Listed, Listing, Record, Sink, Tx};
 
 impl Catalogue {
     /// A page of the documents that the project sees.
@@ -19,15 +18,19 @@ impl Catalogue {
     pub(crate) async fn list<T: Listed>(
         &self,
         caller: &Authorized,
-        page: Page,
-        search: Option<Search>,
+        mut listing: Listing,
+        marker: Option<String>,
     ) -> Result<Answer, ApiError> {
         let (store, scope) = (self.store.clone(), caller.scope());
+        if let Some(id) = marker {
+            let scope = caller.scope();
+            let place = async move |tx: &mut Tx| T::place(tx, &scope, &id).await;
+            listing.after = Some(known(store.read(T::COLLECTION, place).await?)?);
+        }
         let (sink, started) = Sink::new(T::COLLECTION, &self.memory);
         let reading = Box::pin(async move {
             let into = Arc::clone(&sink);
-            let list =
-                async move |tx: &mut Tx| tx.list::<T>(&scope, page, search.as_ref(), &into).await;
+            let list = async move |tx: &mut Tx| tx.list::<T>(&scope, &listing, &into).await;
             store.read_list(T::COLLECTION, sink, list).await
         });
         answer(started, reading).await
@@ -51,6 +54,18 @@ impl Catalogue {
             })
             .await
     }
+}
+
+/// The place of the document that a marker names.
+///
+/// # Errors
+/// [`ApiError::InvalidParameter`] where there is none.
+pub(super) fn known(place: Option<Cursor>) -> Result<Cursor, ApiError> {
+    place.ok_or_else(|| {
+        ApiError::InvalidParameter(
+            "The \"marker\" parameter is invalid. No document of the list has this id.".to_owned(),
+        )
+    })
 }
 
 /// The document that a request changes, locked until the transaction ends.

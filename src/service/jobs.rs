@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Catalogue;
 use super::answer::{Answer, Document, answer};
-use super::documents::lock;
+use super::documents::{known, lock};
 use super::trusts::{TrustChange, TrustRule};
 use crate::authz::{Authorized, Denied, rules};
 use crate::domain::action::Action;
@@ -16,10 +16,9 @@ use crate::domain::job::{
     self, ActionEntry, BodyContext, Job, JobChange, JobEvent, JobPatch, JobReplacement, NewJob,
     UserCredentials,
 };
-use crate::domain::search::Search;
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Page, Sink, StoreError, Tx};
+use crate::store::{Listing, Sink, StoreError, Tx};
 
 impl Catalogue {
     /// A page of the project's jobs, or with `all_projects` of all.
@@ -30,8 +29,8 @@ impl Catalogue {
         &self,
         caller: &Authorized,
         all_projects: bool,
-        page: Page,
-        search: Option<Search>,
+        mut listing: Listing,
+        marker: Option<String>,
     ) -> Result<Answer, ApiError> {
         let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
         let scope = if all_projects {
@@ -44,13 +43,16 @@ impl Catalogue {
         };
         let viewer = caller.pid_viewer(sees_all);
         let store = self.store.clone();
+        if let Some(id) = marker {
+            let scope = scope.clone();
+            let place = async move |tx: &mut Tx| tx.place_of_job(&scope, &id).await;
+            listing.after = Some(known(store.read("listing jobs", place).await?)?);
+        }
         let (sink, started) = Sink::new("jobs", &self.memory);
         let reading = Box::pin(async move {
             let into = Arc::clone(&sink);
-            let list = async move |tx: &mut Tx| {
-                let search = search.as_ref();
-                tx.list_jobs(&scope, page, search, &viewer, &into).await
-            };
+            let list =
+                async move |tx: &mut Tx| tx.list_jobs(&scope, &listing, &viewer, &into).await;
             store.read_list("listing jobs", sink, list).await
         });
         answer(started, reading).await

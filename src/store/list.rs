@@ -6,8 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use super::rows::{Batch, Conditions, Cursor, Page, Record, Slice};
-use super::sink::{SharedSink, Sink};
+use super::rows::{Batch, Conditions, Cursor, Order, Page, Record, Slice};
+use super::sink::{NextPage, SharedSink, Sink};
 use super::statement::Argument;
 use super::tables::{Column, ColumnKind, Json, Table};
 use super::{Engine, StoreError, Tx};
@@ -205,6 +205,15 @@ pub(crate) trait Listed: Record + Resource {
         Conditions::within::<Self>(scope)
     }
 
+    /// The place of a document in lists that the scope sees, also of one that it no longer sees since it was deleted.
+    fn place(
+        tx: &mut Tx,
+        scope: &Scope,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<Cursor>, StoreError>> + Send {
+        tx.place::<Self>(Self::visible(scope), scope, id)
+    }
+
     /// The row that a path names, if the scope sees it.
     fn find(
         tx: &mut Tx,
@@ -215,64 +224,85 @@ pub(crate) trait Listed: Record + Resource {
     }
 }
 
+/// What a request asks of a list.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// How many documents, and how many before them are passed over.
+    pub page: Page,
+    /// In which order.
+    pub order: Order,
+    /// Where the page begins, if not at the beginning of the list.
+    pub after: Option<Cursor>,
+    /// Which documents are looked for.
+    pub search: Option<Search>,
+    /// The address of the next page, where the caller wants to know it.
+    pub next: Option<NextPage>,
+}
+
 /// Which of the documents that are read go into a page.
 pub(super) struct Selection<'a> {
-    search: Option<&'a Search>,
+    listing: &'a Listing,
     /// The member of a document whose time the search may limit.
     time_member: Option<&'static str>,
-    page: Page,
     /// Documents that the search has found.
     found: u64,
+    /// Documents of the page.
+    listed: u64,
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn new(search: Option<&'a Search>, page: Page) -> Selection<'a> {
+    pub(super) fn new(listing: &'a Listing, time_member: Option<&'static str>) -> Selection<'a> {
         Selection {
-            search,
-            time_member: None,
-            page,
-            found: 0,
-        }
-    }
-
-    /// The same of documents that may have a time.
-    fn of_time(self, time_member: Option<&'static str>) -> Selection<'a> {
-        Selection {
+            listing,
             time_member,
-            ..self
+            found: 0,
+            listed: 0,
         }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.found >= self.page.offset.saturating_add(self.page.limit)
+        let page = self.listing.page;
+        self.found >= page.offset.saturating_add(page.limit)
     }
 
-    /// Passes a document on, if it belongs to the page. Without a search, the database has passed over the offset. Large
-    /// documents take long to search, so others have their turn after each one, and a request that has run out of time, or
-    /// whose client has gone, ends here.
+    /// Passes the document of an id on, if it belongs to the page. Without a search, the database has passed over the offset.
+    /// Large documents take long to search, so others have their turn after each one, and a request that has run out of time,
+    /// or whose client has gone, ends here.
     pub(super) async fn offer(
         &mut self,
+        id: &str,
         document: Box<RawValue>,
         sink: &mut Sink,
     ) -> Result<(), StoreError> {
-        if let Some(search) = self.search {
+        let page = self.listing.page;
+        if let Some(search) = &self.listing.search {
             tokio::task::yield_now().await;
             if self.is_full() || !search.accepts(document.get(), self.time_member) {
                 return Ok(());
             }
             self.found += 1;
-            if self.found <= self.page.offset {
+            if self.found <= page.offset {
                 return Ok(());
             }
         }
-        sink.push(&document).await
+        sink.push(&document).await?;
+        self.listed += 1;
+        if self.listed == page.limit
+            && let Some(next) = &self.listing.next
+        {
+            sink.link(next.behind(id));
+        }
+        Ok(())
     }
 }
 
-/// Reads the rows that meet the conditions, batch by batch, ordered by creation time and id.
+/// Reads the rows that meet the conditions, batch by batch, in the order of the list.
 pub(super) struct Batches {
     conditions: Conditions,
+    order: Order,
     after: Option<Cursor>,
+    /// Whether a batch was read.
+    has_begun: bool,
     /// The next batch.
     next: Page,
     /// Rows that are wanted in all.
@@ -280,32 +310,31 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// The rows of a page.
-    pub(super) fn page(conditions: Conditions, page: Page) -> Batches {
+    /// The rows of a page. Among those of a search the first batch is as large as the page may need
+    /// when every row is a hit; connections keep the statements of schedulers' polls prepared, but those of longer searches
+    /// have too many forms.
+    pub(super) fn new(conditions: Conditions, listing: &Listing) -> Batches {
+        let page = listing.page;
+        let searched = Page {
+            limit: page
+                .limit
+                .saturating_add(page.offset)
+                .clamp(FIRST_BATCH, LARGEST_BATCH),
+            offset: 0,
+        };
+        let is_long = listing.search.as_ref().is_some_and(Search::is_long);
+        let is_search = listing.search.is_some();
         Batches {
-            conditions,
-            after: None,
-            next: page,
-            left: page.limit,
-        }
-    }
-
-    /// The rows among which a search looks: the first batch is as large as the page may need when every row is a hit.
-    /// Connections keep the statements of schedulers' polls prepared; those of longer searches have too many forms.
-    pub(super) fn of_search(search: &Search, conditions: Conditions, page: Page) -> Batches {
-        let limit = page.limit.saturating_add(page.offset);
-        Batches {
-            conditions: if search.is_long() {
+            conditions: if is_long {
                 conditions.not_kept()
             } else {
                 conditions
             },
-            after: None,
-            next: Page {
-                limit: limit.clamp(FIRST_BATCH, LARGEST_BATCH),
-                offset: 0,
-            },
-            left: u64::MAX,
+            order: listing.order,
+            after: listing.after.clone(),
+            has_begun: false,
+            next: if is_search { searched } else { page },
+            left: if is_search { u64::MAX } else { page.limit },
         }
     }
 
@@ -327,12 +356,14 @@ impl Batches {
         if self.left == 0 {
             return Ok(None);
         }
-        if self.after.is_some() && !tx.session.in_snapshot() {
+        if self.has_begun && !tx.session.in_snapshot() {
             sink.expect_rows(self.next.limit);
             return Err(StoreError::NeedsSnapshot);
         }
+        self.has_begun = true;
         Ok(Some(Slice {
             conditions: self.conditions.clone(),
+            order: self.order,
             after: self.after.take(),
             page: self.next,
         }))
@@ -360,39 +391,34 @@ impl Tx {
     pub(crate) async fn list<T: Listed>(
         &mut self,
         scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
+        listing: &Listing,
         sink: &SharedSink,
     ) -> Result<(), StoreError> {
         let mut sink = sink.lock().await;
         sink.begin(self.session.in_snapshot())?;
-        let listed = self.write_list::<T>(scope, page, search, &mut sink).await;
+        let listed = self.write_list::<T>(scope, listing, &mut sink).await;
         listed.map_err(|error| sink.failed(error))
     }
 
     async fn write_list<T: Listed>(
         &mut self,
         scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
+        listing: &Listing,
         sink: &mut Sink,
     ) -> Result<(), StoreError> {
         let conditions = T::visible(scope);
-        let mut batches = match search {
-            None => Batches::page(conditions, page),
-            Some(search) => {
-                let conditions = T::SEARCHABLE.narrow(self.engine(), conditions, search);
-                Batches::of_search(search, conditions, page)
-            }
-        }
-        .starting_with(sink.first_rows());
-        let mut selection = Selection::new(search, page).of_time(T::TIME_MEMBER);
+        let conditions = match &listing.search {
+            None => conditions,
+            Some(search) => T::SEARCHABLE.narrow(self.engine(), conditions, search),
+        };
+        let mut batches = Batches::new(conditions, listing).starting_with(sink.first_rows());
+        let mut selection = Selection::new(listing, T::TIME_MEMBER);
         while !selection.is_full()
             && let Some(slice) = batches.next_slice(self, sink)?
         {
             let batch = self.select_slice::<T>(slice, sink).await?;
             for row in batches.advance(batch) {
-                selection.offer(row.to_list_item(), sink).await?;
+                selection.offer(row.id(), row.to_list_item(), sink).await?;
             }
         }
         Ok(())

@@ -203,6 +203,16 @@ pub struct Page {
     pub offset: u64,
 }
 
+/// How lists are ordered: by creation time, then id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Ascending.
+    #[default]
+    OldestFirst,
+    /// Descending.
+    NewestFirst,
+}
+
 /// A row with the time that orders it in lists.
 struct Timed<T> {
     row: T,
@@ -278,12 +288,20 @@ impl Conditions {
 
     /// The rows of a scope that are not marked as deleted.
     pub(crate) fn within<T: Record>(scope: &Scope) -> Conditions {
-        let live = Conditions::live::<T>();
+        Conditions::live::<T>().of_scope::<T>(scope)
+    }
+
+    /// The rows of a scope that are marked as deleted.
+    fn deleted_within<T: Record>(scope: &Scope) -> Conditions {
+        Conditions(sql(format!("{}.deleted = TRUE", T::ALIAS))).of_scope::<T>(scope)
+    }
+
+    fn of_scope<T: Record>(self, scope: &Scope) -> Conditions {
         match scope {
             Scope::Project(project_id) => {
-                live.and(&format!("{}.project_id = ?", T::ALIAS), [project_id])
+                self.and(&format!("{}.project_id = ?", T::ALIAS), [project_id])
             }
-            Scope::All => live,
+            Scope::All => self,
         }
     }
 
@@ -319,10 +337,12 @@ impl Conditions {
 
 /// The place in a list behind which the next page begins.
 #[derive(Clone, Debug)]
-pub(super) struct Cursor {
+pub struct Cursor {
     created_at: Option<PrimitiveDateTime>,
     id: String,
 }
+
+impl_from_row!(Cursor { id, created_at });
 
 impl Cursor {
     /// The place of a row.
@@ -331,19 +351,23 @@ impl Cursor {
         Cursor { created_at, id }
     }
 
-    /// Adds the condition of the rows behind it.
-    fn behind(self, alias: &str, conditions: Conditions) -> Conditions {
-        match self.created_at {
-            Some(time) => conditions.and(
-                &format!("({alias}.created_at > ? OR ({alias}.created_at = ? AND {alias}.id > ?))"),
-                [time.into(), time.into(), Argument::from(self.id)],
-            ),
-            // Rows without a creation time come first.
-            None => conditions.and(
-                &format!("({alias}.created_at IS NOT NULL OR {alias}.id > ?)"),
-                [self.id],
-            ),
-        }
+    /// Adds the condition of the rows behind it. Rows without a creation time count as the oldest.
+    fn behind(self, order: Order, alias: &str, conditions: Conditions) -> Conditions {
+        let condition = match (self.created_at.is_some(), order) {
+            // The first comparison is what PostgreSQL and SQLite look up in an index.
+            (true, Order::OldestFirst) => "x.created_at >= ? AND (x.created_at > ? OR x.id > ?)",
+            (true, Order::NewestFirst) => {
+                "(x.created_at < ? OR x.created_at IS NULL OR (x.created_at = ? AND x.id < ?))"
+            }
+            (false, Order::OldestFirst) => "(x.created_at IS NOT NULL OR x.id > ?)",
+            (false, Order::NewestFirst) => "(x.created_at IS NULL AND x.id < ?)",
+        };
+        let times = [self.created_at; 2]
+            .into_iter()
+            .flatten()
+            .map(Argument::from);
+        let condition = condition.replace("x.", &format!("{alias}."));
+        conditions.and(&condition, times.chain([self.id.into()]))
     }
 }
 
@@ -395,10 +419,11 @@ impl<T> Batch<T> {
     }
 }
 
-/// Which rows a batch has, in the order of lists: creation time, then id.
+/// Which rows a batch has.
 #[derive(Clone)]
 pub(super) struct Slice {
     pub(super) conditions: Conditions,
+    pub(super) order: Order,
     pub(super) after: Option<Cursor>,
     pub(super) page: Page,
 }
@@ -408,10 +433,10 @@ impl Slice {
     pub(super) fn select<T: Record>(self, engine: Engine, columns: &str) -> Statement {
         let conditions = match self.after {
             None => self.conditions,
-            Some(cursor) => cursor.behind(T::ALIAS, self.conditions),
+            Some(cursor) => cursor.behind(self.order, T::ALIAS, self.conditions),
         };
         let time = format!("{}.created_at", T::ALIAS);
-        let order = order_by(engine, &time, &format!("{}.id", T::ALIAS));
+        let order = order_by(engine, self.order, &time, &format!("{}.id", T::ALIAS));
         let query = conditions.select::<T>(columns).push(&order);
         let (limit, offset) = (at_most(self.page.limit), at_most(self.page.offset));
         match engine {
@@ -424,14 +449,17 @@ impl Slice {
     }
 }
 
-/// The order of lists by the expressions for time and id. Rows without a time come first, as MySQL and SQLite have it by
-/// themselves.
-pub(super) fn order_by(engine: Engine, time: &str, id: &str) -> String {
-    let nulls = match engine {
-        Engine::Postgres => " NULLS FIRST",
-        Engine::MySql | Engine::Sqlite => "",
-    };
-    format!(" ORDER BY {time}{nulls}, {id}")
+/// The order of a list by the expressions for time and id. Rows without a time count as the oldest, as MySQL and SQLite have it
+/// by themselves.
+pub(super) fn order_by(engine: Engine, order: Order, time: &str, id: &str) -> String {
+    match (order, engine) {
+        (Order::OldestFirst, Engine::Postgres) => format!(" ORDER BY {time} NULLS FIRST, {id}"),
+        (Order::OldestFirst, _) => format!(" ORDER BY {time}, {id}"),
+        (Order::NewestFirst, Engine::Postgres) => {
+            format!(" ORDER BY {time} DESC NULLS LAST, {id} DESC")
+        }
+        (Order::NewestFirst, _) => format!(" ORDER BY {time} DESC, {id} DESC"),
+    }
 }
 
 /// A number of rows as SQL takes it.
@@ -477,6 +505,30 @@ impl Tx {
             Scope::All => condition.push(&format!(" AND {alias}.deleted = TRUE")),
         };
         self.exists::<T>(Conditions(lost)).await
+    }
+
+    /// The place in lists of one of the visible rows, or of one that was deleted, so that a page can begin behind a document
+    /// that has gone since.
+    pub(super) async fn place<T: Record>(
+        &mut self,
+        visible: Conditions,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Cursor>, StoreError> {
+        for rows in [visible, Conditions::deleted_within::<T>(scope)] {
+            let query = rows
+                .and(&format!("{}.id = ?", T::ALIAS), [id])
+                .select::<T>(&format!(
+                    "{0}.id AS id, {0}.created_at AS created_at",
+                    T::ALIAS
+                ));
+            let found: Vec<Cursor> = self.session.fetch_all(query).await?;
+            let found = found.into_iter().find(|place| place.id == id);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// All rows that meet the conditions, in no order.

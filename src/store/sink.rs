@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -31,6 +33,17 @@ const MAX_WAITS: u32 = 3;
 /// How many bytes a client must take in a second, beyond the time that every request has.
 const SLOWEST: f64 = 256.0 * 1024.0;
 
+/// The address of the page that follows, up to the id behind which it begins.
+#[derive(Clone, Debug)]
+pub struct NextPage(pub String);
+
+impl NextPage {
+    /// The address of the page behind a document.
+    pub(super) fn behind(&self, id: &str) -> String {
+        format!("{}{}", self.0, utf8_percent_encode(id, NON_ALPHANUMERIC))
+    }
+}
+
 /// A piece of a list.
 #[derive(Debug)]
 pub enum Piece {
@@ -49,6 +62,8 @@ pub struct Sink {
     collection: &'static str,
     text: Vec<u8>,
     is_empty: bool,
+    /// The address of the next page.
+    next: Option<String>,
     /// Whether what is read is of one moment, however many statements follow.
     in_snapshot: bool,
     /// Rows that its first batch has at most, when it is begun again.
@@ -80,6 +95,7 @@ impl Sink {
             collection,
             text: Vec::new(),
             is_empty: true,
+            next: None,
             in_snapshot: false,
             first_rows: u64::MAX,
             memory: memory.clone(),
@@ -103,6 +119,7 @@ impl Sink {
         self.in_snapshot = in_snapshot;
         self.text.clear();
         self.is_empty = true;
+        self.next = None;
         self.text.extend_from_slice(b"{\"");
         self.text.extend_from_slice(self.collection.as_bytes());
         self.text.extend_from_slice(b"\":[");
@@ -252,9 +269,20 @@ impl Sink {
         StoreError::BrokenOff
     }
 
+    /// Links to the next page (API-SIG: Pagination, Filtering, and Sorting).
+    pub(super) fn link(&mut self, next: String) {
+        self.next = Some(next);
+    }
+
     /// Ends the text: all of it where it is small.
     async fn end(&mut self) -> Result<Option<Bytes>, StoreError> {
-        self.text.extend_from_slice(b"]}");
+        self.text.push(b']');
+        if let Some(next) = self.next.take() {
+            let links = json!([{"rel": "next", "href": next}]);
+            self.text
+                .extend_from_slice(format!(",\"{}_links\":{links}", self.collection).as_bytes());
+        }
+        self.text.push(b'}');
         if self.pieces.is_none() {
             let text = std::mem::take(&mut self.text);
             return Ok(Some(with_room(text, self.room.take())));

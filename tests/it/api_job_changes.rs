@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freezer_api::domain::Scope;
 use freezer_api::domain::job::PidViewer;
-use freezer_api::store::{Memory, Page, Sink, Tx};
+use freezer_api::store::{Listing, Memory, Order, Page, Sink, Tx};
 use serde_json::{Value, json};
 
 use crate::api_jobs::{job, service, shown};
@@ -26,14 +26,20 @@ async fn full(service: &Service) -> (String, Value) {
 /// What a project sees of jobs: the list, a search, and one job.
 async fn seen(service: &Service, viewer: &PidViewer, job_id: &str) -> Vec<Value> {
     let scope = Scope::Project(PROJECT.to_owned());
-    let page = Page {
-        limit: 10,
-        offset: 0,
+    let listing = Listing {
+        page: Page {
+            limit: 10,
+            offset: 0,
+        },
+        order: Order::OldestFirst,
+        after: None,
+        search: None,
+        next: None,
     };
     let memory = Memory::new(0, 1, Duration::from_secs(1));
     let store = &service.api.catalogue.store;
     let (sink, _) = Sink::new("jobs", &memory);
-    let list = async |tx: &mut Tx| tx.list_jobs(&scope, page, None, viewer, &sink).await;
+    let list = async |tx: &mut Tx| tx.list_jobs(&scope, &listing, viewer, &sink).await;
     let list = store
         .read_list("looking", sink.clone(), list)
         .await

@@ -80,6 +80,12 @@ async fn listed(service: &Service, (kind, id): (&str, &str), query: &str) -> Vec
     )
 }
 
+/// The path and query of an address.
+fn below_host(address: &Value) -> String {
+    let (_, below) = address.as_str().unwrap().split_once("/v2/").unwrap();
+    format!("/v2/{below}")
+}
+
 /// A search that every document passes.
 fn everything() -> Value {
     json!({"match_not": [{"user_id": "nobody"}]})
@@ -121,12 +127,107 @@ on_each_engine! {
                 ("?limit=5,2", 0, 2),
                 ("?limit=5,2&offset=1&limit=3,4", 1, 4),
                 ("?%6cimit=%35", 0, 5),
-                ("?unknown=-1&limit=2&sort=x&marker=y", 0, 2),
+                ("?unknown=-1&limit=2&fields=x", 0, 2),
                 ("?limit=2&", 0, 2),
             ] {
                 assert_eq!(listed(&service, kind, query).await, page(offset, limit), "{kind:?} {query}");
                 let searched = service.search(&format!("{}{query}", kind.0), everything()).await.expect(200);
                 assert_eq!(ids(&searched.json(), kind), page(offset, limit), "{kind:?} {query} with a search");
+            }
+        }
+    }
+
+    async fn links_lead_through_a_list_in_either_order(database: Database) {
+        let service = start(&database).await;
+        for kind in KINDS {
+            let mut made = Vec::new();
+            for number in 0..13 {
+                made.push(make(&service, PROJECT, kind.0, number).await);
+                service.clock.advance(i64::from(number % 3 == 0));
+            }
+            let mut expected = listed(&service, kind, "?limit=1000").await;
+            assert_eq!(expected.len(), 13);
+            for (query, is_searched) in
+                [("sort=created_at", false), ("sort_dir=desc", false), ("sort=created_at:desc", true)]
+            {
+                if query.ends_with("desc") && !is_searched {
+                    expected.reverse();
+                }
+                let mut found = Vec::new();
+                let mut path = format!("{}?limit=4&{query}&offset=0", kind.0);
+                for page in 0.. {
+                    let answer = if is_searched {
+                        service.search(&path, everything()).await
+                    } else {
+                        service.get(&path).await
+                    };
+                    let list = answer.expect(200).json();
+                    found.extend(ids(&list, kind));
+                    let Some(links) = list.get(format!("{}_links", kind.0)) else {
+                        assert!(page >= 3, "{list}");
+                        break;
+                    };
+                    assert_eq!(links[0]["rel"], "next");
+                    path = below_host(&links[0]["href"]);
+                }
+                assert_eq!(found, expected, "{kind:?} {query}");
+            }
+        }
+    }
+
+    async fn pages_hold_still_while_rows_come_and_go(database: Database) {
+        let service = start(&database).await;
+        for kind in &KINDS[1..] {
+            let mut made = Vec::new();
+            for number in 0..6 {
+                made.push(make(&service, PROJECT, kind.0, number).await);
+                service.clock.advance(1);
+            }
+            // The document behind which a page begins may be deleted, and new ones come.
+            service.delete(&format!("{}/{}", kind.0, made[1])).await.expect(204);
+            service.delete(&format!("{}/{}", kind.0, made[4])).await.expect(204);
+            made.push(make(&service, PROJECT, kind.0, 6).await);
+            for (marker, order, expected) in [
+                (1, "asc", &[2, 3, 5, 6][..]),
+                (4, "asc", &[5, 6]),
+                (4, "desc", &[3, 2, 0]),
+                (6, "asc", &[]),
+                (0, "desc", &[]),
+            ] {
+                let page = listed(&service, *kind, &format!("?marker={}&sort_dir={order}", made[marker])).await;
+                let expected: Vec<&String> = expected.iter().map(|number| &made[*number]).collect();
+                assert_eq!(page.iter().collect::<Vec<_>>(), expected, "{kind:?} {marker} {order}");
+            }
+            let beyond = listed(&service, *kind, &format!("?marker={}&offset=2&limit=1", made[0])).await;
+            assert_eq!(beyond, [made[5].clone()]);
+        }
+    }
+
+    async fn callers_that_follow_no_links_get_none(database: Database) {
+        let service = start(&database).await;
+        for kind in KINDS {
+            for number in 0..3 {
+                make(&service, PROJECT, kind.0, number).await;
+            }
+            for query in ["?limit=2", "?limit=2&offset=1", "?limit=2&marker=&sort="] {
+                let list = service.get(&format!("{}{query}", kind.0)).await.expect(200).json();
+                assert_eq!(list.as_object().unwrap().len(), 1, "{list}");
+            }
+        }
+    }
+
+    async fn unknown_markers_and_orders_are_refused(database: Database) {
+        let service = start(&database).await;
+        for kind in KINDS {
+            let foreign = make(&service, "p2", kind.0, 7).await;
+            for query in [
+                "marker=unknown", &format!("marker={foreign}"), "marker=%00", "marker=%FF", "marker=%F0%9F%98%80", "marker=%20",
+                "sort=user_id", "sort=created_at:up", "sort=:up", "sort_key=id", "sort_dir=down", "sort=created_at:desc:x",
+            ] {
+                let path = format!("{}?{query}", kind.0);
+                let description = service.get(&path).await.refused(400, "Invalid parameter");
+                let (name, _) = query.split_once('=').unwrap();
+                assert!(description.contains(name.split('_').next().unwrap()), "{query}: {description}");
             }
         }
     }

@@ -9,7 +9,8 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         |name: &str, version: Value| exactly(json!({name: text(), "version": version}), &[]);
     let list = |name: &str, kind: &str| {
         let documents = json!({"type": "array", "items": reference(kind)});
-        exactly(json!({name: documents}), &[])
+        let links = format!("{name}_links");
+        exactly(json!({name: documents, &links: page_links()}), &[&links])
     };
     vec![
         ("Client", client()),
@@ -57,6 +58,15 @@ fn exactly(members: Value, optional: &[&str]) -> Value {
         .filter(|name| !optional.contains(&name.as_str()))
         .collect();
     json!({"type": "object", "required": required, "additionalProperties": false, "properties": members})
+}
+
+/// The link to the next page, for callers that follow such links.
+fn page_links() -> Value {
+    let link = exactly(json!({"rel": {"const": "next"}, "href": text()}), &[]);
+    json!({
+        "type": "array", "items": link,
+        "description": "The next page, for requests with marker or sort. Without it there is none.",
+    })
 }
 
 fn text() -> Value {

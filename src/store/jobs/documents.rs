@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
-use super::super::list::{Batches, Selection};
+use super::super::list::{Batches, Listing, Selection};
 use super::super::rows::{
-    Batch, Conditions, Cursor, Page, Record, SMALL_TEXT, Slice, Values, order_by,
+    Batch, Conditions, Cursor, Order, Record, SMALL_TEXT, Slice, Values, order_by,
 };
 use super::super::sink::{SharedSink, Sink};
 use super::super::statement::{Statement, sql};
@@ -243,7 +243,7 @@ fn with_probe(page: Statement, probe: Conditions) -> Statement {
 }
 
 /// The query for the jobs of a page.
-fn select_page(engine: Engine, texts: Texts, page: Statement) -> Statement {
+fn select_page(engine: Engine, texts: Texts, page: Statement, order: Order) -> Statement {
     sql(format!(
         "SELECT p.names_a_client, {}, {}, p.listed_at, ja.position, {} FROM (",
         texts.left_out(),
@@ -253,7 +253,7 @@ fn select_page(engine: Engine, texts: Texts, page: Statement) -> Statement {
     .push_statement(page)
     .push(") p LEFT JOIN jobs j ON j.id = p.id")
     .push(ENTRIES)
-    .push(&order_by(engine, "p.listed_at", "p.id"))
+    .push(&order_by(engine, order, "p.listed_at", "p.id"))
 }
 
 /// The query for one job.
@@ -273,6 +273,19 @@ fn names_client(search: &Search) -> bool {
 }
 
 impl Tx {
+    /// The place of a job in lists of the scope, also of a deleted one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn place_of_job(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Cursor>, StoreError> {
+        self.place::<Job>(Conditions::within::<Job>(scope), scope, id)
+            .await
+    }
+
     /// Lists a page of jobs.
     ///
     /// # Errors
@@ -280,22 +293,21 @@ impl Tx {
     pub async fn list_jobs(
         &mut self,
         scope: &Scope,
-        page: Page,
-        search: Option<&Search>,
+        listing: &Listing,
         viewer: &PidViewer,
         sink: &SharedSink,
     ) -> Result<(), StoreError> {
         let mut sink = sink.lock().await;
         // Where no action names a client, the jobs of a client are found by their index; whether one does, the same statement
         // says.
-        let by_column = search.is_some_and(names_client);
+        let by_column = listing.search.as_ref().is_some_and(names_client);
         let is_listed = self
-            .write_jobs(scope, page, (search, by_column), viewer, &mut sink)
+            .write_jobs(scope, listing, by_column, viewer, &mut sink)
             .await;
         let is_listed = is_listed.map_err(|error| sink.failed(error))?;
         if !is_listed {
             let listed = self
-                .write_jobs(scope, page, (search, false), viewer, &mut sink)
+                .write_jobs(scope, listing, false, viewer, &mut sink)
                 .await;
             listed.map_err(|error| sink.failed(error))?;
         }
@@ -307,22 +319,19 @@ impl Tx {
     async fn write_jobs(
         &mut self,
         scope: &Scope,
-        page: Page,
-        (search, by_column): (Option<&Search>, bool),
+        listing: &Listing,
+        by_column: bool,
         viewer: &PidViewer,
         sink: &mut Sink,
     ) -> Result<bool, StoreError> {
         sink.begin(self.session.in_snapshot())?;
         let conditions = Conditions::within::<Job>(scope);
-        let mut batches = match search {
-            None => Batches::page(conditions, page),
-            Some(search) => {
-                let narrowed = narrow_jobs(self.engine(), conditions, search, by_column);
-                Batches::of_search(search, narrowed, page)
-            }
-        }
-        .starting_with(sink.first_rows());
-        let mut selection = Selection::new(search, page);
+        let conditions = match &listing.search {
+            None => conditions,
+            Some(search) => narrow_jobs(self.engine(), conditions, search, by_column),
+        };
+        let mut batches = Batches::new(conditions, listing).starting_with(sink.first_rows());
+        let mut selection = Selection::new(listing, None);
         while !selection.is_full()
             && let Some(slice) = batches.next_slice(self, sink)?
         {
@@ -335,7 +344,8 @@ impl Tx {
             self.hide_pids(&mut jobs, viewer).await?;
             for job in jobs {
                 sink.expect_document(job.size()).await?;
-                selection.offer(job.document(), sink).await?;
+                let id = job.job.id.clone();
+                selection.offer(&id, job.document(), sink).await?;
             }
         }
         Ok(true)
@@ -352,6 +362,7 @@ impl Tx {
         probe: Option<Conditions>,
         sink: &mut Sink,
     ) -> Result<Collector, StoreError> {
+        let order = slice.order;
         let page = slice.select::<Job>(self.engine(), PAGE);
         let page = match probe {
             Some(probe) => with_probe(page, probe),
@@ -363,7 +374,7 @@ impl Tx {
                 (true, Some(most)) => Texts::UpTo(most),
                 (true, None) => Texts::Once,
             };
-            let query = select_page(self.engine(), texts, page.clone());
+            let query = select_page(self.engine(), texts, page.clone(), order);
             let mut found = Collector::new(sink.batch());
             self.session.fetch_each(query, |row| found.add(row)).await?;
             if found.left_out == 0 {
