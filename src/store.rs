@@ -14,6 +14,7 @@ mod jobs;
 mod limits;
 mod list;
 mod memory;
+mod pages;
 mod pool;
 pub(crate) mod rows;
 mod sessions;
@@ -40,8 +41,8 @@ pub(crate) use list::Listed;
 pub use list::Listing;
 pub(crate) use memory::with_room;
 pub use memory::{Memory, Reservation, Room};
+pub use pages::{Cursor, Order, Page};
 pub(crate) use rows::Record;
-pub use rows::{Cursor, Order, Page};
 pub use sink::{NextPage, Piece, SharedSink, Sink};
 
 /// How often a transaction is tried before its deadlock is reported.

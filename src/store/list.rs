@@ -6,7 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use super::rows::{Batch, Conditions, Cursor, Order, Page, Record, Slice};
+use super::pages::{Batch, Cursor, Order, Page, Slice};
+use super::rows::{Conditions, Record};
 use super::sink::{NextPage, SharedSink, Sink};
 use super::statement::Argument;
 use super::tables::{Column, ColumnKind, Json, Table};

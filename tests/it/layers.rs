@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "service",
             "store::list",
             "store::memory",
-            "store::rows",
+            "store::pages",
             "store::sink",
             "telemetry",
         ],

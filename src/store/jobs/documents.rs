@@ -7,9 +7,8 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
 use super::super::list::{Batches, Listing, Selection};
-use super::super::rows::{
-    Batch, Conditions, Cursor, Order, Record, SMALL_TEXT, Slice, Values, order_by,
-};
+use super::super::pages::{Batch, Cursor, Order, Slice, order_by};
+use super::super::rows::{Conditions, Record, SMALL_TEXT, Values};
 use super::super::sink::{SharedSink, Sink};
 use super::super::statement::{Statement, sql};
 use super::super::{Engine, StoreError, Tx};
