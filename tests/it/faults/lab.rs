@@ -286,6 +286,18 @@ impl Api {
         }
     }
 
+    /// Makes a document before anything is broken. As any client, it comes again after a 503: on a cluster others write the
+    /// same rows at the same time.
+    pub(super) async fn make(&self, path: &str, body: &Value) -> Value {
+        let start = Instant::now();
+        loop {
+            let reply = self.send("POST", path, body).await;
+            if reply.status != Some(503) || start.elapsed() > PATIENCE {
+                return reply.expect(201);
+            }
+        }
+    }
+
     /// A document that has to be there.
     pub(super) async fn get(&self, path: &str) -> Value {
         self.send("GET", path, &Value::Null).await.expect(200)

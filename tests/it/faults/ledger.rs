@@ -61,15 +61,12 @@ impl Writer {
     /// Makes the documents of a writer.
     pub(super) async fn start(api: &Api, name: String) -> Writer {
         let client = json!({"client_id": "c"});
-        api.send("POST", "clients", &client).await.expect(201);
-        let counter = api
-            .send("POST", "backups", &backup("counter"))
-            .await
-            .expect(201);
+        api.make("clients", &client).await;
+        let counter = api.make("backups", &backup("counter")).await;
         let counter = format!("backups/{}", counter["backup_id"].as_str().unwrap());
         let (job, mut body) = (format!("jobs/{name}"), change("first"));
         body["client_id"] = json!("c");
-        api.send("POST", &job, &body).await.expect(201);
+        api.make(&job, &body).await;
         let mut ledger = Ledger::default();
         ledger
             .versions
