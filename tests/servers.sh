@@ -62,10 +62,12 @@ foreground() {
   stage=
   return $status
 }
-# The same, and what it prints goes to a file too.
+# The same, and what it prints goes to a file too. Not by a pipe, which would be read for as long as anything that a test has left
+# behind holds it open.
 logged() { # file, command…
+  : >"$1"
   # shellcheck disable=SC2016 # the inner shell expands
-  foreground bash -c 'set -o pipefail; "${@:2}" 2>&1 | tee "$1"' - "$@"
+  foreground bash -c '"${@:2}" >"$1" 2>&1 & tail -f -n +1 --pid=$! "$1"; wait $!' - "$@"
 }
 # shellcheck disable=SC2317 # called by the trap
 finish() {

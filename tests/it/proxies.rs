@@ -1,8 +1,9 @@
 //! Behind HAProxy, nginx and Apache, with the configurations of `deploy/`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::listeners::tls::{Authority, Client};
@@ -38,7 +40,7 @@ struct Proxy {
     child: Child,
     address: SocketAddr,
     authority: Authority,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Proxy {
@@ -83,25 +85,34 @@ impl Proxy {
         );
         let file = folder.path().join(file);
         fs::write(&file, around(&text, folder.path())).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
         let child = command(&file, folder.path())
             .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
             .spawn()
             .unwrap();
         let proxy = Proxy {
             child,
             address,
             authority,
-            _folder: folder,
+            folder,
         };
         let start = Instant::now();
         while !proxy
             .ask(&request("GET", "/backup/healthcheck", ""))
             .is_ok_and(|answer| answer.status < 500)
         {
-            assert!(start.elapsed() < PATIENCE, "{}", proxy.address);
+            assert!(start.elapsed() < PATIENCE, "{}", proxy.log());
             thread::sleep(Duration::from_millis(50));
         }
         proxy
+    }
+
+    /// What it has written.
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     fn client(&self) -> Client {
@@ -118,9 +129,10 @@ impl Proxy {
     }
 }
 
+/// Its workers too, which it could not end any more itself.
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.child.kill().ok();
+        kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
         self.child.wait().ok();
     }
 }
