@@ -245,7 +245,7 @@ fn named_in_queries() -> impl Iterator<Item = (String, Value)> {
             "marker",
             "List what follows the document of this id, also when it was deleted since; of a client its uuid. The answer then \
              has a link to the next page.",
-            json!({"type": "string", "minLength": 1}),
+            json!({"type": "string"}),
         ),
         (
             "sort",
