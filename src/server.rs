@@ -186,9 +186,10 @@ impl Server {
     /// Serves a connection in a task of its own.
     fn open(&self, accepted: Accepted, place: Option<Place>) {
         let is_reserve = place.as_ref().is_some_and(|place| place.is_reserve);
-        let (router, limits) = match is_reserve {
-            true => (&self.services.full, (RESERVE_TIMEOUT, RESERVE_TIMEOUT)),
-            false => (&self.services.main, (self.read_timeout, self.idle_timeout)),
+        let (router, limits) = if is_reserve {
+            (&self.services.full, (RESERVE_TIMEOUT, RESERVE_TIMEOUT))
+        } else {
+            (&self.services.main, (self.read_timeout, self.idle_timeout))
         };
         let (router, builder) = (router.clone(), builder(!is_reserve));
         let phase = self.phase.subscribe();

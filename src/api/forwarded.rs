@@ -27,9 +27,10 @@ pub(super) struct Forwarded {
 impl Forwarded {
     /// What counts under `[oslo_middleware] enable_proxy_headers_parsing`.
     pub(super) fn believed(headers: &HeaderMap, options: &config::Middleware) -> Forwarded {
-        match options.enable_proxy_headers_parsing {
-            true => Forwarded::of(headers),
-            false => Forwarded::default(),
+        if options.enable_proxy_headers_parsing {
+            Forwarded::of(headers)
+        } else {
+            Forwarded::default()
         }
     }
 

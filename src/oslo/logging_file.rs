@@ -187,9 +187,10 @@ impl File {
     /// The section of a name that stands in the line.
     fn named(&self, kind: &str, name: &str, line: usize) -> Result<String, LoggingFileError> {
         let section = normalize_section(&format!("{kind}_{name}"));
-        match self.has(&section) {
-            true => Ok(section),
-            false => Err(LoggingFileError::NoSection { line, section }),
+        if self.has(&section) {
+            Ok(section)
+        } else {
+            Err(LoggingFileError::NoSection { line, section })
         }
     }
 

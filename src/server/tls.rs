@@ -203,9 +203,10 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = || {
         let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
-        match certificates.is_empty() {
-            true => Err(pem::Error::NoItemsFound),
-            false => Ok(certificates),
+        if certificates.is_empty() {
+            Err(pem::Error::NoItemsFound)
+        } else {
+            Ok(certificates)
         }
     };
     read().map_err(|source| file_error(option, path, source))

@@ -114,9 +114,10 @@ impl Setup {
         if destinations.is_empty() {
             destinations.push(Destination::Stderr);
         }
-        let layout = match options.use_json {
-            true => Layout::json(options.log_date_format.clone()),
-            false => Layout::Text(TextLayout::new(options)),
+        let layout = if options.use_json {
+            Layout::json(options.log_date_format.clone())
+        } else {
+            Layout::Text(TextLayout::new(options))
         };
         let output = |destination| Output {
             destination,

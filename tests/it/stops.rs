@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::server::{Connection, PATIENCE, request, start};
@@ -56,6 +56,17 @@ pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Waits for the clients of [`keep_asking`], none of which may have lost a request.
+#[track_caller]
+pub(crate) fn none_is_lost(clients: Vec<JoinHandle<(u64, u64)>>) {
+    let totals = clients.into_iter().map(|client| client.join().unwrap());
+    let (answered, lost) = totals.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(
+        answered > 12 && lost == 0,
+        "{answered} answered, {lost} lost"
+    );
+}
+
 /// Stops a server while twelve clients ask it; none of them may lose a request.
 pub(crate) fn stop_under_load<S: Read + Write>(
     server: Server,
@@ -69,12 +80,7 @@ pub(crate) fn stop_under_load<S: Read + Write>(
         .collect();
     thread::sleep(Duration::from_millis(400));
     server.terminate();
-    let totals = clients.into_iter().map(|client| client.join().unwrap());
-    let (answered, lost) = totals.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    assert!(
-        answered > 12 && lost == 0,
-        "{answered} answered, {lost} lost"
-    );
+    none_is_lost(clients);
     assert_eq!(server.stop().status.code(), Some(0));
 }
 

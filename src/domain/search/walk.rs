@@ -159,9 +159,9 @@ impl<'s> Walk<'_, 's> {
             return;
         }
         let value = value();
-        for condition in self.conditions.iter_mut() {
+        for condition in self.conditions.iter_mut().filter(|one| !one.is_met) {
             if let Test::Contains(text) = condition.test {
-                condition.is_met |= value.contains(text);
+                condition.is_met = value.contains(text);
             }
         }
     }

@@ -35,9 +35,10 @@ where
         let Some(pooler) = &self.pooler else {
             return Ok((self.options.connect().await?, None));
         };
-        let options = match pooler.is_known.load(Ordering::Relaxed) {
-            true => &pooler.options,
-            false => &self.options,
+        let options = if pooler.is_known.load(Ordering::Relaxed) {
+            &pooler.options
+        } else {
+            &self.options
         };
         let mut connection = match options.connect().await {
             Err(error) if failure::is_refused_parameter(&error) => {
