@@ -114,7 +114,9 @@ fn catalogue(
         options.request_timeout / 2,
     );
     let (schemas, max_size) = (Schemas::new()?, options.max_document_size);
-    let store = store.accounting(memory.clone());
+    let store = store
+        .accounting(memory.clone())
+        .answering_within(options.request_timeout);
     Ok(Catalogue::new(
         store, schemas, trusts, clock, ids, max_size, memory,
     ))

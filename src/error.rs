@@ -272,6 +272,10 @@ impl Transient for ApiError {
         matches!(self, ApiError::Store(error) if error.is_transient())
     }
 
+    fn is_contended(&self) -> bool {
+        matches!(self, ApiError::Store(error) if error.is_contended())
+    }
+
     fn is_newly_prepared(&self) -> bool {
         matches!(self, ApiError::Store(error) if error.is_newly_prepared())
     }

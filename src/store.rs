@@ -22,9 +22,10 @@ mod settings;
 mod sink;
 pub(crate) mod statement;
 pub(crate) mod tables;
+mod tries;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool::managed;
 use sqlx::{MySql, Postgres, Sqlite};
@@ -34,6 +35,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::{Clock, Ids};
 use connection::{Connection, DbSession, Lease, Manager};
+use tries::Tries;
 
 pub use crate::oslo::database_url::Engine;
 pub use error::{MAX_TEXT, StoreError, Transient};
@@ -45,9 +47,6 @@ pub use pages::{Cursor, Order, Page};
 pub(crate) use rows::Record;
 pub use sink::{NextPage, Piece, SharedSink, Sink};
 
-/// How often a transaction is tried before its deadlock is reported.
-const MAX_ATTEMPTS: u32 = 12;
-
 /// The database, for as long as the program runs.
 #[derive(Clone)]
 pub struct Store {
@@ -56,6 +55,8 @@ pub struct Store {
     pub(crate) ids: Ids,
     pub(crate) statement_limit: Duration,
     pool_limit: Duration,
+    /// For how long a change is tried again that rivals keep from being made.
+    contended_limit: Duration,
     /// SQLite has one writer at a time; waiting here is fair, waiting in its busy handler is not.
     writer: Arc<Semaphore>,
     /// The account of large documents; commands of operators have none.
@@ -223,7 +224,7 @@ impl Store {
             .await;
             match result {
                 Err(error) if error.is_transient() && attempt < MAX_READS => {
-                    self.back_off(attempt).await;
+                    tries::pause(attempt).await;
                 }
                 other => return other,
             }
@@ -232,27 +233,21 @@ impl Store {
 
     /// Runs `work` in one transaction and commits it; on an error everything is rolled back.
     ///
-    /// Deadlocks, lock timeouts and lost connections are tried again from the start, for half of the time that one statement
-    /// may take, so `work` must do nothing but read and write through its [`Tx`].
+    /// Deadlocks, lock timeouts and lost connections are tried again from the start (`tries`), so `work` must do nothing but
+    /// read and write through its [`Tx`].
     pub async fn write<T, E: Transient>(
         &self,
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let start = Instant::now();
-        let mut attempt = 0;
+        let mut tries = Tries::begin(self.contended_limit);
         let mut room = None;
         loop {
-            attempt += 1;
-            let result = self.attempt(action, &room, &work).await;
-            match result {
+            match self.attempt(action, &room, &work).await {
                 Err(error) if let Some(bytes) = error.needs_room() => {
                     room = self.room(bytes, action).await?;
                 }
-                Err(error) if error.is_transient() && self.may_try_again(attempt, start) => {
-                    tracing::debug!(action, attempt, "transaction is tried again");
-                    self.back_off(attempt).await;
-                }
+                Err(error) if tries.may_go_on(&error) => tries.pause(action).await,
                 other => return other,
             }
         }
@@ -270,29 +265,22 @@ impl Store {
         action: &'static str,
         work: impl AsyncFn(&mut Tx) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let start = Instant::now();
-        let mut attempt = 0;
+        let mut tries = Tries::begin(self.contended_limit);
         let mut may_be_there = false;
         loop {
-            attempt += 1;
             let result = async {
                 let _turn = self.turn_to_write().await;
                 work(&mut self.open().await?).await
             };
             match result.await {
                 Err(error) if may_be_there && error.is_duplicate_key() => return Ok(()),
-                Err(error) if error.is_transient() && self.may_try_again(attempt, start) => {
+                Err(error) if tries.may_go_on(&error) => {
                     may_be_there |= !error.is_busy();
-                    tracing::debug!(action, attempt, "statement is tried again");
-                    self.back_off(attempt).await;
+                    tries.pause(action).await;
                 }
                 other => return other.map_err(|error| error.context(action)),
             }
         }
-    }
-
-    fn may_try_again(&self, attempt: u32, start: Instant) -> bool {
-        attempt < MAX_ATTEMPTS && start.elapsed() < self.statement_limit / 2
     }
 
     /// Waits until this is the one that writes, where there can be one only.
@@ -317,13 +305,6 @@ impl Store {
         tx.run(Mode::Write, action, work).await
     }
 
-    /// Full jitter: a random share of a limit that doubles, so that transactions that collided do not collide again.
-    async fn back_off(&self, attempt: u32) {
-        let limit_ms = 5u64.saturating_mul(1 << attempt.min(7));
-        let share = Ids::Random.random_fraction();
-        tokio::time::sleep(Duration::from_millis(limit_ms).mul_f64(share)).await;
-    }
-
     pub(crate) async fn open(&self) -> Result<Tx, StoreError> {
         Ok(Tx {
             session: DbSession::new(self.lease().await?, self.statement_limit),
@@ -338,6 +319,15 @@ impl Store {
     pub fn accounting(self, memory: Memory) -> Store {
         Store {
             memory: Some(memory),
+            ..self
+        }
+    }
+
+    /// The same for requests of so much time, in which they are to be answered.
+    pub fn answering_within(self, request_timeout: Duration) -> Store {
+        let limit = tries::contended_limit(request_timeout);
+        Store {
+            contended_limit: self.contended_limit.min(limit),
             ..self
         }
     }

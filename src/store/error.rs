@@ -87,6 +87,9 @@ pub trait Transient: From<StoreError> {
     /// Whether another try can succeed with nothing half-made.
     fn is_transient(&self) -> bool;
 
+    /// Whether that is because of rivals, who were faster or hold what is needed.
+    fn is_contended(&self) -> bool;
+
     /// Whether only a statement had to be prepared ([`StoreError::PreparedInTransaction`]), so that another try on the same
     /// connection comes further at once.
     fn is_newly_prepared(&self) -> bool;
@@ -217,6 +220,14 @@ impl Transient for StoreError {
             | StoreError::NeedsRoom(_)
             | StoreError::BrokenOff
             | StoreError::Value { .. } => false,
+        }
+    }
+
+    fn is_contended(&self) -> bool {
+        match self {
+            StoreError::Overtaken => true,
+            StoreError::While { source, .. } => source.is_contended(),
+            other => other.is_busy(),
         }
     }
 

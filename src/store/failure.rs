@@ -2,8 +2,8 @@
 //!
 //! | class | the work | the connection | MySQL, MariaDB, Galera | PostgreSQL | SQLite |
 //! |---|---|---|---|---|---|
-//! | [`Busy`]: rivals, for the moment | is tried again, then 503 | is kept | 1205 lock wait, 1213 deadlock and certification, 1020, 1412, 1614, 1637, 1689, 3101, 3572; too many connections: 1040, 1203, 1226 | 40000, 40001, 40P01, 55P03; 53300 too many connections | 5 BUSY, 6 LOCKED |
-//! | [`Lost`]: the server cannot be used over this connection | is tried again on another one, then 503 | is closed, and all of the pool that are older | 1047 node not ready, 1053 shutdown, 1079, 1927 killed, 3169, 4031, broken connections 1152, 1158 to 1161, 1184; read-only: 1290, 1792, 1836; prepared statements: 1243, 1461, 1615 | 57P01 to 57P05, 08xxx, 25P03, 25P04; read-only: 25006; prepared statements: 26000 | 8 READONLY |
+//! | [`Busy`]: rivals, for the moment | is tried again for a time, then 503 | is kept | 1205 lock wait, 1213 deadlock and certification, 1020, 1412, 1614, 1637, 1689, 3101, 3572; too many connections: 1040, 1203, 1226 | 40000, 40001, 40P01, 55P03; 53300 too many connections | 5 BUSY, 6 LOCKED |
+//! | [`Lost`]: the server cannot be used over this connection | is tried again a dozen times on other ones, then 503 | is closed, and all of the pool that are older | 1047 node not ready, 1053 shutdown, 1079, 1927 killed, 3169, 4031, broken connections 1152, 1158 to 1161, 1184; read-only: 1290, 1792, 1836; prepared statements: 1243, 1461, 1615 | 57P01 to 57P05, 08xxx, 25P03, 25P04; read-only: 25006; prepared statements: 26000 | 8 READONLY |
 //! | [`Unavailable`]: not now | 503 | is kept | cancelled: 1317, 1969, 3024; full: 3, 20, 1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1206, 1878; at commit: 1180, 1181, 3100 | cancelled: 57014; full: 53xxx, 58xxx; 40003 | 7 NOMEM, 9 INTERRUPT, 10 IOERR, 13 FULL, 14 CANTOPEN, 15 PROTOCOL |
 //! | [`Fault`]: ours, or the tables' | 500 | is kept | all others | all others | all others |
 //!

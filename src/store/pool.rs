@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::connection::{Manager, Pooler, STATEMENT_CACHE};
 use super::failure::Failure;
 use super::limits::{Interrupt, Limits};
+use super::tries::contended_limit;
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
 use crate::config;
@@ -63,11 +64,13 @@ impl Store {
         })?;
         check_files(url)?;
         let pool_limit = options.pool_timeout.unwrap_or(POOL_LIMIT);
+        let statement_limit = url.read_timeout.unwrap_or(STATEMENT_LIMIT);
         let store = Store {
             pool: open_pool(url, options, pool_limit)?,
             clock,
             ids,
-            statement_limit: url.read_timeout.unwrap_or(STATEMENT_LIMIT),
+            statement_limit,
+            contended_limit: contended_limit(statement_limit),
             pool_limit,
             writer: Arc::new(Semaphore::new(1)),
             memory: None,

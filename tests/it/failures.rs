@@ -135,6 +135,27 @@ async fn codes_of_postgres_have_their_answer() {
     codes_have_their_answer(Engine::Postgres, POSTGRES).await;
 }
 
+/// Rivals that are faster again and again: more often than a server that is not ready is asked again.
+async fn rivals_are_put_up_with(engine: Engine, code: &str) {
+    let database = Database::create(engine).await;
+    let service = Service::start(&database).await;
+    fail(&database, code, Some(13)).await;
+    let path = format!("sessions/{}", service.session().await);
+    service.get(&path).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB: ./test starts it"]
+async fn rivals_on_mariadb_are_put_up_with() {
+    rivals_are_put_up_with(Engine::MySql, "1213").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./test starts it"]
+async fn rivals_on_postgres_are_put_up_with() {
+    rivals_are_put_up_with(Engine::Postgres, "40P01").await;
+}
+
 /// As after a fail-over: the server at the other end of the connections that are open refuses to write, the one that new
 /// connections lead to does not.
 async fn connections_to_a_read_only_server_are_replaced(engine: Engine) {

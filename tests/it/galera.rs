@@ -3,14 +3,18 @@
 mod histories;
 mod rounds;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use freezer_api::config::Config;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, MySqlConnection};
 
 use crate::races_of_clients::withdraw;
-use crate::support::{Database, Engine, Service, needed};
+use crate::support::{Database, Engine, Service, needed, rounds};
 
 /// How often each writer writes.
 const ROUNDS: usize = 40;
@@ -223,6 +227,39 @@ async fn no_acknowledged_patch_is_lost() {
             .filter(|key| stored["backup_metadata"][key.as_str()].is_null())
             .collect();
         assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
+    }
+}
+
+/// Each of these changes writes the row of the same client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn jobs_of_one_client_are_replaced_on_all_nodes_at_once() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    servers[0].client("c").await;
+    let start = Instant::now();
+    let writers: Vec<_> = servers
+        .iter()
+        .enumerate()
+        .map(|(node, server)| {
+            let server = Arc::clone(server);
+            tokio::spawn(async move {
+                let mut slowest = Duration::ZERO;
+                for round in 0..rounds(ROUNDS) {
+                    let action =
+                        json!({"freezer_action": {"action": "exec", "command": round.to_string()}});
+                    let job = json!({"client_id": "c", "job_actions": [action]});
+                    let start = Instant::now();
+                    server.post(&format!("jobs/{node}"), job).await.expect(201);
+                    slowest = slowest.max(start.elapsed());
+                }
+                slowest
+            })
+        })
+        .collect();
+    for writer in writers {
+        let slowest = writer.await.unwrap();
+        println!("slowest of a node {slowest:.1?} of {:.1?}", start.elapsed());
     }
 }
 
