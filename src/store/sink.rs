@@ -198,7 +198,6 @@ impl Sink {
             self.flow()?;
         } else if self.pieces.is_none() && length > TINY && self.room.is_none() {
             self.room = self.memory.try_for_answer(SMALL)?;
-            self.text.reserve_exact(SMALL - self.text.len());
         }
         if !self.is_empty {
             self.text.push(b',');

@@ -8,7 +8,7 @@ use time::PrimitiveDateTime;
 
 use super::super::list::{Batches, Listing, Selection};
 use super::super::pages::{Batch, Cursor, Order, Slice, order_by};
-use super::super::rows::{Conditions, Record, SMALL_TEXT, Values};
+use super::super::rows::{Conditions, Record, SMALL_TEXT, Values, of_credentials};
 use super::super::sink::{SharedSink, Sink};
 use super::super::statement::{Statement, sql};
 use super::super::{Engine, StoreError, Tx};
@@ -229,24 +229,34 @@ impl Collector {
     }
 }
 
-/// The columns by which [`select_page`] knows the jobs of a page.
-const PAGE: &str = "j.id, j.created_at AS listed_at, 0 AS names_a_client";
+/// The columns by which [`select_page`] knows the jobs of a page. The trust is looked up here, once a job, and not for each of
+/// its entries.
+const PAGE: &str = concat!(
+    "j.id, j.created_at AS listed_at, 0 AS names_a_client, ",
+    of_credentials!(trust_id),
+    " AS trust_id, ",
+    of_credentials!(trustor_user_id),
+    " AS trustor_user_id"
+);
 
 /// Adds to the jobs of a page a row without a job, which says whether an action meets the conditions.
 fn with_probe(page: Statement, probe: Conditions) -> Statement {
-    sql("SELECT q.id, q.listed_at, q.names_a_client FROM (")
+    sql("SELECT q.id, q.listed_at, q.names_a_client, q.trust_id, q.trustor_user_id FROM (")
         .push_statement(page)
         .push(") q UNION ALL SELECT NULL, NULL, CASE WHEN EXISTS (")
         .push_statement(probe.select::<Action>("1"))
-        .push(") THEN 1 ELSE 0 END")
+        .push(") THEN 1 ELSE 0 END, NULL, NULL")
 }
 
 /// The query for the jobs of a page.
 fn select_page(engine: Engine, texts: Texts, page: Statement, order: Order) -> Statement {
+    let job = texts
+        .columns::<Job>(FIRST_OF_JOB)
+        .replace(of_credentials!(trust_id), "p.trust_id")
+        .replace(of_credentials!(trustor_user_id), "p.trustor_user_id");
     sql(format!(
-        "SELECT p.names_a_client, {}, {}, p.listed_at, ja.position, {} FROM (",
+        "SELECT p.names_a_client, {}, {job}, p.listed_at, ja.position, {} FROM (",
         texts.left_out(),
-        texts.columns::<Job>(FIRST_OF_JOB),
         texts.columns::<Action>(FIRST_OF_ACTION)
     ))
     .push_statement(page)
