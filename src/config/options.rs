@@ -224,7 +224,7 @@ options! {
     /// are used for every call to Keystone.
     "keystone_authtoken" KeystoneAuthtoken {
         /// Keystone's address for clients, sent with 401 answers.
-        www_authenticate_uri: Option<String> = None;
+        www_authenticate_uri: Option<String> = None, also "auth_uri";
         /// Which of Keystone's endpoints is used: internal, public or admin.
         interface: Interface = Interface::Internal;
         /// The region in which Keystone's endpoint is looked for.

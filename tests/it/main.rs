@@ -36,6 +36,7 @@ mod authz_matrix;
 mod command_lines;
 mod connecting;
 mod data;
+mod deployers;
 mod development;
 mod encodings;
 mod failures;

@@ -94,7 +94,11 @@ impl Database {
         Database::create_with(Engine::Postgres, server, &options).await
     }
 
-    async fn create_with(engine: Engine, server: String, options: &str) -> Database {
+    /// A database on this server with these options of `CREATE DATABASE`.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub(crate) async fn create_with(engine: Engine, server: String, options: &str) -> Database {
         if engine == Engine::Sqlite {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("{server}{}", folder.path().join("freezer.db").display());
