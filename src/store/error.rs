@@ -26,7 +26,7 @@ pub enum StoreError {
     Plugin(String),
     /// The server is set up in a way in which we cannot work.
     #[error("{0}")]
-    Settings(&'static str),
+    Settings(String),
     /// COMMIT failed in a way that does not tell whether the work is done.
     #[error("the outcome of a commit is unknown: {0}")]
     UnknownOutcome(Box<StoreError>),

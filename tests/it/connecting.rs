@@ -3,9 +3,10 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use crate::server::refusal;
 use crate::support::mariadb::MariaDb;
 use crate::support::process::{Server, manage};
-use crate::support::{Database, Engine};
+use crate::support::{Database, Engine, needed};
 use crate::walk::walk;
 
 /// Less than `retry_interval`, so that nothing was tried twice.
@@ -89,6 +90,26 @@ async fn mariadb_accounts_and_settings() {
         text.contains("client_ed25519, which this program does not have"),
         "{text}"
     );
+}
+
+/// A genuine MySQL, of a version that cannot hold the tables: it is told which can, and stays as it is.
+#[tokio::test]
+#[ignore = "needs MySQL 5.6: ./test starts it"]
+async fn mysql_5_6_is_refused_before_anything_changes() {
+    let server = needed("FREEZER_TEST_MYSQL_56_URL");
+    let database = Database::create_with(Engine::MySql, server, "CHARACTER SET utf8").await;
+    let configuration = database.configuration();
+    for arguments in [&["db", "sync"][..], &["db", "downgrade"]] {
+        let text = failure(&configuration, arguments);
+        assert!(
+            text.contains("the server is version 5.6.24; MySQL 5.7.8"),
+            "{text}"
+        );
+    }
+    let ended = refusal(&configuration, &["--dev"]);
+    assert!(ended.output.contains("MySQL 5.7.8"), "{}", ended.output);
+    let tables = format!("table_schema = '{}'", database.name());
+    assert_eq!(database.rows("information_schema.tables", &tables).await, 0);
 }
 
 /// A server whose sessions commit nothing by themselves, begin a transaction behind each, and give one row of each table.
