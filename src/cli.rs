@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::CommandFactory as _;
 
 use crate::clock::{Clock, Ids};
 use crate::config::{Argument, Config, Sources};
@@ -24,6 +25,15 @@ pub use arguments::{CompletionArguments, LogArguments};
 
 /// The name of the program for the tables, also that of its log file.
 const MANAGE: &str = "freezer-manage";
+
+/// The command lines of the programs, for manual pages and completions.
+pub fn commands() -> [clap::Command; 3] {
+    [
+        serve::Arguments::command(),
+        manage::command(),
+        status::command(),
+    ]
+}
 
 /// Which configuration is read; the same for every program.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -121,6 +121,11 @@ enum PolicyCommand {
     },
 }
 
+/// The program's command line.
+pub(super) fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// The program.
 pub fn main() -> ExitCode {
     exit(run(Arguments::parse()))

@@ -74,6 +74,11 @@ impl Check {
     }
 }
 
+/// The program's command line.
+pub(super) fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// The program. It ends with 255 when the checks cannot be made, as upstream's does.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
