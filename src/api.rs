@@ -18,6 +18,7 @@ mod openapi;
 mod operation;
 mod paging;
 mod path;
+mod report;
 mod respond;
 mod routes;
 mod sessions;

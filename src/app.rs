@@ -1,5 +1,7 @@
 //! The composition root: from a configuration to a running service.
 
+mod housekeeper;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -154,9 +156,11 @@ pub async fn run(api: Arc<Api>, listeners: Listeners, stop: impl Future<Output =
     let options = api.config.api.clone();
     server::raise_file_limit(&api.config);
     let full = api::full_service(Arc::clone(&api));
+    let housekeeping = tokio::spawn(housekeeper::keep(Arc::clone(&api)));
     let main = match api.authentication {
         Authentication::Keystone(_) => api::service(api),
         Authentication::None => api::local_service(api),
     };
     server::serve(listeners, Services { main, full }, &options, stop).await;
+    housekeeping.abort();
 }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use log_types::{DateFormat, SyslogFacility};
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
-    Middleware, PasteDeploy, Policy, Ssl, Storage,
+    Middleware, PasteDeploy, Policy, Report, Ssl, Storage,
 };
 use reader::Reader;
 pub use reader::{Warning, WarningKind, WrongValue};
@@ -57,6 +57,8 @@ pub struct Config {
     pub healthcheck: Healthcheck,
     /// `[cors]`.
     pub cors: Cors,
+    /// `[report]`.
+    pub report: Report,
     /// `[oslo_policy]`.
     pub oslo_policy: Policy,
     /// `[centralized_scheduler]`.
@@ -148,6 +150,7 @@ impl Config {
             oslo_middleware: Middleware::read(&mut reader, Middleware::SECTION),
             healthcheck: read_healthcheck(&mut reader),
             cors: Cors::read(&mut reader, Cors::SECTION),
+            report: Report::read(&mut reader, Report::SECTION),
             oslo_policy: Policy::read(&mut reader, Policy::SECTION),
             centralized_scheduler,
             keystone_authtoken,

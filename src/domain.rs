@@ -10,6 +10,7 @@ pub mod client;
 pub mod document;
 pub mod job;
 pub mod resource;
+pub mod run;
 pub mod search;
 pub mod session;
 pub mod validation;

@@ -9,6 +9,7 @@ mod backups;
 mod clients;
 mod documents;
 mod jobs;
+mod report;
 mod sessions;
 mod trusts;
 
@@ -16,6 +17,7 @@ use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
 use crate::store::{Memory, Store};
 pub use answer::{Answer, Document, Pieces};
+pub use report::RunPage;
 pub use trusts::JobTrusts;
 
 /// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.

@@ -17,6 +17,7 @@ mod memory;
 mod pages;
 mod pool;
 pub(crate) mod rows;
+mod runs;
 mod sessions;
 mod settings;
 mod sink;

@@ -3,6 +3,7 @@
 mod answers;
 mod examples;
 mod public;
+mod queries;
 mod responses;
 mod texts;
 
@@ -214,6 +215,7 @@ fn named_in_paths() -> Map<String, Value> {
         ("job_id", "The identifier of a job.", "j1"),
         ("session_id", "The identifier of a session.", "s1"),
         ("backup_id", "The identifier of a backup's record.", "b1"),
+        ("run_id", "The identifier of a run.", "r1"),
     ];
     let identifiers = identifiers.map(|(name, description, example)| {
         let parameter = json!({
@@ -229,40 +231,15 @@ fn named_in_paths() -> Map<String, Value> {
     )
 }
 
+/// The parameters of queries by the name of the component, which is their own, but for those that mean something else elsewhere.
 fn named_in_queries() -> impl Iterator<Item = (String, Value)> {
-    let parameters = [
-        (
-            "limit",
-            "How many documents to list; 0 for 10, and at most [api] max_limit.",
-            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 10}),
-        ),
-        (
-            "offset",
-            "How many documents to leave out before.",
-            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 0}),
-        ),
-        (
-            "marker",
-            "List what follows the document of this id, also when it was deleted since; of a client its uuid. The answer then \
-             has a link to the next page.",
-            json!({"type": "string"}),
-        ),
-        (
-            "sort",
-            "The order: by creation, the oldest first, or with created_at:desc the newest. sort_key and sort_dir say the \
-             same.",
-            json!({"enum": ["created_at", "created_at:asc", "created_at:desc"], "default": "created_at:asc"}),
-        ),
-        (
-            "all_projects",
-            "List the jobs of all projects, which needs the rule jobs:get_all_projects.",
-            json!({"type": "boolean", "default": false}),
-        ),
-    ];
-    parameters.into_iter().map(|(name, description, schema)| {
+    let own = queries::of_lists();
+    let own = own.map(|(name, description, schema)| (name, name, description, schema));
+    let all = own.into_iter().chain(queries::of_reports());
+    all.map(|(component, name, description, schema)| {
         let parameter =
             json!({"name": name, "in": "query", "description": description, "schema": schema});
-        (name.to_owned(), parameter)
+        (component.to_owned(), parameter)
     })
 }
 

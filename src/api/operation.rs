@@ -60,6 +60,12 @@ impl Operation {
         self
     }
 
+    /// With the parameters of its query.
+    pub(super) fn asks(mut self, query: &'static [&'static str]) -> Operation {
+        self.query = query;
+        self
+    }
+
     /// With the parameters and the search of a list.
     pub(super) fn lists(mut self, schema: &'static str) -> Operation {
         self.query = &["limit", "offset", "marker", "sort"];

@@ -33,7 +33,7 @@ impl FromRequest<Arc<Api>> for List {
     async fn from_request(request: Request, api: &Arc<Api>) -> Result<List, ApiError> {
         let query = request.uri().query().unwrap_or_default();
         let page = page(query, api)?;
-        let order = order(query)?;
+        let order = order_by(query, "created_at", Order::OldestFirst)?;
         let marker = marker(query)?;
         let is_linked = LINKED.iter().any(|name| parameter(query, name).is_some());
         let next = is_linked.then(|| next_page(&public_url(&api.config, &request), &request));
@@ -64,11 +64,16 @@ impl FromRequestParts<Arc<Api>> for AllProjects {
 
 fn page(query: &str, api: &Api) -> Result<Page, ApiError> {
     let offset = integer(query, "offset")?.unwrap_or(0);
-    let limit = integer(query, "limit")?
-        .filter(|limit| *limit > 0)
-        .unwrap_or(DEFAULT_LIMIT)
-        .min(api.config.api.max_limit.into());
+    let limit = limit(query, api)?;
     Ok(Page { limit, offset })
+}
+
+/// How many documents a page has at most.
+pub(super) fn limit(query: &str, api: &Api) -> Result<u64, ApiError> {
+    let limit = integer(query, "limit")?.filter(|limit| *limit > 0);
+    Ok(limit
+        .unwrap_or(DEFAULT_LIMIT)
+        .min(api.config.api.max_limit.into()))
 }
 
 /// The id behind which the page begins. PostgreSQL takes no NUL, and no document has one.
@@ -79,19 +84,20 @@ fn marker(query: &str) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// The order: `sort=created_at:desc`, or `sort_key=created_at&sort_dir=desc`. Lists have one key.
-fn order(query: &str) -> Result<Order, ApiError> {
+/// The order by the `only` key of a list: `sort=created_at:desc`, or `sort_key=created_at&sort_dir=desc`.
+pub(super) fn order_by(query: &str, only: &str, default: Order) -> Result<Order, ApiError> {
     let sort = parameter(query, "sort").unwrap_or_default();
     let (key, direction) = sort.split_once(':').unwrap_or((&sort, ""));
     let given = |text: &str, name| match text {
         "" => parameter(query, name),
         _ => Some(text.to_owned()),
     };
-    if !matches!(given(key, "sort_key").as_deref(), None | Some("created_at")) {
-        return Err(invalid("sort", "The key must be \"created_at\"."));
+    if given(key, "sort_key").is_some_and(|key| key != only) {
+        return Err(invalid("sort", &format!("The key must be \"{only}\".")));
     }
     match given(direction, "sort_dir").as_deref() {
-        None | Some("asc") => Ok(Order::OldestFirst),
+        None => Ok(default),
+        Some("asc") => Ok(Order::OldestFirst),
         Some("desc") => Ok(Order::NewestFirst),
         Some(_) => Err(invalid(
             "sort",
@@ -101,7 +107,7 @@ fn order(query: &str) -> Result<Order, ApiError> {
 }
 
 /// The address of the page that follows: the same parameters, behind another document.
-fn next_page(base: &str, request: &Request) -> NextPage {
+pub(super) fn next_page(base: &str, request: &Request) -> NextPage {
     let uri = request.uri();
     let kept: Vec<&str> = uri
         .query()
@@ -116,13 +122,18 @@ fn next_page(base: &str, request: &Request) -> NextPage {
     NextPage(format!("{base}{}?{kept}marker=", uri.path()))
 }
 
-fn invalid(name: &str, reason: &str) -> ApiError {
+pub(super) fn invalid(name: &str, reason: &str) -> ApiError {
     ApiError::InvalidParameter(format!("The \"{name}\" parameter is invalid. {reason}"))
 }
 
 /// The value of a parameter: the last one where it is repeated or has several, separated by commas. Blank counts as
 /// absent.
-fn parameter(query: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+    parameters(query, name).pop()
+}
+
+/// All values of a parameter, whether it is repeated or has several.
+pub(super) fn parameters(query: &str, name: &str) -> Vec<String> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         percent_decode_str(&text).decode_utf8_lossy().into_owned()
@@ -132,7 +143,8 @@ fn parameter(query: &str, name: &str) -> Option<String> {
         .filter_map(|pair| pair.split_once('='))
         .filter(|(key, _)| decode(key) == name)
         .flat_map(|(_, values)| values.split(',').map(decode).collect::<Vec<String>>())
-        .rfind(|value| !value.is_empty())
+        .filter(|value| !value.is_empty())
+        .collect()
 }
 
 fn integer(query: &str, name: &str) -> Result<Option<u64>, ApiError> {

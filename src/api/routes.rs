@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::operation::Operation;
-use super::{Api, actions, backups, clients, documents, jobs, sessions};
+use super::{Api, actions, backups, clients, documents, jobs, report, sessions};
 use crate::authz::rules::{self, Rule};
 use crate::domain::action::Action;
 use crate::domain::backup::Backup;
@@ -63,6 +63,7 @@ pub fn routes() -> Vec<Endpoint> {
         session_routes(),
         session_member_routes(),
         backup_routes(),
+        report_routes(),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -392,6 +393,41 @@ fn backup_routes() -> Vec<Endpoint> {
             rules::BACKUPS_DELETE,
             backups::delete,
             Operation::new("delete_backup").refuses(&[404]),
+        ),
+    ]
+}
+
+/// `/v2/{project_id}/report`.
+fn report_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const RUNS: &str = "/v2/{project_id}/report/runs";
+    const RUN: &str = "/v2/{project_id}/report/runs/{run_id}";
+    vec![
+        endpoint(
+            M::GET,
+            RUNS,
+            rules::REPORT_GET,
+            report::runs,
+            Operation::new("list_runs").answers(200, "RunList").asks(&[
+                "limit",
+                "marker",
+                "run_sort",
+                "run_state",
+                "run_job",
+                "run_client",
+                "since",
+                "until",
+                "all_projects",
+            ]),
+        ),
+        endpoint(
+            M::GET,
+            RUN,
+            rules::REPORT_GET,
+            report::run,
+            Operation::new("show_run")
+                .answers(200, "Run")
+                .refuses(&[404]),
         ),
     ]
 }

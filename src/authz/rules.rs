@@ -1,6 +1,6 @@
 //! The policy rules of this service: names, default checks, token scopes and the requests that each guards.
 //!
-//! Names, checks and scopes are those of freezer-api 19.0.0 (`freezer_api/common/policies/`). The operations are the
+//! Names, checks and scopes are those of freezer-api 19.0.0 (`freezer_api/common/policies/`); `report:…` is ours. The operations are the
 //! requests that really ask for the rule: the reference's own list has paths without the project and `PUT` where the
 //! service takes `POST`.
 
@@ -121,6 +121,11 @@ rules! {
         ["PATCH" "/v2/{project_id}/jobs/{job_id}"];
     JOBS_EVENT_CREATE = "jobs:event:create", ADMIN_OR_OWNER, "Send an event to a job.",
         ["POST" "/v2/{project_id}/jobs/{job_id}/event"];
+
+    REPORT_GET = "report:get", ADMIN_OR_READER_OR_SERVICE, "Show what became of the runs of jobs.",
+        ["GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}"];
+    REPORT_GET_ALL_PROJECTS = "report:get_all_projects", ADMIN_OR_SERVICE, "Show that of all projects.",
+        ["GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}"];
 
     SESSIONS_CREATE = "sessions:create", ADMIN_OR_OWNER, "Create a session.",
         ["POST" "/v2/{project_id}/sessions"];

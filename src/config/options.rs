@@ -1,6 +1,6 @@
 //! The table of options: the only place where an option is named. The typed groups, the sample file and the list of known
 //! names come from it. Names and defaults are those of freezer-api 19.0.0 and of the libraries that it reads its options
-//! with (oslo.db, oslo.log, oslo.middleware, oslo.policy, keystonemiddleware, keystoneauth); `[api]` is ours.
+//! with (oslo.db, oslo.log, oslo.middleware, oslo.policy, keystonemiddleware, keystoneauth); `[api]` and `[report]` are ours.
 
 #![allow(
     rustdoc::bare_urls,
@@ -194,6 +194,12 @@ options! {
         allow_methods: Vec<Token> = Token::list(["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "PATCH"]);
         /// Headers that a page may send, beyond the simple ones.
         allow_headers: Vec<Token> = Vec::new();
+    }
+
+    /// `[report]`: what is kept of what happened.
+    "report" Report {
+        /// Days for which the runs of jobs are kept.
+        run_days: u32 = 90, 1..=36_500;
     }
 
     /// `[oslo_policy]`: who may do what.

@@ -97,14 +97,24 @@ pub(super) static ALEMBIC: &[Revision] = &[
 ];
 
 /// Our additions, which the Python server does not notice.
-pub(super) static OWN: &[Revision] = &[Revision {
-    id: "0001",
-    title: "exact ids, large documents, indexes",
-    scripts: &[script!("10_freezer_0001")],
-}];
+pub(super) static OWN: &[Revision] = &[
+    Revision {
+        id: "0001",
+        title: "exact ids, large documents, indexes",
+        scripts: &[script!("10_freezer_0001")],
+    },
+    Revision {
+        id: "0002",
+        title: "the runs of jobs",
+        scripts: &[script!("11_freezer_0002")],
+    },
+];
 
 /// Removes our additions, the last first.
-pub(super) static OWN_DOWN: &[Script] = &[script!("10_freezer_0001_down")];
+pub(super) static OWN_DOWN: &[Script] = &[
+    script!("11_freezer_0002_down"),
+    script!("10_freezer_0001_down"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use crate::domain::job::{
     self, ActionEntry, BodyContext, Job, JobChange, JobEvent, JobPatch, JobReplacement, NewJob,
     UserCredentials,
 };
-use crate::domain::{Refusal, Scope};
+use crate::domain::{Refusal, Scope, run};
 use crate::error::ApiError;
 use crate::store::{Listing, Sink, StoreError, Tx};
 
@@ -176,6 +176,7 @@ impl Catalogue {
                     return Ok(None);
                 };
                 tx.delete_job(&job.id).await?;
+                tx.remove_runs(&job.id).await?;
                 Ok::<_, ApiError>(job.trust_id)
             })
             .await?;
@@ -338,6 +339,11 @@ async fn apply_change(
         return Ok(Stored::NeedsTrust);
     }
     write_job(tx, &scope, &job, old.is_some(), named).await?;
+    if let Some(old) = old.filter(|old| old.schedule != job.schedule)
+        && let Some(seen) = run::observe(&old.schedule(), &job.schedule())
+    {
+        tx.record_run(&job, seen).await?;
+    }
     let released = write_trust(tx, job_id, trust, held, credentials).await?;
     Ok(Stored::Done { released })
 }

@@ -39,7 +39,7 @@ pub struct NextPage(pub String);
 
 impl NextPage {
     /// The address of the page behind a document.
-    pub(super) fn behind(&self, id: &str) -> String {
+    pub(crate) fn behind(&self, id: &str) -> String {
         format!("{}{}", self.0, utf8_percent_encode(id, NON_ALPHANUMERIC))
     }
 }

@@ -58,6 +58,12 @@ impl From<i64> for Argument {
     }
 }
 
+impl From<Option<i64>> for Argument {
+    fn from(value: Option<i64>) -> Self {
+        Argument::Integer(value)
+    }
+}
+
 impl From<Option<i32>> for Argument {
     fn from(value: Option<i32>) -> Self {
         Argument::Integer(value.map(i64::from))

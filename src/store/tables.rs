@@ -27,6 +27,8 @@ pub(crate) enum Role {
     Shared,
     /// Values of older layouts that have no other place. Copied, since they exist nowhere else.
     Leftovers,
+    /// Ours: what was seen once and cannot be found out again.
+    History,
     /// Ours, and of no worth to another database.
     Bookkeeping,
 }
@@ -55,7 +57,7 @@ pub(crate) enum ColumnKind {
     Text,
     /// Text with JSON.
     Json(Json),
-    /// 32 bits; 64 in `client_registrations`.
+    /// 32 bits; 64 in tables of ours.
     Integer,
     /// True, false or null.
     Boolean,
@@ -379,6 +381,29 @@ static LEFTOVERS: Table = Table {
     computed: &[],
 };
 
+/// The runs of jobs.
+static RUNS: Table = Table {
+    name: "freezer_api_runs",
+    role: Role::History,
+    owned: true,
+    columns: &[
+        text("id", 36).key(),
+        text("project_id", 36),
+        text("job_id", 36),
+        text("client_id", 255),
+        text("session_id", 36),
+        integer("session_tag"),
+        text("actions", 255),
+        text("state", 16),
+        integer("attempts"),
+        integer("started_at"),
+        integer("ended_at"),
+        integer("seen_started_at"),
+        integer("seen_ended_at"),
+    ],
+    computed: &[],
+};
+
 /// Its rows are made by registrations.
 static CLIENT_REGISTRATIONS: Table = Table {
     name: "client_registrations",
@@ -397,7 +422,7 @@ static FREEZER_API_VERSION: Table = Table {
 };
 
 /// All tables but those of other tools (`alembic_version`, `migrate_version`). What refers to others comes after them.
-pub(crate) static TABLES: [&Table; 11] = [
+pub(crate) static TABLES: [&Table; 12] = [
     &CLIENTS,
     &SESSIONS,
     &ACTIONS,
@@ -407,6 +432,7 @@ pub(crate) static TABLES: [&Table; 11] = [
     &BACKUPS,
     &ACTION_REPORTS,
     &LEFTOVERS,
+    &RUNS,
     &CLIENT_REGISTRATIONS,
     &FREEZER_API_VERSION,
 ];

@@ -62,6 +62,7 @@ mod proxies;
 mod races;
 mod races_of_clients;
 mod races_of_jobs;
+mod report_runs;
 mod round_trips;
 mod server;
 mod signals;

@@ -147,7 +147,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0001")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0002")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -479,6 +479,19 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_leftovers.row_id",
         "freezer_api_leftovers.table_name",
         "freezer_api_leftovers.value",
+        "freezer_api_runs.actions",
+        "freezer_api_runs.attempts",
+        "freezer_api_runs.client_id",
+        "freezer_api_runs.ended_at",
+        "freezer_api_runs.id",
+        "freezer_api_runs.job_id",
+        "freezer_api_runs.project_id",
+        "freezer_api_runs.seen_ended_at",
+        "freezer_api_runs.seen_started_at",
+        "freezer_api_runs.session_id",
+        "freezer_api_runs.session_tag",
+        "freezer_api_runs.started_at",
+        "freezer_api_runs.state",
         "freezer_api_version.version_num",
     ];
     if engine == Engine::MySql {

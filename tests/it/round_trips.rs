@@ -29,6 +29,13 @@ async fn sent(
     verbs.join(", ")
 }
 
+/// What a scheduler sends of a run that has started at 100.
+fn run(status: &str, ended: i64, result: &str, pid: i64) -> Value {
+    json!({"job_schedule": {
+        "status": status, "time_started": 100, "time_ended": ended, "result": result, "current_pid": pid,
+    }})
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_send_what_the_table_says() {
     let table = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md"));
@@ -60,6 +67,14 @@ async fn requests_send_what_the_table_says() {
             ("GET", "jobs?limit=10", poll),
             ("GET", "jobs/{job_id}", none()),
             ("PATCH", "jobs/{job_id}", json!({"description": "d"})),
+            ("PATCH", "jobs/{job_id}", run("running", -1, "", 7)),
+            ("PATCH", "jobs/{job_id}", run("running", -1, "", 8)),
+            (
+                "PATCH",
+                "jobs/{job_id}",
+                run("scheduled", 160, "success", 8),
+            ),
+            ("GET", "report/runs", none()),
             ("POST", "jobs/{job_id}", job.clone()),
             ("POST", "jobs/{job_id}/event", json!({"start": null})),
             ("POST", "sessions", json!({"schedule": {}})),
@@ -80,7 +95,13 @@ async fn requests_send_what_the_table_says() {
             } else {
                 ""
             };
-            let row = format!("| {method} {path}{search} | {verbs} |");
+            let told = match body["job_schedule"].as_object() {
+                Some(schedule) if schedule["time_ended"] != -1 => " that tells the end of a run",
+                Some(schedule) if schedule["current_pid"] != 7 => " that tells of an agent",
+                Some(_) => " that tells the start of a run",
+                None => "",
+            };
+            let row = format!("| {method} {path}{search}{told} | {verbs} |");
             assert!(table.contains(&row), "{engine:?} sends: {row}");
         }
     }

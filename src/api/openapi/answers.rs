@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::run::RunState;
+
 /// The schemas of all answers by name.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn answers() -> Vec<(&'static str, Value)> {
     let id = |name: &str| exactly(json!({name: text()}), &[]);
     let version =
@@ -40,6 +43,8 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("Backup", backup()),
         ("BackupList", list("backups", "Backup")),
         ("BackupId", id("backup_id")),
+        ("Run", run()),
+        ("RunList", list("runs", "Run")),
         ("Versions", versions()),
         ("Error", error()),
         ("Unauthorized", unauthorized()),
@@ -65,7 +70,7 @@ fn page_links() -> Value {
     let link = exactly(json!({"rel": {"const": "next"}, "href": text()}), &[]);
     json!({
         "type": "array", "items": link,
-        "description": "The next page, for requests with marker or sort. Without it there is none.",
+        "description": "The next page; outside of reports, for requests with marker or sort. Without it there is none.",
     })
 }
 
@@ -195,6 +200,28 @@ fn backup() -> Value {
         "user_id": text(),
         "status": text(),
         "backup_metadata": stored(),
+    });
+    exactly(members, &[])
+}
+
+fn run() -> Value {
+    let time = || json!({"type": ["string", "null"], "format": "date-time"});
+    let states = RunState::ALL.map(RunState::name);
+    let members = json!({
+        "run_id": text(),
+        "project_id": nullable_text(),
+        "job_id": text(),
+        "client_id": text(),
+        "session_id": nullable_text(),
+        "session_tag": nullable_integer(),
+        "actions": {"type": "array", "items": text()},
+        "state": {"enum": states},
+        "attempts": {"type": "integer", "minimum": 0},
+        "started_at": time(),
+        "ended_at": time(),
+        "duration": {"type": ["integer", "null"], "minimum": 0},
+        "seen_started_at": time(),
+        "seen_ended_at": time(),
     });
     exactly(members, &[])
 }

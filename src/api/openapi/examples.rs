@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 /// The example of an operation.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn of_operation(id: &str) -> Option<Value> {
     let etc = json!({"action": "backup", "mode": "fs", "backup_name": "etc", "path_to_backup": "/etc",
         "storage": "local", "container": "/var/backups/freezer"});
@@ -20,7 +21,8 @@ pub(super) fn of_operation(id: &str) -> Option<Value> {
         }
         "create_job" | "replace_job" => job,
         "update_job" => {
-            json!({"job_schedule": {"schedule_interval": "1 days", "status": "running"}})
+            json!({"job_schedule": {"schedule_interval": "1 days", "status": "running",
+                "time_started": 1_700_000_000, "time_ended": -1, "result": ""}})
         }
         "request_job_event" => json!({"start": null}),
         "create_session" => session,

@@ -150,6 +150,17 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
         "Delete the record of a backup",
         "The data of the backup stays where it is.",
     ),
+    (
+        "list_runs",
+        "List the runs of jobs",
+        "What schedulers have reported of the runs of the project's jobs, also of jobs that are \
+         deleted since, the last first. They are kept for [report] run_days.",
+    ),
+    (
+        "show_run",
+        "Show a run of a job",
+        "With the rule report:get_all_projects, one of any project.",
+    ),
 ];
 
 /// Of members that mean the same wherever they stand.
@@ -162,7 +173,14 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "Members for each freezer_action of the job's actions that does not have them.",
     ),
     ("action_id", "The action's identifier."),
-    ("actions", "Actions, the oldest first."),
+    (
+        "actions",
+        "Actions, the oldest first; of a run, the kinds of its job's actions.",
+    ),
+    (
+        "attempts",
+        "How many agents were started: one for each action, and for each time that one was tried again.",
+    ),
     ("backup_id", "The identifier of the record."),
     ("backup_metadata", "What the agent knows of the backup."),
     ("backup_name", "The name under which the backup is found."),
@@ -186,7 +204,15 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("current_tag", "The session's tag as the job knows it."),
     ("description", "Free text for people."),
+    (
+        "duration",
+        "Seconds from start to end, by the host's clock.",
+    ),
     ("end", "A job has ended."),
+    (
+        "ended_at",
+        "When it ended, by the host's clock; null where it was not reported.",
+    ),
     ("error", "Why there is no valid token."),
     ("event", "What the scheduler is asked to do."),
     (
@@ -230,6 +256,8 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("rel", "What the address is."),
     ("restore_abs_path", "Where a restore writes."),
     ("result", "How it went."),
+    ("run_id", "The run's identifier."),
+    ("runs", "Runs of jobs, the last first."),
     ("schedule", "When the jobs of the session run."),
     ("schedule_date", "Run once at this time."),
     ("schedule_day", "As in cron."),
@@ -246,6 +274,14 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("schedule_start_date", "Do not run before this time."),
     ("schedule_week", "As in cron."),
     ("schedule_year", "As in cron."),
+    (
+        "seen_ended_at",
+        "When this service heard of its end, or took it for ended.",
+    ),
+    (
+        "seen_started_at",
+        "When this service heard of its start; null where it was told of its end only.",
+    ),
     ("session_id", "The session's identifier."),
     ("session_name", "Ignored; kept for clients that send it."),
     (
@@ -254,6 +290,11 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("sessions", "Sessions, the oldest first."),
     ("start", "A job starts; of a job's event: run now."),
+    ("started_at", "When it started, by the host's clock."),
+    (
+        "state",
+        "What became of it. lost: its scheduler came back and knows no end. unreported: the next run has started. removed: its job was deleted meanwhile.",
+    ),
     ("status", "How far it has come."),
     ("stop", "Do not run any more; the value does not matter."),
     (

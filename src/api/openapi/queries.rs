@@ -1,0 +1,84 @@
+//! The parameters of queries.
+
+use serde_json::{Value, json};
+
+use crate::domain::run::RunState;
+
+/// Those of lists: name, words and schema.
+pub(super) fn of_lists() -> [(&'static str, &'static str, Value); 5] {
+    [
+        (
+            "limit",
+            "How many documents to list; 0 for 10, and at most [api] max_limit.",
+            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 10}),
+        ),
+        (
+            "offset",
+            "How many documents to leave out before.",
+            json!({"type": "integer", "minimum": 0, "maximum": u64::MAX, "default": 0}),
+        ),
+        (
+            "marker",
+            "List what follows the document of this id, also when it was deleted since; of a client its uuid. The answer then \
+             has a link to the next page.",
+            json!({"type": "string"}),
+        ),
+        (
+            "sort",
+            "The order: by creation, the oldest first, or with created_at:desc the newest. sort_key and sort_dir say the \
+             same.",
+            json!({"enum": ["created_at", "created_at:asc", "created_at:desc"], "default": "created_at:asc"}),
+        ),
+        (
+            "all_projects",
+            "List what all projects have, which needs the rule jobs:get_all_projects, in reports report:get_all_projects.",
+            json!({"type": "boolean", "default": false}),
+        ),
+    ]
+}
+
+/// Those of reports: the name of the component, the name in the query, words and schema.
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 6] {
+    let time =
+        || json!({"type": "string", "format": "date-time", "example": "2024-02-29T23:59:58Z"});
+    let states = RunState::ALL.map(RunState::name);
+    [
+        (
+            "run_sort",
+            "sort",
+            "The order: by the start, the last first, or with started_at:asc the oldest. sort_key and sort_dir say the same.",
+            json!({"enum": ["started_at", "started_at:asc", "started_at:desc"], "default": "started_at:desc"}),
+        ),
+        (
+            "run_state",
+            "state",
+            "Those in this state; of several, in one of them.",
+            json!({"type": "array", "items": {"enum": states}}),
+        ),
+        (
+            "run_job",
+            "job_id",
+            "Those of this job.",
+            json!({"type": "string", "pattern": r"^[^\x00]*$"}),
+        ),
+        (
+            "run_client",
+            "client_id",
+            "Those on this client.",
+            json!({"type": "string", "pattern": r"^[^\x00]*$"}),
+        ),
+        (
+            "since",
+            "since",
+            "Those that started at this time or later, by the host's clock.",
+            time(),
+        ),
+        (
+            "until",
+            "until",
+            "Those that started before this time, by the host's clock.",
+            time(),
+        ),
+    ]
+}

@@ -1,0 +1,133 @@
+//! `/v2/{project_id}/report`: what the catalogue has seen happen.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Api;
+use super::extract::PathId;
+use super::forwarded::public_url;
+use super::paging::{self, AllProjects, invalid, parameter, parameters};
+use super::respond::json_response;
+use crate::authz::Authorized;
+use crate::domain::run::{RunQuery, RunState};
+use crate::error::ApiError;
+use crate::store::{NextPage, Order};
+
+/// Runs of a page at most.
+const MAX_RUNS: u64 = 1000;
+
+/// What a list of runs is asked for.
+pub(super) struct RunList {
+    query: RunQuery,
+    next: NextPage,
+}
+
+impl FromRequest<Arc<Api>> for RunList {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<RunList, ApiError> {
+        let text = request.uri().query().unwrap_or_default();
+        let next = paging::next_page(&public_url(&api.config, &request), &request);
+        let limit = paging::limit(text, api)?.min(MAX_RUNS);
+        let newest_first =
+            paging::order_by(text, "started_at", Order::NewestFirst)? == Order::NewestFirst;
+        let query = RunQuery {
+            states: states(text)?,
+            job_id: identifier(text, "job_id")?,
+            client_id: identifier(text, "client_id")?,
+            since: second(text, "since")?,
+            until: second(text, "until")?,
+            newest_first,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            marker: identifier(text, "marker")?,
+        };
+        Ok(RunList { query, next })
+    }
+}
+
+fn states(query: &str) -> Result<Vec<RunState>, ApiError> {
+    let mut states = Vec::new();
+    for name in parameters(query, "state") {
+        states.push(RunState::parse(&name).ok_or_else(|| {
+            let names = RunState::ALL.map(RunState::name).join(", ");
+            invalid("state", &format!("The value must be one of {names}."))
+        })?);
+    }
+    // Each once, so that no statement grows with the request.
+    states.sort_unstable();
+    states.dedup();
+    Ok(states)
+}
+
+/// PostgreSQL takes no NUL, and no id has one.
+fn identifier(query: &str, name: &str) -> Result<Option<String>, ApiError> {
+    match parameter(query, name) {
+        Some(id) if id.contains('\0') => Err(invalid(name, "No id has a NUL.")),
+        other => Ok(other),
+    }
+}
+
+fn second(query: &str, name: &str) -> Result<Option<i64>, ApiError> {
+    let Some(text) = parameter(query, name) else {
+        return Ok(None);
+    };
+    let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| {
+        invalid(
+            name,
+            "The value must be a time such as 2024-02-29T23:59:58Z.",
+        )
+    })?;
+    Ok(Some(time.unix_timestamp()))
+}
+
+#[derive(Serialize)]
+struct RunListDocument {
+    runs: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_links: Option<[Link; 1]>,
+}
+
+#[derive(Serialize)]
+struct Link {
+    rel: &'static str,
+    href: String,
+}
+
+/// `GET /report/runs`: those of the project's jobs, or with `all_projects` of all.
+pub(super) async fn runs(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    AllProjects(all_projects): AllProjects,
+    RunList { query, next }: RunList,
+) -> Result<Response, ApiError> {
+    let page = api
+        .catalogue
+        .list_runs(&caller, all_projects, query)
+        .await?;
+    let link = |id: String| {
+        let href = next.behind(&id);
+        [Link { rel: "next", href }]
+    };
+    let document = RunListDocument {
+        runs: page.runs,
+        runs_links: page.next.map(link),
+    };
+    Ok(json_response(StatusCode::OK, &document))
+}
+
+/// `GET /report/runs/{run_id}`: of any project for those who see all.
+pub(super) async fn run(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    PathId(run_id): PathId,
+) -> Result<Response, ApiError> {
+    let run = api.catalogue.get_run(&caller, run_id).await?;
+    Ok(json_response(StatusCode::OK, &run))
+}

@@ -1,0 +1,339 @@
+//! The runs of jobs in the database. All changes of a job's runs are made with the job locked.
+
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
+
+use super::statement::{Statement, in_lists, placeholders, sql};
+use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::job::Job;
+use crate::domain::run::{Observation, Run, RunQuery, RunState};
+
+/// The columns in the order in which they are written.
+const COLUMNS: &str = "id, project_id, job_id, client_id, session_id, session_tag, actions, state, attempts, started_at, \
+     ended_at, seen_started_at, seen_ended_at";
+/// How many old rows one transaction removes.
+const MOST_REMOVED: usize = 1000;
+/// How far the clock of a host may be ahead before its runs are no longer kept by it, in seconds.
+const FAR_AHEAD: i64 = 86_400;
+
+impl<'r, R> FromRow<'r, R> for Run
+where
+    R: sqlx::Row,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i32: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let state: String = row.try_get("state")?;
+        Ok(Run {
+            id: row.try_get("id")?,
+            project_id: row.try_get("project_id")?,
+            job_id: row.try_get("job_id")?,
+            client_id: row.try_get("client_id")?,
+            session_id: row.try_get("session_id")?,
+            session_tag: row.try_get("session_tag")?,
+            actions: row.try_get("actions")?,
+            state: RunState::parse(&state)
+                .ok_or_else(|| sqlx::Error::Decode(format!("a run is {state}").into()))?,
+            attempts: row.try_get("attempts")?,
+            started_at: row.try_get("started_at")?,
+            ended_at: row.try_get("ended_at")?,
+            seen_started_at: row.try_get("seen_started_at")?,
+            seen_ended_at: row.try_get("seen_ended_at")?,
+        })
+    }
+}
+
+/// A run that is seen for the first time.
+struct Sighting {
+    started_at: i64,
+    state: RunState,
+    attempts: i32,
+    ended_at: Option<i64>,
+}
+
+impl Sighting {
+    fn open(started_at: i64, attempts: i32) -> Sighting {
+        Sighting {
+            started_at,
+            state: RunState::Running,
+            attempts,
+            ended_at: None,
+        }
+    }
+}
+
+/// `IN (…)` of the states that a report may still change.
+fn awaiting_result() -> String {
+    let states = RunState::ALL
+        .into_iter()
+        .filter(|state| state.awaits_result());
+    let states: Vec<String> = states.map(|state| format!("'{}'", state.name())).collect();
+    format!("state IN ({})", states.join(", "))
+}
+
+/// The kinds of a job's actions, each once.
+fn kinds_of_job(engine: Engine) -> &'static str {
+    match engine {
+        Engine::MySql => {
+            "(SELECT SUBSTR(GROUP_CONCAT(DISTINCT a.action ORDER BY a.action), 1, 255) FROM job_actions ja \
+             JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE)"
+        }
+        Engine::Postgres => {
+            "(SELECT SUBSTR(STRING_AGG(DISTINCT a.action, ',' ORDER BY a.action), 1, 255) FROM job_actions ja \
+             JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE)"
+        }
+        Engine::Sqlite => {
+            "(SELECT SUBSTR(GROUP_CONCAT(action), 1, 255) FROM (SELECT DISTINCT a.action AS action FROM job_actions ja \
+             JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE ORDER BY a.action))"
+        }
+    }
+}
+
+impl Tx {
+    /// Notes what was seen of a run of a job that the transaction has locked and written.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn record_run(&mut self, job: &Job, seen: Observation) -> Result<(), StoreError> {
+        match seen {
+            Observation::Started {
+                started_at,
+                attempts,
+            } => {
+                self.add_run(job, Sighting::open(started_at, attempts))
+                    .await
+            }
+            Observation::Attempted { started_at } => {
+                let update = sql(format!(
+                    "UPDATE freezer_api_runs SET attempts = attempts + 1 WHERE job_id = ? AND started_at = ? AND {}",
+                    awaiting_result()
+                ));
+                let update = update.bind(&job.id).bind(started_at);
+                if self.session.execute(update).await? > 0 {
+                    return Ok(());
+                }
+                self.add_run(job, Sighting::open(started_at, 1)).await
+            }
+            Observation::Ended {
+                started_at,
+                ended_at,
+                state,
+            } => self.end_run(job, started_at, ended_at, state).await,
+            Observation::Lost { started_at } => {
+                let of_run = sql("job_id = ? AND started_at = ?").bind(&job.id);
+                self.close_runs(of_run.bind(started_at), RunState::Lost)
+                    .await
+            }
+        }
+    }
+
+    async fn end_run(
+        &mut self,
+        job: &Job,
+        started_at: i64,
+        ended_at: i64,
+        state: RunState,
+    ) -> Result<(), StoreError> {
+        let update = sql(format!(
+            "UPDATE freezer_api_runs SET state = ?, ended_at = ?, seen_ended_at = ? \
+             WHERE job_id = ? AND started_at = ? AND {}",
+            awaiting_result()
+        ));
+        let update = update
+            .bind(state.name())
+            .bind(ended_at)
+            .bind(self.now().unix_timestamp())
+            .bind(&job.id)
+            .bind(started_at);
+        let is_done = self.session.execute(update).await? > 0;
+        if is_done || state == RunState::Unreported {
+            return Ok(());
+        }
+        let sighting = Sighting {
+            started_at,
+            state,
+            attempts: 0,
+            ended_at: Some(ended_at),
+        };
+        self.add_run(job, sighting).await
+    }
+
+    /// Adds a run that is not known yet. An older one that is still open has ended without a report: a job runs once at a time.
+    async fn add_run(&mut self, job: &Job, run: Sighting) -> Result<(), StoreError> {
+        let is_open = run.state == RunState::Running;
+        let started_at = run.started_at;
+        let insert = self.insertion(job, run);
+        if self.session.execute(insert).await? == 0 {
+            return Ok(());
+        }
+        let others = if is_open {
+            "job_id = ? AND started_at <> ?"
+        } else {
+            "job_id = ? AND started_at < ?"
+        };
+        let others = sql(others).bind(&job.id).bind(started_at);
+        self.close_runs(others, RunState::Unreported).await
+    }
+
+    fn insertion(&self, job: &Job, run: Sighting) -> Statement {
+        let seen = self.now().unix_timestamp();
+        let is_open = run.state == RunState::Running;
+        let engine = self.engine();
+        let from = match engine {
+            Engine::MySql => " FROM DUAL",
+            Engine::Postgres | Engine::Sqlite => "",
+        };
+        sql(format!(
+            "INSERT INTO freezer_api_runs ({COLUMNS}) SELECT ?, ?, ?, ?, ?, ?, {}, ?, ?, ?, ?, ?, ?{from} \
+             WHERE NOT EXISTS (SELECT 1 FROM freezer_api_runs r WHERE r.job_id = ? AND r.started_at = ?)",
+            kinds_of_job(engine)
+        ))
+        .bind(self.ids.hex())
+        .bind(&job.project_id)
+        .bind(&job.id)
+        .bind(&job.client_id)
+        .bind(job.session_id.clone().filter(|id| !id.is_empty()))
+        .bind(job.session_tag)
+        .bind(&job.id)
+        .bind(run.state.name())
+        .bind(i64::from(run.attempts))
+        .bind(run.started_at)
+        .bind(run.ended_at)
+        .bind(Some(seen).filter(|_| is_open))
+        .bind(Some(seen).filter(|_| !is_open))
+        .bind(&job.id)
+        .bind(run.started_at)
+    }
+
+    /// Ends the runs of a deleted job that are still open: their schedulers will not report it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_runs(&mut self, job_id: &str) -> Result<(), StoreError> {
+        let of_job = sql("job_id = ?").bind(job_id);
+        self.close_runs(of_job, RunState::Removed).await
+    }
+
+    /// Gives the open ones of some runs another state.
+    async fn close_runs(&mut self, which: Statement, state: RunState) -> Result<(), StoreError> {
+        let update = sql("UPDATE freezer_api_runs SET state = ?, seen_ended_at = ? WHERE ")
+            .bind(state.name())
+            .bind(self.now().unix_timestamp())
+            .push_statement(which)
+            .push(" AND state = 'running'");
+        self.session.execute(update).await.map(drop)
+    }
+
+    /// The run of an id, if it is in the scope.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn get_run(&mut self, scope: &Scope, id: &str) -> Result<Option<Run>, StoreError> {
+        let query = sql(format!(
+            "SELECT {COLUMNS} FROM freezer_api_runs WHERE id = ?"
+        ));
+        let query = within(query.bind(id), scope);
+        let rows: Vec<Run> = self.session.fetch_all(query).await?;
+        Ok(rows.into_iter().find(|run| run.id == id))
+    }
+
+    /// The runs of a scope that a query asks for, as many as its limit and one more where there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_runs(
+        &mut self,
+        scope: &Scope,
+        query: &RunQuery,
+        after: Option<&Run>,
+    ) -> Result<Vec<Run>, StoreError> {
+        let select = sql(format!(
+            "SELECT {COLUMNS} FROM freezer_api_runs WHERE 1 = 1"
+        ))
+        .not_kept();
+        let mut select = filtered(within(select, scope), query);
+        let (direction, comparison) = if query.newest_first {
+            (" DESC", "<")
+        } else {
+            ("", ">")
+        };
+        if let Some(run) = after {
+            let behind = format!(
+                " AND started_at {comparison}= ? AND (started_at {comparison} ? OR id {comparison} ?)"
+            );
+            select = select.push(&behind).bind(run.started_at);
+            select = select.bind(run.started_at).bind(&run.id);
+        }
+        let end = format!(
+            " ORDER BY started_at{direction}, id{direction} LIMIT {}",
+            query.limit.saturating_add(1)
+        );
+        self.session.fetch_all(select.push(&end)).await
+    }
+
+    /// Removes some of the runs that started before a time, and of those that a wrong clock has put far into the future; how many.
+    /// Those that still go on stay: a job has one at most.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_runs(&mut self, before: i64) -> Result<usize, StoreError> {
+        let far_ahead = self.now().unix_timestamp().saturating_add(FAR_AHEAD);
+        let old = sql(format!(
+            "SELECT id FROM freezer_api_runs WHERE started_at < ? AND state <> 'running' \
+             ORDER BY started_at LIMIT {MOST_REMOVED}"
+        ))
+        .bind(before);
+        let ahead = sql(format!(
+            "SELECT id FROM freezer_api_runs WHERE started_at > ? AND state <> 'running' \
+             AND COALESCE(seen_ended_at, seen_started_at) < ? ORDER BY started_at LIMIT {MOST_REMOVED}"
+        ))
+        .bind(far_ahead)
+        .bind(before);
+        let mut forgotten = 0;
+        for query in [old, ahead] {
+            let ids: Vec<(String,)> = self.session.fetch_all(query).await?;
+            forgotten += ids.len();
+            let ids: Vec<String> = ids.into_iter().map(|(id,)| id).collect();
+            for ids in in_lists(&ids) {
+                let list = placeholders(ids.len());
+                let delete = format!("DELETE FROM freezer_api_runs WHERE id IN ({list})");
+                self.session.execute(sql(delete).bind_all(&ids)).await?;
+            }
+        }
+        Ok(forgotten)
+    }
+}
+
+fn within(query: Statement, scope: &Scope) -> Statement {
+    match scope {
+        Scope::Project(project_id) => query.push(" AND project_id = ?").bind(project_id),
+        Scope::All => query,
+    }
+}
+
+fn filtered(mut select: Statement, query: &RunQuery) -> Statement {
+    if !query.states.is_empty() {
+        let names = query.states.iter().map(|state| state.name());
+        select = select
+            .push(&format!(
+                " AND state IN ({})",
+                placeholders(query.states.len())
+            ))
+            .bind_all(names);
+    }
+    for (column, value) in [("job_id", &query.job_id), ("client_id", &query.client_id)] {
+        if let Some(value) = value {
+            select = select.push(&format!(" AND {column} = ?")).bind(value);
+        }
+    }
+    for (comparison, time) in [(">=", query.since), ("<", query.until)] {
+        if let Some(time) = time {
+            select = select
+                .push(&format!(" AND started_at {comparison} ?"))
+                .bind(time);
+        }
+    }
+    select
+}
