@@ -1,7 +1,7 @@
 """What the scenarios share: the API under test on each engine, published in Keystone's catalogue.
 
 `FREEZER_TEST_SUBJECT=reference` runs the scenarios against the Python server instead (on MariaDB), which tells a mistake in a
-scenario from a mistake in our server.
+scenario from a mistake in our server; `FREEZER_TEST_PROXY` puts a proxy in front (proxies.py).
 """
 
 import os
@@ -9,9 +9,12 @@ import signal
 
 import pytest
 
+import proxies
 import services
 
 SUBJECT = {"ours": services.Ours, "reference": services.Reference}[os.environ.get("FREEZER_TEST_SUBJECT", "ours")]
+if os.environ.get("FREEZER_TEST_PROXY"):
+    SUBJECT = proxies.Behind
 
 
 def pytest_configure():

@@ -30,6 +30,7 @@ uri_v3 = {keystone}
 auth_version = v3
 region = RegionOne
 v3_endpoint_type = public
+ca_certificates_file = {authorities}
 [identity-feature-enabled]
 api_v2 = false
 api_v3 = true
@@ -51,7 +52,8 @@ def test_all_of_the_plugins_api_tests_pass(api, keystone, tmp_path):
     workspace = tmp_path / "tempest"
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{PYTHON_PROGRAMS}:{os.environ['PATH']}"}
     run(PYTHON_PROGRAMS / "tempest", "init", workspace, env=environment)
-    (workspace / "etc" / "tempest.conf").write_text(CONFIGURATION.format(workspace=workspace, keystone=keystone))
+    (workspace / "etc" / "tempest.conf").write_text(CONFIGURATION.format(
+        workspace=workspace, keystone=keystone, authorities=os.environ.get("OS_CACERT", "")))
     done = subprocess.run([PYTHON_PROGRAMS / "tempest", "run", "--serial", "--regex", SUITE], cwd=workspace, env=environment,
                           text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     counts = {name.lower(): int(number) for name, number in re.findall(r"^ - (Passed|Failed|Skipped): (\d+)$", done.stdout, re.M)}

@@ -32,6 +32,42 @@ fn succeeds(database: &Database, arguments: &[&str]) -> String {
     text
 }
 
+/// What docs/upgrading.md says to type, in its order.
+#[tokio::test]
+async fn the_commands_of_the_upgrade_guide_run() {
+    let database = Database::create(Engine::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("F"), database.configuration()).unwrap();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/upgrading.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let commands = guide.lines().map(str::trim);
+    let commands: Vec<&str> = commands
+        .filter(|line| line.starts_with("freezer-manage"))
+        .collect();
+    assert_eq!(commands.len(), 7, "{commands:?}");
+    for command in commands {
+        let (program, arguments) = command.split_once(' ').unwrap();
+        let is_check = program == "freezer-manager-status";
+        let program = match is_check {
+            true => env!("CARGO_BIN_EXE_freezer-manager-status"),
+            false => env!("CARGO_BIN_EXE_freezer-manage"),
+        };
+        if arguments.contains(" export ") {
+            // The downgrade before it is another way back.
+            succeeds(&database, &["db", "sync"]);
+        }
+        let output = Command::new(program)
+            .args(arguments.split(' '))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let code = output.status.code().unwrap();
+        // Before the upgrade the check warns of tables that are behind.
+        assert!(code == i32::from(is_check), "{command}: {output:?}");
+    }
+}
+
 /// `freezer-manager-status upgrade check --json`: its exit code, and the result of each check by its name.
 pub(crate) fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
     status_with(&database.configuration())
