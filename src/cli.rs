@@ -2,6 +2,8 @@
 
 mod arguments;
 mod data;
+mod elasticsearch;
+mod files;
 pub mod manage;
 mod output;
 pub mod policy;

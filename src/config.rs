@@ -3,6 +3,7 @@
 //! `config/options.rs` is the one table of options, `config/types.rs` says what each kind of value may be. Reading files
 //! is [`crate::oslo`]'s work. Nothing here acts on a value.
 
+mod elasticsearch;
 mod ignored;
 mod log_types;
 mod options;

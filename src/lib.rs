@@ -6,7 +6,7 @@
 //! - [`clock`]: time and identifiers; [`oslo`]: what OpenStack's services share; [`config`], [`telemetry`]
 //! - [`domain`]: the rules, without input or output; [`authz`]: who may do what
 //! - [`store`]: the database, as requests use it; [`schema`]: its tables; [`maintenance`]: what operators do to all rows
-//! - [`keystone`]: tokens and trusts
+//! - [`keystone`]: tokens and trusts; [`elasticsearch`]: documents of a cluster that is left
 //! - [`service`]: what the API does, one function for each operation
 //! - [`error`]: from an error to a status; [`api`]: the REST interface; [`server`]: connections
 //! - [`app`]: the composition root; [`cli`]: the command lines
@@ -24,6 +24,7 @@ pub mod telemetry;
 pub mod authz;
 pub mod domain;
 
+pub mod elasticsearch;
 pub mod keystone;
 pub mod maintenance;
 pub mod schema;

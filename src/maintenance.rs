@@ -1,10 +1,10 @@
 //! What operators do to the whole database: purge deleted rows, check that rows fit together, copy, export and import.
 //!
-//! Behind `freezer-manage`; no request comes through here. An import from Elasticsearch will live in
-//! `maintenance/import/`.
+//! Behind `freezer-manage`; no request comes through here.
 
 mod check;
 mod copy;
+pub mod elasticsearch;
 mod export;
 mod import;
 mod purge;

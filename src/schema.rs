@@ -19,6 +19,7 @@ mod state;
 use std::time::Duration;
 
 use crate::store::{Store, StoreError};
+pub(crate) use backup_columns::with_member;
 pub(crate) use catalog::Catalog;
 pub use differences::ColumnDifference;
 use runner::Runner;

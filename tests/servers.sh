@@ -302,6 +302,31 @@ start_postgres() {
   export FREEZER_TEST_POSTGRES_URL=postgresql+psycopg2://test:test@127.0.0.1:$port/
 }
 
+# Servers with types and without, for imports from Elasticsearch. They take a quarter of a minute to start, so they do it beside the build; `await_elasticsearch` waits for them.
+start_elasticsearch() {
+  local name port
+  { have mvn && have javac; } || { skip 1 "Elasticsearch: Maven or a Java compiler is not installed"; return; }
+  say "Elasticsearch and OpenSearch"
+  tests/elasticsearch install es1 es2 es7 os2 >"$run/elasticsearch-install.log" 2>&1 9>&- \
+    || { tail -n 5 "$run/elasticsearch-install.log"; skip 1 "Elasticsearch: Maven could not install it"; return; }
+  elasticsearch=()
+  for name in es1 es2 es7 os2; do
+    port=$(free_port)
+    spawn "elasticsearch-$name" tests/elasticsearch run "$name" "$data/elasticsearch-$name" "$port" "$(free_port)"
+    elasticsearch+=("$name=http://127.0.0.1:$port")
+  done
+}
+await_elasticsearch() {
+  local pair all=
+  for pair in "${elasticsearch[@]:-}"; do
+    [[ -n $pair ]] || return 0
+    until_ready 120 "elasticsearch-${pair%%=*}" curl -sf "${pair#*=}/_cluster/health?wait_for_status=yellow&timeout=5s" \
+      || { skip 1 "Elasticsearch: ${pair%%=*} did not start"; return; }
+    all+=${all:+,}$pair
+  done
+  export FREEZER_TEST_ELASTICSEARCH=$all
+}
+
 start_memcached() {
   local port user=()
   have memcached || { skip 1 "memcached: not installed"; return; }

@@ -1,14 +1,15 @@
 //! The commands of `freezer-manage` that work on what is in the tables: purge, check, copy, export, import.
 
-use std::fs::{File, Permissions};
-use std::io::{self, BufRead, BufReader, BufWriter, stdin, stdout};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use time::Duration;
 
+use super::elasticsearch;
+use super::files::private_file;
 use super::output::{self, OutputError};
 use super::progress::Display;
 use super::{ConfigArguments, MANAGE};
@@ -85,9 +86,26 @@ pub(super) struct Export {
 
 /// `import`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Import {
+    #[command(subcommand)]
+    source: Option<ImportSource>,
+    #[command(flatten)]
+    file: ImportFile,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportSource {
+    /// Adds the documents that freezer-api of older releases kept in Elasticsearch. If interrupted, it continues when run again.
+    Elasticsearch(Box<elasticsearch::Arguments>),
+}
+
+/// A file of an export.
+#[derive(Debug, Args)]
+struct ImportFile {
     /// The file to read; - is standard input.
-    file: PathBuf,
+    #[arg(required = true)]
+    file: Option<PathBuf>,
     /// Only check that every line can be read.
     #[arg(long)]
     dry_run: bool,
@@ -258,27 +276,24 @@ pub(super) async fn export(store: &Store, arguments: Export) -> anyhow::Result<(
     Ok(())
 }
 
-/// A file for documents of all projects, with credentials of trusts in them: nobody but its owner reads it, whatever it was
-/// before.
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    let file = options.write(true).create(true).mode(0o600).open(path)?;
-    // A pipe or a device keeps the mode that it has.
-    if file.metadata()?.is_file() {
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.set_len(0)?;
+pub(super) async fn import(store: &Store, import: Import) -> anyhow::Result<()> {
+    require_current(store).await?;
+    match import.source {
+        Some(ImportSource::Elasticsearch(arguments)) => {
+            elasticsearch::import(store, *arguments).await
+        }
+        None => import_file(store, import.file).await,
     }
-    Ok(file)
 }
 
-pub(super) async fn import(store: &Store, arguments: Import) -> anyhow::Result<()> {
-    require_current(store).await?;
-    let mut file: Box<dyn BufRead> = if arguments.file == Path::new("-") {
+async fn import_file(store: &Store, arguments: ImportFile) -> anyhow::Result<()> {
+    let path = arguments.file.context("the file to read is missing")?;
+    let mut file: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(stdin().lock())
     } else {
-        Box::new(BufReader::new(File::open(&arguments.file).with_context(
-            || format!("cannot read {}", arguments.file.display()),
-        )?))
+        Box::new(BufReader::new(
+            File::open(&path).with_context(|| format!("cannot read {}", path.display()))?,
+        ))
     };
     let mut display = Display::new();
     let imported = store

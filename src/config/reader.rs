@@ -135,6 +135,7 @@ impl<'a> Reader<'a> {
                 value
             }
             Err(wanted) => {
+                let wanted = T::instead(self.settings).unwrap_or(wanted);
                 self.wrong.push(WrongValue {
                     section: section.to_owned(),
                     key: found.name.to_owned(),

@@ -229,7 +229,7 @@ auth_type = v3kerberos
     a.conf:7: [database] max_pool_size is "-5"; wanted is a whole number from 0 to 1000000
     a.conf:8: [database] connection_debug is "101"; wanted is a whole number from 0 to 100
     a.conf:9: [database] mysql_wsrep_sync_wait is "many"; wanted is a whole number from 0 to 15
-    a.conf:11: [storage] backend is "elasticsearch"; wanted is sqlalchemy: Elasticsearch is no longer supported; set it to sqlalchemy, name a SQL database in [database] connection, and make its tables with freezer-manage db sync
+    a.conf:11: [storage] backend is "elasticsearch"; wanted is sqlalchemy: documents are no longer kept in Elasticsearch. Set it to sqlalchemy, name a SQL database in [database] connection, make its tables with freezer-manage db sync, and take the documents there with: freezer-manage import elasticsearch --dry-run --url http://localhost:9200
     a.conf:13: [api] request_timeout is "0"; wanted is a number of seconds from 1 to 86400
     a.conf:14: [api] max_limit is "5000000000"; wanted is a whole number from 1 to 1000000
     a.conf:16: [keystone_authtoken] auth_type is "v3kerberos"; wanted is one of password, v3password, v3applicationcredential, v3token, token

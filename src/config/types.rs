@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use super::table::{Limits, NO_DEFAULT};
 use crate::oslo::database_url::DatabaseUrl;
+use crate::oslo::settings::Settings;
 
 /// A kind of value.
 pub(super) trait OptionType: Sized {
@@ -32,6 +33,11 @@ pub(super) trait OptionType: Sized {
     /// As [`OptionType::parse`].
     fn parse_all(values: &[String], limits: Option<&Limits>) -> Result<Self, String> {
         Self::parse(values.last().map_or("", String::as_str), limits)
+    }
+
+    /// What is wanted instead of a wrong value, where other options say it better.
+    fn instead(_settings: &Settings) -> Option<String> {
+        None
     }
 
     /// What an operator should know of a value that is accepted and has no effect.
@@ -523,11 +529,13 @@ impl OptionType for StorageBackend {
 
     fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
         match text.trim() {
-            "elasticsearch" => Err("sqlalchemy: Elasticsearch is no longer supported; set it to sqlalchemy, name a SQL \
-                 database in [database] connection, and make its tables with freezer-manage db sync"
-                .to_owned()),
+            "elasticsearch" => Err(Self::SQL.to_owned()),
             name => Ok(Self(name.to_owned())),
         }
+    }
+
+    fn instead(settings: &Settings) -> Option<String> {
+        Some(super::elasticsearch::instead(settings))
     }
 
     fn warning(&self) -> Option<String> {

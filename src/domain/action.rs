@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Refusal;
 use super::document::{self, Object, int, owned_text, required_text};
-use super::validation::Schemas;
+use super::validation::{Schemas, TEXT_WIDTH};
 
 /// Tries after a failure, where the document does not say.
 pub const DEFAULT_MAX_RETRIES: i32 = 5;
@@ -59,6 +59,10 @@ impl Serialize for FreezerAction<'_> {
         for (name, text) in stored.as_deref().map_or_else(Vec::new, document::members) {
             match columns.iter_mut().find(|(column, _)| *column == name) {
                 None => map.serialize_entry(&name, text)?,
+                Some((_, value)) if *value == Some(Value::Null) && is_long_text(text.get()) => {
+                    value.take();
+                    map.serialize_entry(&name, text)?;
+                }
                 Some((name, value)) => {
                     if let Some(value) = value.take() {
                         map.serialize_entry(name, &value)?;
@@ -111,10 +115,16 @@ impl Action {
         self.backup_metadata.as_ref().map_or(0, String::len)
     }
 
-    /// The stored `freezer_action` with the columns that belong to it, null where unset.
+    /// The stored `freezer_action` with the columns that belong to it, null where unset; a text that is longer than its column
+    /// is in the JSON alone.
     pub fn freezer_action(&self) -> Object {
         let mut object = document::stored_object(self.backup_metadata.as_deref());
-        object.extend(self.columns().map(|(name, value)| (name.to_owned(), value)));
+        for (name, value) in self.columns() {
+            let is_long = value.is_null() && object.get(name).is_some_and(is_longer_than_column);
+            if !is_long {
+                object.insert(name.to_owned(), value);
+            }
+        }
         object
     }
 
@@ -134,17 +144,35 @@ impl Action {
 
     /// Writes a `freezer_action`, which names its action, into the row: the JSON and the columns.
     fn set_freezer_action(&mut self, freezer_action: &Object) {
+        // What was imported may be longer; it stays in the JSON.
+        let text = |key: &str| {
+            let fits = |text: &String| text.chars().count() <= TEXT_WIDTH;
+            owned_text(freezer_action, key).filter(fits)
+        };
         self.action = required_text(freezer_action, "action");
-        self.actionmode = owned_text(freezer_action, "mode");
-        self.path_to_backup = owned_text(freezer_action, "path_to_backup");
-        self.backup_name = owned_text(freezer_action, "backup_name");
-        self.container = owned_text(freezer_action, "container");
+        self.actionmode = text("mode");
+        self.path_to_backup = text("path_to_backup");
+        self.backup_name = text("backup_name");
+        self.container = text("container");
         self.timeout = int(freezer_action, "timeout");
         self.priority = int(freezer_action, "priority");
         self.mandatory = Some(freezer_action.get("mandatory") == Some(&Value::Bool(true)));
-        self.log_file = owned_text(freezer_action, "log_file");
+        self.log_file = text("log_file");
         self.backup_metadata = Some(document::to_text(freezer_action));
     }
+}
+
+/// Whether a member of a `freezer_action` is a text that no column can hold. No request makes one; Elasticsearch held such texts,
+/// and an import keeps them in the JSON.
+pub fn is_longer_than_column(value: &Value) -> bool {
+    let text = value.as_str();
+    text.is_some_and(|text| text.chars().count() > TEXT_WIDTH)
+}
+
+/// The same of a JSON text.
+fn is_long_text(text: &str) -> bool {
+    text.len() > TEXT_WIDTH
+        && serde_json::from_str(text).is_ok_and(|value| is_longer_than_column(&value))
 }
 
 /// The action that a body of `POST /actions` (and `/actions/{action_id}`) describes, or an inline entry of a job.
@@ -234,7 +262,7 @@ mod tests {
         /// What answers show is what a patch is merged into, member by member in the same order.
         #[test]
         fn shows_what_is_stored(
-            members in proptest::collection::vec(("(action|mode|timeout|x|\"|é)", "(null|1|\"a\"|\\{\"y\": \\[1\\]\\})"), 0..6),
+            members in proptest::collection::vec(("(action|mode|timeout|x|\"|é)", "(null|1|\"a\"|\"a{300}\"|\\{\"y\": \\[1\\]\\})"), 0..6),
             is_object in prop::bool::weighted(0.9),
         ) {
             let stored: Object = members

@@ -9,7 +9,7 @@ use super::document::{self, Object, owned_text};
 use super::validation::Schemas;
 
 /// The state of a backup whose document names none.
-const DEFAULT_STATUS: &str = "available";
+pub const DEFAULT_STATUS: &str = "available";
 
 /// A row of `backups`.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ pub(super) const BATCH: usize = 250;
 /// How many bytes one statement writes, as far as a row is not larger; servers limit their packets.
 const STATEMENT_BYTES: usize = 1 << 21;
 
-const TIME_FORMAT: &[BorrowedFormatItem<'_>] =
+pub(super) const TIME_FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:6]");
 
 /// A row's values as text, in the order of the table's columns.
@@ -87,6 +87,32 @@ impl Table {
         let mut rows: Vec<TextRow> = session.fetch_all(query).await?;
         for row in &mut rows {
             self.clear_impossible_times(row, warn);
+        }
+        Ok(rows)
+    }
+
+    /// The rows with these ids, in no order.
+    pub(super) async fn read_ids(
+        &self,
+        session: &mut DbSession,
+        ids: &[&str],
+    ) -> Result<Vec<TextRow>, StoreError> {
+        let mut rows = Vec::new();
+        for ids in ids.chunks(BATCH) {
+            let columns: Vec<String> = self
+                .columns
+                .iter()
+                .map(|column| as_text(column, session.engine()))
+                .collect();
+            let query = format!(
+                "SELECT {} FROM {} t WHERE t.id IN ({})",
+                columns.join(", "),
+                self.name,
+                placeholders(ids.len())
+            );
+            let query = sql(query).bind_all(ids.iter().copied());
+            let found: Vec<TextRow> = session.fetch_all(query).await?;
+            rows.extend(found);
         }
         Ok(rows)
     }
@@ -211,6 +237,35 @@ impl Table {
             Engine::Postgres | Engine::Sqlite => " ON CONFLICT DO NOTHING".to_owned(),
         };
         session.execute(statement.push(&stays)).await?;
+        Ok(())
+    }
+
+    /// Overwrites rows that are there, but for when they came to be and whether they are deleted.
+    pub(super) async fn update(
+        &self,
+        session: &mut DbSession,
+        rows: &[TextRow],
+    ) -> Result<(), StoreError> {
+        let engine = session.engine();
+        let stays = |column: &Column| {
+            column.is_key || ["created_at", "deleted", "deleted_at"].contains(&column.name)
+        };
+        for row in rows {
+            let mut statement = sql(format!("UPDATE {} SET ", self.name));
+            let set = self.values(row).filter(|(column, _)| !stays(column));
+            for (at, (column, value)) in set.enumerate() {
+                let comma = if at == 0 { "" } else { ", " };
+                statement = statement.push(comma).push(column.name).push(" = ");
+                statement = match value {
+                    None => statement.push("NULL"),
+                    Some(_) => statement
+                        .push(placeholder(column.kind, engine))
+                        .bind(argument(column.kind, value)?),
+                };
+            }
+            statement = statement.push(" WHERE id = ?").bind(self.key_of(row));
+            session.execute(statement).await?;
+        }
         Ok(())
     }
 

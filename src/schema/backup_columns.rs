@@ -165,7 +165,7 @@ fn selected(leaving: &[&str]) -> String {
 
 /// The metadata with one more member, or why they cannot have it. The rest of the text stays as it is, numbers that Rust
 /// would format differently for instance, unless it replaces a null.
-fn with_member(text: &str, key: &str, value: &str) -> Result<String, &'static str> {
+pub(crate) fn with_member(text: &str, key: &str, value: &str) -> Result<String, &'static str> {
     let Ok(Value::Object(mut metadata)) = serde_json::from_str(text) else {
         return Err("the backup's metadata is not a JSON object that could hold it");
     };

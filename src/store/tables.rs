@@ -366,7 +366,8 @@ static ACTION_REPORTS: Table = shared(
     ],
 );
 
-static LEFTOVERS: Table = Table {
+/// Values that have no place in the other tables.
+pub(crate) static LEFTOVERS: Table = Table {
     name: "freezer_api_leftovers",
     role: Role::Leftovers,
     owned: false,

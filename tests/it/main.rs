@@ -38,6 +38,7 @@ mod connecting;
 mod data;
 mod deployers;
 mod development;
+mod elasticsearch;
 mod encodings;
 mod failures;
 mod faults;
