@@ -78,6 +78,14 @@ impl Search {
         self.matching.len() > 1 || self.not_matching.len() > 1
     }
 
+    /// Whether it has no other conditions than pairs of key and value.
+    pub fn has_pairs_alone(&self) -> bool {
+        self.containing.is_empty()
+            && self.not_containing.is_empty()
+            && self.time_after.is_none()
+            && self.time_before.is_none()
+    }
+
     /// Whether a document of ours passes. It is read once, however many pairs there are. `time_member` names the time
     /// that the search may limit; without one the limits have no effect.
     ///

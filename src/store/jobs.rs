@@ -60,6 +60,12 @@ fn narrow_jobs(
     JOBS.narrow_not(engine, conditions, search)
 }
 
+/// Whether SQL says all of a search for jobs.
+fn covers_jobs(engine: Engine, search: &Search) -> bool {
+    let in_actions = |pair| Action::SEARCHABLE.alternatives(engine, pair).is_some();
+    JOBS.covers(engine, search) && search.matching.iter().all(in_actions)
+}
+
 impl Tx {
     /// Whether a live job of any project has the id.
     ///

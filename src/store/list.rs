@@ -6,7 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use super::pages::{Batch, Cursor, Order, Page, Slice};
+use super::pages::{Batch, Cursor, Order, Page, Slice, Start};
 use super::rows::{Conditions, Record};
 use super::sink::{NextPage, SharedSink, Sink};
 use super::statement::Argument;
@@ -151,6 +151,25 @@ impl Searchable {
         self.narrow_not(engine, conditions, search)
     }
 
+    /// Whether SQL says all of a search: what it leaves passes, but for what stands in a text and is no member.
+    pub(super) fn covers(&self, engine: Engine, search: &Search) -> bool {
+        let pairs = [&search.matching, &search.not_matching];
+        search.has_pairs_alone()
+            && pairs.iter().all(|pairs| pairs.len() <= MAX_NARROWING)
+            && (search.matching.iter()).all(|pair| self.alternatives(engine, pair).is_some())
+            && (search.not_matching.iter()).all(|pair| self.schedule_text(pair).is_some())
+    }
+
+    /// The column of the schedule and the value that SQL can look for in it; `None` for other pairs.
+    fn schedule_text<'p>(&self, (key, value): &'p Pair) -> Option<(&'static str, &'p str)> {
+        let is_schedule = |column: &&Column| column.kind == ColumnKind::Json(Json::Schedule);
+        let column = self.table.columns.iter().find(is_schedule)?;
+        let text = value.as_str().filter(|text| is_plain(text))?;
+        SCHEDULE
+            .contains(&key.as_str())
+            .then_some((column.name, text))
+    }
+
     /// Adds what SQL can say of `match_not`. Only a flat text tells that a member has a value, rather than that it may.
     pub(super) fn narrow_not(
         &self,
@@ -158,20 +177,14 @@ impl Searchable {
         mut conditions: Conditions,
         search: &Search,
     ) -> Conditions {
-        let is_schedule = |column: &&Column| column.kind == ColumnKind::Json(Json::Schedule);
-        let Some(column) = self.table.columns.iter().find(is_schedule) else {
-            return conditions;
-        };
-        let column = &format!("{}.{}", self.alias, column.name);
-        for (key, value) in narrowing(&search.not_matching) {
-            if let Some(text) = value.as_str().filter(|text| is_plain(text))
-                && SCHEDULE.contains(&key.as_str())
-            {
+        for pair in narrowing(&search.not_matching) {
+            if let Some((column, text)) = self.schedule_text(pair) {
+                let column = format!("{}.{column}", self.alias);
                 let sql = format!(
                     "({column} IS NULL OR NOT {})",
-                    contains_either(engine, column)
+                    contains_either(engine, &column)
                 );
-                conditions = conditions.and(&sql, member_texts(key, text));
+                conditions = conditions.and(&sql, member_texts(&pair.0, text));
             }
         }
         conditions
@@ -301,7 +314,7 @@ impl<'a> Selection<'a> {
 pub(super) struct Batches {
     conditions: Conditions,
     order: Order,
-    after: Option<Cursor>,
+    start: Start,
     /// Whether a batch was read.
     has_begun: bool,
     /// The next batch.
@@ -311,16 +324,17 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// The rows of a page. Among those of a search the first batch is as large as the page may need
-    /// when every row is a hit; connections keep the statements of schedulers' polls prepared, but those of longer searches
-    /// have too many forms.
-    pub(super) fn new(conditions: Conditions, listing: &Listing) -> Batches {
+    /// The rows of a page. Among those of a search the first batch is as large as the page may need when every row is a hit, which
+    /// it is where SQL says all (`is_covered`); connections keep the statements of schedulers' polls prepared, but those
+    /// of longer searches have too many forms.
+    pub(super) fn new(conditions: Conditions, listing: &Listing, is_covered: bool) -> Batches {
         let page = listing.page;
+        let least = if is_covered { 1 } else { FIRST_BATCH };
         let searched = Page {
             limit: page
                 .limit
                 .saturating_add(page.offset)
-                .clamp(FIRST_BATCH, LARGEST_BATCH),
+                .clamp(least, LARGEST_BATCH),
             offset: 0,
         };
         let is_long = listing.search.as_ref().is_some_and(Search::is_long);
@@ -332,7 +346,10 @@ impl Batches {
                 conditions
             },
             order: listing.order,
-            after: listing.after.clone(),
+            start: listing
+                .after
+                .clone()
+                .map_or(Start::Beginning, Start::Behind),
             has_begun: false,
             next: if is_search { searched } else { page },
             left: if is_search { u64::MAX } else { page.limit },
@@ -362,10 +379,21 @@ impl Batches {
             return Err(StoreError::NeedsSnapshot);
         }
         self.has_begun = true;
+        // An offset counts the rows without a time too.
+        self.start = match std::mem::replace(&mut self.start, Start::Beginning) {
+            Start::Behind(cursor)
+                if cursor.is_timed()
+                    && self.order == Order::NewestFirst
+                    && self.next.offset == 0 =>
+            {
+                Start::TimedBehind(cursor)
+            }
+            start => start,
+        };
         Ok(Some(Slice {
             conditions: self.conditions.clone(),
             order: self.order,
-            after: self.after.take(),
+            start: self.start.clone(),
             page: self.next,
         }))
     }
@@ -373,16 +401,23 @@ impl Batches {
     /// The rows of the batch that was read; what is next comes behind them.
     pub(super) fn advance<T>(&mut self, batch: Batch<T>) -> Vec<T> {
         let rows = batch.rows.len() as u64;
-        self.left = match (batch.is_cut, rows < self.next.limit) {
-            (false, true) => 0,
-            _ => self.left.saturating_sub(rows),
+        let is_end = !batch.is_cut && rows < self.next.limit;
+        let leaves_untimed = matches!(self.start, Start::TimedBehind(_));
+        self.left = if is_end && !leaves_untimed {
+            0
+        } else {
+            self.left.saturating_sub(rows)
         };
         let more = if batch.is_cut { rows } else { self.next.limit };
         self.next = Page {
             limit: (more * 2).min(LARGEST_BATCH).min(self.left),
             offset: 0,
         };
-        self.after = batch.last;
+        self.start = match batch.last {
+            _ if is_end => Start::Untimed,
+            Some(last) => Start::Behind(last),
+            None => Start::Beginning,
+        };
         batch.rows
     }
 }
@@ -412,7 +447,10 @@ impl Tx {
             None => conditions,
             Some(search) => T::SEARCHABLE.narrow(self.engine(), conditions, search),
         };
-        let mut batches = Batches::new(conditions, listing).starting_with(sink.first_rows());
+        let search = listing.search.as_ref();
+        let is_covered = search.is_some_and(|search| T::SEARCHABLE.covers(self.engine(), search));
+        let mut batches =
+            Batches::new(conditions, listing, is_covered).starting_with(sink.first_rows());
         let mut selection = Selection::new(listing, T::TIME_MEMBER);
         while !selection.is_full()
             && let Some(slice) = batches.next_slice(self, sink)?
@@ -430,7 +468,7 @@ impl Tx {
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::super::jobs::JOBS;
     use super::super::tables;
@@ -507,6 +545,37 @@ mod tests {
         let shown: Vec<&str> = columns.filter_map(|column| column.member).collect();
         let joined: Vec<&str> = JOBS.joined.iter().map(|(name, _)| *name).collect();
         assert_eq!(shown, joined);
+    }
+
+    /// How many rows the first batch of a search for jobs has.
+    fn first_rows(search: Value, limit: u64) -> u64 {
+        let search = Search::parse(search.as_object().unwrap(), 50).unwrap();
+        let is_covered = JOBS.covers(Engine::MySql, search.as_ref().unwrap());
+        let listing = Listing {
+            page: Page { limit, offset: 0 },
+            order: Order::OldestFirst,
+            after: None,
+            search,
+            next: None,
+        };
+        Batches::new(Conditions::live::<Job>(), &listing, is_covered)
+            .next
+            .limit
+    }
+
+    #[test]
+    fn a_poll_reads_its_page() {
+        let poll = json!({"match": [{"client_id": "c"}], "match_not": [{"status": "completed"}]});
+        assert_eq!(first_rows(poll.clone(), 1), 1);
+        assert_eq!(first_rows(poll, 512), 512);
+        for search in [
+            json!({"match": [{"session_tag": 1}]}),
+            json!({"match": [{"client_id": "é"}]}),
+            json!({"match": [{"_all": "c"}]}),
+            json!({"match_not": [{"client_id": "c"}]}),
+        ] {
+            assert_eq!(first_rows(search, 1), FIRST_BATCH);
+        }
     }
 
     #[test]

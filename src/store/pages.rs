@@ -65,23 +65,66 @@ impl Cursor {
         Cursor { created_at, id }
     }
 
+    /// Whether its row has a creation time.
+    pub(super) fn is_timed(&self) -> bool {
+        self.created_at.is_some()
+    }
+
     /// Adds the condition of the rows behind it. Rows without a creation time count as the oldest.
     fn behind(self, order: Order, alias: &str, conditions: Conditions) -> Conditions {
-        let condition = match (self.created_at.is_some(), order) {
-            // The first comparison is what PostgreSQL and SQLite look up in an index.
-            (true, Order::OldestFirst) => "x.created_at >= ? AND (x.created_at > ? OR x.id > ?)",
+        let condition = match (self.is_timed(), order) {
+            (true, Order::OldestFirst) => return self.timed_behind(order, alias, conditions),
             (true, Order::NewestFirst) => {
                 "(x.created_at < ? OR x.created_at IS NULL OR (x.created_at = ? AND x.id < ?))"
             }
             (false, Order::OldestFirst) => "(x.created_at IS NOT NULL OR x.id > ?)",
             (false, Order::NewestFirst) => "(x.created_at IS NULL AND x.id < ?)",
         };
+        self.condition(condition, alias, conditions)
+    }
+
+    /// The same of those with a creation time alone, which every engine looks up in an index.
+    fn timed_behind(self, order: Order, alias: &str, conditions: Conditions) -> Conditions {
+        let condition = match order {
+            Order::OldestFirst => "x.created_at >= ? AND (x.created_at > ? OR x.id > ?)",
+            Order::NewestFirst => "x.created_at <= ? AND (x.created_at < ? OR x.id < ?)",
+        };
+        self.condition(condition, alias, conditions)
+    }
+
+    fn condition(self, condition: &str, alias: &str, conditions: Conditions) -> Conditions {
         let times = [self.created_at; 2]
             .into_iter()
             .flatten()
             .map(Argument::from);
         let condition = condition.replace("x.", &format!("{alias}."));
         conditions.and(&condition, times.chain([self.id.into()]))
+    }
+}
+
+/// Where a part of a list begins.
+#[derive(Clone, Debug)]
+pub(super) enum Start {
+    /// With the first row.
+    Beginning,
+    /// Behind a place.
+    Behind(Cursor),
+    /// Behind a place, without the rows that have no creation time: of a list that has the newest first, those come last, and
+    /// no condition on both is looked up in an index.
+    TimedBehind(Cursor),
+    /// With the first of the rows that have no creation time.
+    Untimed,
+}
+
+impl Start {
+    /// Adds the condition of the rows from here on.
+    fn apply(self, order: Order, alias: &str, conditions: Conditions) -> Conditions {
+        match self {
+            Start::Beginning => conditions,
+            Start::Behind(cursor) => cursor.behind(order, alias, conditions),
+            Start::TimedBehind(cursor) => cursor.timed_behind(order, alias, conditions),
+            Start::Untimed => conditions.and(&format!("{alias}.created_at IS NULL"), [""; 0]),
+        }
     }
 }
 
@@ -138,17 +181,14 @@ impl<T> Batch<T> {
 pub(super) struct Slice {
     pub(super) conditions: Conditions,
     pub(super) order: Order,
-    pub(super) after: Option<Cursor>,
+    pub(super) start: Start,
     pub(super) page: Page,
 }
 
 impl Slice {
     /// The query for these columns of the rows.
     pub(super) fn select<T: Record>(self, engine: Engine, columns: &str) -> Statement {
-        let conditions = match self.after {
-            None => self.conditions,
-            Some(cursor) => cursor.behind(self.order, T::ALIAS, self.conditions),
-        };
+        let conditions = self.start.apply(self.order, T::ALIAS, self.conditions);
         let time = format!("{}.created_at", T::ALIAS);
         let order = order_by(engine, self.order, &time, &format!("{}.id", T::ALIAS));
         let query = conditions.select::<T>(columns).push(&order);

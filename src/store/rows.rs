@@ -229,7 +229,7 @@ pub(super) fn measured_columns<T: Record>(more: &str, most: usize) -> String {
             &format!("CASE WHEN {size} <= {most} THEN {column} END AS {document}"),
             1,
         );
-        columns += &format!(", CASE WHEN {size} > {most} THEN {size} END");
+        columns += &format!(", CASE WHEN {size} > {most} THEN {size} END AS {document}_size");
     }
     columns
 }

@@ -314,6 +314,18 @@ on_each_engine! {
         assert_eq!(listed(&service, kind, "?limit=7&offset=147").await, expected[147..154]);
         let all = service.search("backups?limit=1000", everything()).await.expect(200).json();
         assert_eq!(ids(&all, kind), expected);
+        // Newest first, pages go on from rows with a time to those without, whatever the offset, searched or not.
+        let newest: Vec<String> = expected.iter().rev().cloned().collect();
+        for (marker, limit, offset) in
+            [(100, 7, 0), (146, 3, 0), (297, 7, 0), (299, 7, 0), (310, 7, 0), (290, 7, 20), (146, 1000, 0), (449, 7, 0)]
+        {
+            let query = format!("?sort_dir=desc&limit={limit}&offset={offset}&marker={}", newest[marker]);
+            let from = marker + 1 + offset;
+            let expected = &newest[from..(from + limit).min(newest.len())];
+            assert_eq!(listed(&service, kind, &query).await, expected, "{query}");
+            let searched = service.search(&format!("backups{query}"), everything()).await.expect(200).json();
+            assert_eq!(ids(&searched, kind), expected, "{query} with a search");
+        }
         // Hits in the last of several batches.
         for id in ["none149", "early001", "late149"] {
             let found = service.search("backups", json!({"match": [{"backup_id": id}]})).await.expect(200).json();

@@ -1,6 +1,7 @@
 //! Jobs as documents: each with its actions, which one statement reads with it, so that they are of one moment.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
@@ -12,7 +13,7 @@ use super::super::rows::{Conditions, Record, SMALL_TEXT, Values, of_credentials}
 use super::super::sink::{SharedSink, Sink};
 use super::super::statement::{Statement, sql};
 use super::super::{Engine, StoreError, Tx};
-use super::narrow_jobs;
+use super::{covers_jobs, narrow_jobs};
 use crate::domain::Scope;
 use crate::domain::action::Action;
 use crate::domain::job::{Job, PidViewer};
@@ -52,7 +53,8 @@ impl Texts {
                 Texts::UpTo(most) => &format!("OCTET_LENGTH({column}) <= {most} AND {is_first}"),
                 Texts::Once => is_first,
             };
-            let given = format!("CASE WHEN {condition} THEN {column} END");
+            // Named, since MySQL sends the text of what has no name with each answer.
+            let given = format!("CASE WHEN {condition} THEN {column} END AS {document}");
             columns = columns.replace(&column, &given);
         }
         columns
@@ -63,15 +65,50 @@ impl Texts {
         let most = match self {
             Texts::Short => 4096,
             Texts::UpTo(most) => most,
-            Texts::Once => return "0".to_owned(),
+            Texts::Once => return "0 AS left_out".to_owned(),
         };
         let [schedule, action] =
             ["j.schedule", "a.backup_metadata"].map(|text| format!("OCTET_LENGTH({text})"));
         format!(
-            "CASE WHEN {schedule} > {most} OR {action} > {most} THEN COALESCE({schedule}, 0) + COALESCE({action}, 0) ELSE 0 END"
+            "CASE WHEN {schedule} > {most} OR {action} > {most} THEN COALESCE({schedule}, 0) + COALESCE({action}, 0) ELSE 0 END AS left_out"
+        )
+    }
+
+    /// The columns of a query for a page, whose trusts are the page's.
+    fn of_page(self) -> String {
+        let job = self
+            .columns::<Job>(FIRST_OF_JOB)
+            .replace(of_credentials!(trust_id), "p.trust_id")
+            .replace(of_credentials!(trustor_user_id), "p.trustor_user_id");
+        format!(
+            "SELECT p.names_a_client, {}, {job}, p.listed_at, ja.position, {} FROM (",
+            self.left_out(),
+            self.columns::<Action>(FIRST_OF_ACTION)
+        )
+    }
+
+    /// A query for one job, without its conditions.
+    fn of_one(self) -> String {
+        let named = |column, name| (column, format!("{column} AS {name}"));
+        let job = [
+            named(of_credentials!(trust_id), "trust_id"),
+            named(of_credentials!(trustor_user_id), "trustor_user_id"),
+        ]
+        .iter()
+        .fold(self.columns::<Job>(FIRST_OF_JOB), |job, (column, named)| {
+            job.replace(column, named)
+        });
+        format!(
+            "SELECT 0 AS names_a_client, {}, {job}, j.created_at, ja.position, {} FROM jobs j{ENTRIES}",
+            self.left_out(),
+            self.columns::<Action>(FIRST_OF_ACTION)
         )
     }
 }
+
+/// What nearly all queries for jobs begin with.
+static SHORT_OF_PAGE: LazyLock<String> = LazyLock::new(|| Texts::Short.of_page());
+static SHORT_OF_ONE: LazyLock<String> = LazyLock::new(|| Texts::Short.of_one());
 
 /// A job with one of its entries.
 struct Entry {
@@ -250,29 +287,23 @@ fn with_probe(page: Statement, probe: Conditions) -> Statement {
 
 /// The query for the jobs of a page.
 fn select_page(engine: Engine, texts: Texts, page: Statement, order: Order) -> Statement {
-    let job = texts
-        .columns::<Job>(FIRST_OF_JOB)
-        .replace(of_credentials!(trust_id), "p.trust_id")
-        .replace(of_credentials!(trustor_user_id), "p.trustor_user_id");
-    sql(format!(
-        "SELECT p.names_a_client, {}, {job}, p.listed_at, ja.position, {} FROM (",
-        texts.left_out(),
-        texts.columns::<Action>(FIRST_OF_ACTION)
-    ))
-    .push_statement(page)
-    .push(") p LEFT JOIN jobs j ON j.id = p.id")
-    .push(ENTRIES)
-    .push(&order_by(engine, order, "p.listed_at", "p.id"))
+    let query = match texts {
+        Texts::Short => sql(SHORT_OF_PAGE.as_str()),
+        Texts::UpTo(_) | Texts::Once => sql(texts.of_page()),
+    };
+    query
+        .push_statement(page)
+        .push(") p LEFT JOIN jobs j ON j.id = p.id")
+        .push(ENTRIES)
+        .push(&order_by(engine, order, "p.listed_at", "p.id"))
 }
 
 /// The query for one job.
 fn select_one(texts: Texts, conditions: Conditions) -> Statement {
-    let query = sql(format!(
-        "SELECT 0, {}, {}, j.created_at, ja.position, {} FROM jobs j{ENTRIES}",
-        texts.left_out(),
-        texts.columns::<Job>(FIRST_OF_JOB),
-        texts.columns::<Action>(FIRST_OF_ACTION)
-    ));
+    let query = match texts {
+        Texts::Short => sql(SHORT_OF_ONE.as_str()),
+        Texts::UpTo(_) | Texts::Once => sql(texts.of_one()),
+    };
     conditions.apply_to(query)
 }
 
@@ -339,7 +370,10 @@ impl Tx {
             None => conditions,
             Some(search) => narrow_jobs(self.engine(), conditions, search, by_column),
         };
-        let mut batches = Batches::new(conditions, listing).starting_with(sink.first_rows());
+        let search = listing.search.as_ref();
+        let is_covered = search.is_some_and(|search| covers_jobs(self.engine(), search));
+        let mut batches =
+            Batches::new(conditions, listing, is_covered).starting_with(sink.first_rows());
         let mut selection = Selection::new(listing, None);
         while !selection.is_full()
             && let Some(slice) = batches.next_slice(self, sink)?
