@@ -43,6 +43,19 @@ class Before(services.Ours):
     """An earlier build of ours."""
 
 
+class Floor:
+    """The bare program on a database of ours."""
+
+    def __init__(self, folder, programs, database_url):
+        self.folder, self.port = folder, services.free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        database = database_url.replace("mysql+pymysql", "mysql").split("?")[0]
+        self.command = [programs / "examples" / "floor", "--port", self.port, "--database", database]
+
+    def start(self):
+        return services.Service("floor", self.folder, self.command, f"{self.url}healthcheck")
+
+
 class Subject:
     """A program under measurement: its server, and how to call it."""
 
@@ -51,8 +64,8 @@ class Subject:
         folder = folder / kind.__name__.lower()
         folder.mkdir()
         self.folder = folder
-        url = services.fresh_database(os.environ["FREEZER_TEST_MYSQL_URL"], f"bench_{kind.__name__.lower()}")
-        self.server = kind(folder, url, keystone)
+        self.database = services.fresh_database(os.environ["FREEZER_TEST_MYSQL_URL"], f"bench_{kind.__name__.lower()}")
+        self.server = kind(folder, self.database, keystone)
         self.server.db_sync()
         self.token, self.project = ("none", "bench") if kind is Dev else services.token_for(keystone, "demo", "demo")
         self.base = f"/v2/{self.project}"
@@ -90,11 +103,15 @@ class Subject:
     def measurements(self):
         """Name, method, paths, body and least seconds of each."""
         poll = {"match": [{"client_id": client(7)}], "match_not": [{"status": "completed"}]}
+        yield "healthcheck", "GET", ["/healthcheck"], None, 1
         yield "home document", "GET", ["/v2/"], None, 1
         yield "get job", "GET", [f"{self.base}/jobs/{job}" for job in self.jobs], None, 1
         yield "list of 10 jobs", "GET", [f"{self.base}/jobs?limit=10"], None, 1
-        yield "scheduler's poll", "GET", [f"{self.base}/jobs?limit=512&offset=0"], poll, 30  # seconds for one answer of the reference
+        yield "list of 10 backups", "GET", [f"{self.base}/backups?limit=10"], None, 1
+        yield "scheduler's poll, 10 jobs", "GET", [f"{self.base}/jobs?limit=10&offset=0"], poll, 30
+        yield "scheduler's poll, 45 jobs", "GET", [f"{self.base}/jobs?limit=512&offset=0"], poll, 30  # seconds for one answer of the reference
         yield "post backup", "POST", [f"{self.base}/backups"], BACKUP, 1
+        yield "patch job", "PATCH", [f"{self.base}/jobs/{job}" for job in self.jobs], {"job_schedule": {"status": "scheduled"}}, 1
 
     def measure(self, method, paths, body, seconds, server):
         """What `seconds` of requests come to."""
@@ -112,6 +129,26 @@ class Subject:
             sys.exit(f"{self.title}: {errors} of {number} answers to {method} {paths[0]} in {seconds} s were errors")
         settle(server)
         return Measured(number / duration * 1e6, p99 / 1000, busy[0].seconds() / number * 1e6, busy[1].seconds() / number * 1e6)
+
+
+class FloorSubject(Subject):
+    """The bare program, which has the rows of another subject."""
+
+    def __init__(self, folder, other):
+        self.title, self.other = "floor: axum and sqlx alone", other
+        self.folder = folder / "floor"
+        self.folder.mkdir()
+        self.server = Floor(self.folder, other.server.programs, other.database)
+        self.token, self.base = other.token, other.base
+
+    def seed(self):
+        self.jobs = self.other.jobs
+        return 0
+
+    def measurements(self):
+        """Those that it can answer."""
+        return (measurement for measurement in super().measurements()
+                if measurement[0] not in ("list of 10 backups", "patch job"))
 
 
 class Measured(typing.NamedTuple):
@@ -199,12 +236,12 @@ def start_up(subject, times=3):
     return statistics.median(taken)
 
 
-def row(name, cells, ratio=""):
-    print(f"{name:<30}" + "".join(f"{str(cell):>42}" for cell in cells) + f"{ratio:>10}", flush=True)
+def row(name, cells, ratios=()):
+    print(f"{name:<30}" + "".join(f"{str(cell):>42}" for cell in cells) + "".join(f"{ratio:>10}" for ratio in ratios), flush=True)
 
 
 def compare(subjects, seconds, rounds):
-    row("", [subject.title for subject in subjects], "ratio" if len(subjects) == 2 else "")
+    row("", [subject.title for subject in subjects], ["ratio"] * (len(subjects) - 1))
     row("", ["req/s    p99 ms   µs own    µs db"] * len(subjects))
     row("start-up, s", [f"{start_up(subject):.2f}" for subject in subjects])
     running = [subject.server.start() for subject in subjects]
@@ -212,17 +249,21 @@ def compare(subjects, seconds, rounds):
         row("resident memory idle, MB", [f"{resident(service.process.pid):.0f}" for service in running])
         row("seeding by 8 writers, s", [f"{subject.seed():.0f}" for subject in subjects])
         peak = [0.0] * len(subjects)
-        for measurements in zip(*(subject.measurements() for subject in subjects)):
+        kinds = [{name: rest for name, *rest in subject.measurements()} for subject in subjects]
+        for name in kinds[0]:
             results = [[] for _ in subjects]
             for _ in range(rounds):
-                for index, (subject, (_, method, paths, body, least)) in enumerate(zip(subjects, measurements)):
+                for index, subject in enumerate(subjects):
+                    if name not in kinds[index]:
+                        continue
+                    method, paths, body, least = kinds[index][name]
                     server = running[index].process.pid
                     least = least if isinstance(subject.server, services.Reference) else 1
                     results[index].append(subject.measure(method, paths, body, max(seconds, least), server))
                     peak[index] = max(peak[index], resident(server))
-            medians = [Measured.median(result) for result in results]
-            ratio = f"{medians[0].rate / medians[1].rate:.2f}" if len(subjects) == 2 else ""
-            row(measurements[0][0], medians, ratio)
+            medians = [Measured.median(result) if result else None for result in results]
+            row(name, [median or "" for median in medians],
+                [f"{medians[0].rate / other.rate:,.2f}" if other else "" for other in medians[1:]])
         row("resident memory under load, MB", [f"{size:.0f}" for size in peak])
     finally:
         for service in running:
@@ -234,6 +275,7 @@ def main():
     parser.add_argument("--dev", action="store_true", help="ours without authentication")
     parser.add_argument("--no-build", action="store_true", help="take what the last run built")
     parser.add_argument("--before", metavar="FOLDER", type=pathlib.Path, help="measure the programs there instead of the reference")
+    parser.add_argument("--floor", action="store_true", help="also a bare program with the same statements")
     parser.add_argument("--only", choices=["ours", "reference"])
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
@@ -264,6 +306,10 @@ def main():
             subjects.append(Subject(f"ours, {options.before}"[-42:], Before, folder, keystone))
         elif options.only != "ours":
             subjects.append(Subject("reference, Keystone", services.Reference, folder, keystone))
+        if options.floor:
+            subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--example", "floor", "--target-dir", str(TARGET)],
+                           cwd=ROOT, check=True)
+            subjects.append(FloorSubject(folder, subjects[0]))
         compare(subjects, options.seconds, options.rounds)
 
 
