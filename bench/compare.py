@@ -240,7 +240,7 @@ def row(name, cells, ratios=()):
     print(f"{name:<30}" + "".join(f"{str(cell):>42}" for cell in cells) + "".join(f"{ratio:>10}" for ratio in ratios), flush=True)
 
 
-def compare(subjects, seconds, rounds):
+def compare(subjects, seconds, rounds, wanted):
     row("", [subject.title for subject in subjects], ["ratio"] * (len(subjects) - 1))
     row("", ["req/s    p99 ms   µs own    µs db"] * len(subjects))
     row("start-up, s", [f"{start_up(subject):.2f}" for subject in subjects])
@@ -250,7 +250,7 @@ def compare(subjects, seconds, rounds):
         row("seeding by 8 writers, s", [f"{subject.seed():.0f}" for subject in subjects])
         peak = [0.0] * len(subjects)
         kinds = [{name: rest for name, *rest in subject.measurements()} for subject in subjects]
-        for name in kinds[0]:
+        for name in wanted or kinds[0]:
             results = [[] for _ in subjects]
             for _ in range(rounds):
                 for index, subject in enumerate(subjects):
@@ -277,6 +277,7 @@ def main():
     parser.add_argument("--before", metavar="FOLDER", type=pathlib.Path, help="measure the programs there instead of the reference")
     parser.add_argument("--floor", action="store_true", help="also a bare program with the same statements")
     parser.add_argument("--only", choices=["ours", "reference"])
+    parser.add_argument("--kinds", metavar="KIND", nargs="+", help="the kinds of request to measure, by the names in the table")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
     options = parser.parse_args()
@@ -307,10 +308,11 @@ def main():
         elif options.only != "ours":
             subjects.append(Subject("reference, Keystone", services.Reference, folder, keystone))
         if options.floor:
-            subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--example", "floor", "--target-dir", str(TARGET)],
-                           cwd=ROOT, check=True)
+            if not options.no_build:
+                subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--example", "floor", "--target-dir", str(TARGET)],
+                               cwd=ROOT, check=True)
             subjects.append(FloorSubject(folder, subjects[0]))
-        compare(subjects, options.seconds, options.rounds)
+        compare(subjects, options.seconds, options.rounds, options.kinds)
 
 
 main()

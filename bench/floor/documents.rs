@@ -97,24 +97,32 @@ pub(crate) struct Job {
     user_credentials: Option<Value>,
 }
 
+/// Actions with their positions.
+type Entries = Vec<(Option<i32>, Value)>;
+
 /// The jobs of rows that come job by job.
 pub(crate) async fn jobs(
     mut rows: impl Stream<Item = sqlx::Result<MySqlRow>> + Unpin,
 ) -> anyhow::Result<Vec<Job>> {
-    let mut jobs: Vec<Job> = Vec::new();
+    let mut jobs: Vec<(Job, Entries)> = Vec::new();
     while let Some(row) = rows.try_next().await? {
         let Some(id) = row.try_get::<Option<&str>, _>(0)? else {
             continue;
         };
-        if jobs.last().is_none_or(|job| job.job_id != id) {
-            jobs.push(job(&row)?);
+        if jobs.last().is_none_or(|(job, _)| job.job_id != id) {
+            jobs.push((job(&row)?, Vec::new()));
         }
         let action = action(&row)?;
-        if let (Some(job), Some(action)) = (jobs.last_mut(), action) {
-            job.job_actions.push(action);
+        if let (Some((_, entries)), Some(action)) = (jobs.last_mut(), action) {
+            entries.push((row.try_get(24)?, action));
         }
     }
-    Ok(jobs)
+    let ordered = |(mut job, mut entries): (Job, Entries)| {
+        entries.sort_by_key(|(position, _)| *position);
+        job.job_actions = entries.into_iter().map(|(_, action)| action).collect();
+        job
+    };
+    Ok(jobs.into_iter().map(ordered).collect())
 }
 
 fn job(row: &MySqlRow) -> anyhow::Result<Job> {
