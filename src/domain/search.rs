@@ -22,6 +22,9 @@ pub type Pair = (String, Value);
 /// The key of a text that any value may contain.
 const ANY_VALUE: &str = "_all";
 
+/// Conditions of one part of a search.
+const PART: usize = 4;
+
 /// A search with at least one condition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Search {
@@ -84,6 +87,43 @@ impl Search {
             && self.not_containing.is_empty()
             && self.time_after.is_none()
             && self.time_before.is_none()
+    }
+
+    /// Searches of few conditions each, all of which a document has to pass: for large documents, so that others have their turn in
+    /// between.
+    pub fn parts(&self) -> Vec<Search> {
+        let mut parts = vec![Search {
+            time_after: self.time_after,
+            time_before: self.time_before,
+            ..Search::default()
+        }];
+        let mut add = |part: Search| parts.push(part);
+        for pairs in self.matching.chunks(PART) {
+            add(Search {
+                matching: pairs.to_vec(),
+                ..Search::default()
+            });
+        }
+        for pairs in self.not_matching.chunks(PART) {
+            add(Search {
+                not_matching: pairs.to_vec(),
+                ..Search::default()
+            });
+        }
+        for texts in self.containing.chunks(PART) {
+            add(Search {
+                containing: texts.to_vec(),
+                ..Search::default()
+            });
+        }
+        for texts in self.not_containing.chunks(PART) {
+            add(Search {
+                not_containing: texts.to_vec(),
+                ..Search::default()
+            });
+        }
+        parts.retain(|part| *part != Search::default());
+        parts
     }
 
     /// Whether a document of ours passes. It is read once, however many pairs there are. `time_member` names the time
@@ -294,6 +334,34 @@ mod tests {
                 !occurs,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn the_parts_are_the_search() {
+        let document = json!({"a": "one two three four five", "b": 1, "time_stamp": 5}).to_string();
+        let texts = ["one", "two", "three", "four", "five"];
+        let entries: Vec<Value> = texts.map(|text| json!({"_all": text})).to_vec();
+        let whole =
+            json!({"match": entries, "match_not": [{"b": 2, "_all": "six"}], "time_after": 5});
+        let parts = search(whole).parts();
+        assert_eq!(parts.len(), 5);
+        let accepts = |parts: &[Search]| {
+            parts
+                .iter()
+                .filter(|part| part.accepts(&document, Some("time_stamp")))
+                .count()
+        };
+        assert_eq!(accepts(&parts), 5);
+        for other in [
+            json!({"match": [{"_all": "six"}], "match_not": [{"b": 2}], "time_after": 5}),
+            json!({"match": [{"_all": "one"}], "match_not": [{"b": 1}], "time_after": 5}),
+            json!({"match": [{"_all": "one"}], "match_not": [{"_all": "two"}], "time_after": 5}),
+            json!({"match": [{"b": 2}], "match_not": [{"_all": "six"}], "time_after": 5}),
+            json!({"match": [{"b": 1}], "match_not": [{"_all": "six"}], "time_before": 4}),
+        ] {
+            let parts = search(other.clone()).parts();
+            assert_eq!(accepts(&parts), parts.len() - 1, "{other}");
         }
     }
 

@@ -21,6 +21,8 @@ const FIRST_BATCH: u64 = 64;
 /// Rows that a batch reads at most.
 const LARGEST_BATCH: u64 = 1024;
 
+/// A document that is larger, in bytes, is searched part by part.
+const SEARCHED_AT_ONCE: usize = 64 * 1024;
 /// Pairs of a search that SQL narrows by, so that no statement grows with the request.
 const MAX_NARROWING: usize = 8;
 
@@ -280,8 +282,8 @@ impl<'a> Selection<'a> {
     }
 
     /// Passes the document of an id on, if it belongs to the page. Without a search, the database has passed over the offset.
-    /// Large documents take long to search, so others have their turn after each one, and a request that has run out of time,
-    /// or whose client has gone, ends here.
+    /// Large documents take long to search, so others have their turn after each part of the search, and a request that has run
+    /// out of time, or whose client has gone, ends here.
     pub(super) async fn offer(
         &mut self,
         id: &str,
@@ -290,9 +292,12 @@ impl<'a> Selection<'a> {
     ) -> Result<(), StoreError> {
         let page = self.listing.page;
         if let Some(search) = &self.listing.search {
-            tokio::task::yield_now().await;
-            if self.is_full() || !search.accepts(document.get(), self.time_member) {
-                return Ok(());
+            let of_parts = (document.get().len() > SEARCHED_AT_ONCE).then(|| search.parts());
+            for part in of_parts.as_deref().unwrap_or(std::slice::from_ref(search)) {
+                tokio::task::yield_now().await;
+                if self.is_full() || !part.accepts(document.get(), self.time_member) {
+                    return Ok(());
+                }
             }
             self.found += 1;
             if self.found <= page.offset {
