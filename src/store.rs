@@ -7,6 +7,7 @@ mod actions;
 mod backups;
 mod changes;
 mod clients;
+mod cluster;
 pub(crate) mod connection;
 mod error;
 mod failure;
@@ -39,6 +40,7 @@ use connection::{Connection, DbSession, Lease, Manager};
 use tries::Tries;
 
 pub use crate::oslo::database_url::Engine;
+pub use cluster::ClusterNode;
 pub use error::{MAX_TEXT, StoreError, Transient};
 pub(crate) use list::Listed;
 pub use list::Listing;

@@ -124,6 +124,11 @@ fn checks(arguments: &ConfigArguments) -> anyhow::Result<Vec<Check>> {
     let mut checks = vec![policy_format(&config), memcached(&config)];
     block_on(async {
         let store = connect(&config).await?;
+        let (node, is_ready) = cluster(&store, &config).await?;
+        checks.push(node);
+        if !is_ready {
+            return Ok(());
+        }
         checks.push(settings(&store).await?);
         let state = store.schema_state().await?;
         checks.push(revision(&state));
@@ -181,6 +186,26 @@ fn memcached(config: &Config) -> Check {
          same secret on all API services."
             .to_owned(),
     )
+}
+
+/// What a node of Galera says of itself, and whether it can be asked for more.
+async fn cluster(store: &Store, config: &Config) -> anyhow::Result<(Check, bool)> {
+    const NAME: &str = "Galera Cluster";
+    let node = store
+        .cluster_node(config.database.mysql_wsrep_sync_wait)
+        .await?;
+    let Some(node) = node else {
+        return Ok((Check::new(NAME, Code::Success, None), true));
+    };
+    let code = match (node.failures.as_slice(), node.warnings.as_slice()) {
+        ([], []) => Code::Success,
+        ([], _) => Code::Warning,
+        _ => Code::Failure,
+    };
+    let details = [node.failures, node.warnings, node.notes]
+        .concat()
+        .join("; ");
+    Ok((Check::new(NAME, code, details), node.is_ready))
 }
 
 async fn settings(store: &Store) -> anyhow::Result<Check> {

@@ -175,6 +175,15 @@ impl StoreError {
         }
     }
 
+    /// Whether the server does not have, or does not allow, what was asked for.
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            StoreError::Database(error) => failure::is_unsupported(error),
+            StoreError::While { source, .. } => source.is_unsupported(),
+            _ => false,
+        }
+    }
+
     /// The failure of an insert whose id was free when the transaction looked: the next try finds the other's row.
     pub fn retry_if_duplicate(self) -> StoreError {
         if self.is_duplicate_key() {

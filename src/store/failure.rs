@@ -54,6 +54,14 @@ pub(super) fn is_unencodable(error: &sqlx::Error) -> bool {
     postgres.is_some_and(|error| error.code() == "22P05")
 }
 
+/// Whether a server of MySQL's kind does not have what was asked for: ER_UNKNOWN_ERROR, with which Percona XtraDB Cluster refuses what
+/// its strict mode does not allow, and ER_NOT_SUPPORTED_YET, MariaDB's word for the same.
+pub(super) fn is_unsupported(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    error.is_some_and(|error| matches!(error.number(), 1105 | 1235))
+}
+
 /// The class of a failure; the table is the module's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {

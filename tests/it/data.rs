@@ -73,7 +73,7 @@ pub(crate) fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
     status_with(&database.configuration())
 }
 
-fn status_with(configuration: &str) -> (i32, Vec<(String, i64)>) {
+pub(crate) fn status_with(configuration: &str) -> (i32, Vec<(String, i64)>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("freezer-api.conf");
     fs::write(&file, configuration).unwrap();
@@ -101,7 +101,7 @@ on_each_engine! {
         fill(&service).await;
         let (code, checks) = status(&database);
         assert_eq!(code, 0, "{checks:?}");
-        assert_eq!(checks.len(), 8);
+        assert_eq!(checks.len(), 9);
         let memcached = format!("{}\n[keystone_authtoken]\nmemcached_servers = 127.0.0.1:1\n", database.configuration());
         let (code, checks) = status_with(&memcached);
         assert_eq!((code, result(&checks, "Tokens in Memcached")), (1, Some(1)));
