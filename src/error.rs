@@ -164,7 +164,7 @@ impl ApiError {
                 format!("The document would become larger than {MAX_TEXT} bytes")
             }
             ApiError::Store(error) if error.is_unencodable() => {
-                "A text has characters that the encoding of the database does not have.".to_owned()
+                "A text has characters that the encoding of the database does not have, or a stored one is not UTF-8.".to_owned()
             }
             ApiError::Store(_) => "Database operation failed.".to_owned(),
             ApiError::Refused(_)

@@ -259,7 +259,13 @@ async fn duplicate_clients(store: &Store, state: &SchemaState) -> anyhow::Result
 async fn integrity(store: &Store) -> anyhow::Result<Check> {
     const NAME: &str = "Consistent Rows";
     let mut wrong = 0u64;
-    store.check(false, &mut |_| wrong += 1).await?;
+    match store.check(false, &mut |_| wrong += 1).await {
+        Err(error) if error.is_unencodable() => {
+            let details = "A stored text is not UTF-8; the rows cannot be read.".to_owned();
+            return Ok(Check::new(NAME, Code::Failure, details));
+        }
+        other => other?,
+    }
     Ok(match wrong {
         0 => Check::new(NAME, Code::Success, None),
         _ => Check::new(

@@ -42,7 +42,8 @@ pub(super) fn is_refused_parameter(error: &sqlx::Error) -> bool {
 
 /// Whether a text of ours has characters that the encoding of the database, or of a column, does not have: MySQL's
 /// ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, of which only texts remain, since all else is bound as what it is, and PostgreSQL's
-/// `untranslatable_character`.
+/// `untranslatable_character`. Or whether a stored text is not UTF-8, which a database without an encoding (SQL_ASCII) takes from other
+/// programs: PostgreSQL's `character_not_in_repertoire`.
 pub(super) fn is_unencodable(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else {
         return false;
@@ -51,7 +52,7 @@ pub(super) fn is_unencodable(error: &sqlx::Error) -> bool {
         return error.number() == 1366;
     }
     let postgres = error.try_downcast_ref::<PgDatabaseError>();
-    postgres.is_some_and(|error| error.code() == "22P05")
+    postgres.is_some_and(|error| matches!(error.code(), "22P05" | "22021"))
 }
 
 /// Whether a server of MySQL's kind does not have what was asked for: ER_UNKNOWN_ERROR, with which Percona XtraDB Cluster refuses what

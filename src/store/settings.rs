@@ -73,11 +73,14 @@ impl Store {
             ),
         };
         let found: Vec<(String, String)> = session.fetch_all(query).await?;
-        Ok(found.first().map(|(place, encoding)| {
-            format!(
+        Ok(found.first().map(|(place, encoding)| match encoding.as_str() {
+            "SQL_ASCII" => format!(
+                "{place} has no encoding (SQL_ASCII), so other programs can store texts in it that are not UTF-8: requests that                  meet one are refused with 400. To keep them out, {remedy}"
+            ),
+            _ => format!(
                 "{place} has the encoding {encoding}, which does not have all characters: requests with others are refused \
                  with 400. To take them all, {remedy}"
-            )
+            ),
         }))
     }
 }

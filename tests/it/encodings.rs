@@ -54,6 +54,36 @@ async fn postgres_in_latin1() {
         .refused(400, "Bad request format");
 }
 
+/// A database without an encoding holds all texts, and those of other programs that are none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: ./test starts it"]
+async fn postgres_in_sql_ascii() {
+    let database = Database::create_in("SQL_ASCII").await;
+    let service = Service::start(&database).await;
+    let (code, checks) = status(&database);
+    let expected = ("Database Encoding".to_owned(), 1);
+    assert!(code == 1 && checks.contains(&expected), "{checks:?}");
+    let body = json!({"schedule": {}, "description": NOT_HELD});
+    let id = service.created("sessions", body, "session_id").await;
+    let session = format!("sessions/{id}");
+    let answer = service.get(&session).await.expect(200);
+    answer.shows(&json!({"description": NOT_HELD}));
+    database
+        .run(
+            "UPDATE sessions SET description = E'caf\\xe9', schedule = E'{\"a\": \"\\xe9\"}'"
+                .to_owned(),
+        )
+        .await;
+    for path in [session.as_str(), "sessions"] {
+        let answer = service.get(path).await;
+        let description = answer.refused(400, "Bad request format");
+        assert!(description.contains("not UTF-8"), "{description}");
+    }
+    let (code, checks) = status(&database);
+    let expected = ("Consistent Rows".to_owned(), 2);
+    assert!(code == 2 && checks.contains(&expected), "{checks:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB: ./test starts it"]
 async fn mariadb_columns_in_latin1() {
