@@ -1,6 +1,7 @@
 //! What strangers and tenants may send to hurt the service or each other. Whatever it is, the answers are those that it
 //! deserves, none is a 5xx of ours, and meanwhile the health check and an honest client are served.
 
+mod figures;
 mod framing;
 mod http2;
 mod json;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use freezer_api::schema::ColumnDifference;
 use serde_json::{Value, json};
@@ -74,15 +74,7 @@ pub(crate) fn status(database: &Database) -> (i32, Vec<(String, i64)>) {
 }
 
 pub(crate) fn status_with(configuration: &str) -> (i32, Vec<(String, i64)>) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("freezer-api.conf");
-    fs::write(&file, configuration).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_freezer-manager-status"))
-        .arg("--config-file")
-        .arg(&file)
-        .args(["upgrade", "check", "--json"])
-        .output()
-        .unwrap();
+    let output = upgrade_check(configuration);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = document["checks"].as_array().unwrap().iter();
     let results = checks.map(|check| {
@@ -90,6 +82,19 @@ pub(crate) fn status_with(configuration: &str) -> (i32, Vec<(String, i64)>) {
         (name, check["result"].as_i64().unwrap())
     });
     (output.status.code().unwrap(), results.collect())
+}
+
+/// What it prints.
+pub(crate) fn upgrade_check(configuration: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("freezer-api.conf");
+    fs::write(&file, configuration).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_freezer-manager-status"))
+        .arg("--config-file")
+        .arg(&file)
+        .args(["upgrade", "check", "--json"])
+        .output()
+        .unwrap()
 }
 
 on_each_engine! {

@@ -54,7 +54,7 @@ fn send(server: &Server, method: &str, path: &str, body: &str) -> u16 {
 }
 
 /// A backup of a megabyte in the values that take most memory.
-fn worst_body() -> String {
+pub(crate) fn worst_body() -> String {
     let mut body =
         "{\"backup_name\": \"b\", \"container\": \"c\", \"hostname\": \"h\", \"a\": [".to_owned();
     while body.len() < 1_000_000 {

@@ -202,9 +202,9 @@ fn walk(proxy: &Proxy, prefix: &str) {
     assert_eq!(old.unwrap().status, 200);
 }
 
-fn haproxy(nodes: [SocketAddr; 2]) -> Proxy {
-    let [one, two] = nodes.map(|address| address.to_string());
-    let around = |text: &str, _: &Path| text.to_owned();
+fn haproxy(nodes: [SocketAddr; 3]) -> Proxy {
+    let [one, two, three] = nodes.map(|address| address.to_string());
+    let around = |text: &str, _: &Path| format!("{text}    server node3 {three}\n");
     let places = [("192.0.2.1:9090", one), ("192.0.2.2:9090", two)];
     Proxy::start("haproxy.cfg", around, &places, |file, _| {
         let mut command = Command::new("haproxy");
@@ -217,7 +217,7 @@ fn haproxy(nodes: [SocketAddr; 2]) -> Proxy {
 #[ignore = "needs HAProxy: ./test installs it"]
 async fn haproxy_serves_through_a_rolling_restart() {
     let database = Database::create(Engine::Sqlite).await;
-    let nodes = [free_address(), free_address()];
+    let nodes = [free_address(), free_address(), free_address()];
     let start = |node: SocketAddr| service(&database, &at(node));
     let mut servers = Vec::from(nodes.map(start));
     let proxy = haproxy(nodes);
@@ -243,6 +243,11 @@ async fn haproxy_serves_through_a_rolling_restart() {
         .map(|client| client.join().unwrap())
         .sum();
     assert!(answered > 100, "{answered}");
+    // Every other request has created one.
+    let created = i64::try_from(answered / 2).unwrap();
+    let clients = database.rows("clients", "client_id LIKE 'h%'").await;
+    assert_eq!(clients, created);
+    println!("{answered} requests answered, {created} documents there");
 }
 
 /// Creates and reads documents on connections that are kept; each request must be answered as on a quiet day.

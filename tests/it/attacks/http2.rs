@@ -204,6 +204,13 @@ fn allowed() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// The first of them, once.
+pub(super) fn rapid_reset(server: &Server) {
+    let floods = forbidden();
+    let (_, frames) = &floods[0];
+    flood(server, frames);
+}
+
 #[tokio::test]
 async fn floods_end_their_own_connection() {
     let database = Database::create(Engine::Sqlite).await;

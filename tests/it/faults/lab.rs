@@ -1,16 +1,23 @@
 //! A database server and two servers of ours, all of which can be broken.
 
-use std::sync::Mutex;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
 use rustix::process::Signal;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+use tokio::task::block_in_place;
 
-use crate::support::galera::start_cluster;
+use crate::data::upgrade_check;
+use crate::support::Engine;
+use crate::support::disk::Disk;
+use crate::support::galera::{start_cluster, start_divided_cluster};
 use crate::support::locks::Holder;
 use crate::support::mariadb::MariaDb;
+use crate::support::network::Network;
 use crate::support::postgres::Postgres;
 use crate::support::process::Server;
 
@@ -37,23 +44,44 @@ pub(super) enum DatabaseServer {
     Postgres(Postgres),
     /// The nodes of a cluster. The last one is broken.
     Galera(Vec<MariaDb>),
+    /// A file in this folder.
+    Sqlite(TempDir),
 }
 
 /// Makes an account that is no administrator, for whom `read_only` would not count.
 async fn create_account(server: &MariaDb) {
-    server
-        .run("CREATE USER api@'127.0.0.1' IDENTIFIED BY 'api'")
-        .await;
-    server
-        .run("GRANT ALL ON freezer.* TO api@'127.0.0.1'")
-        .await;
+    server.run("CREATE USER api@'%' IDENTIFIED BY 'api'").await;
+    server.run("GRANT ALL ON freezer.* TO api@'%'").await;
 }
 
 impl DatabaseServer {
     pub(super) async fn mariadb(options: &[&str]) -> DatabaseServer {
-        let server = MariaDb::start(options).await;
+        DatabaseServer::of_mariadb(MariaDb::start(options).await).await
+    }
+
+    async fn of_mariadb(server: MariaDb) -> DatabaseServer {
         create_account(&server).await;
         DatabaseServer::MariaDb(server)
+    }
+
+    /// A server, or a file, with all that it has on this disk.
+    pub(super) async fn on_disk(engine: Engine, disk: &Disk) -> DatabaseServer {
+        let folder = tempfile::tempdir_in(disk.path()).unwrap();
+        match engine {
+            Engine::MySql => {
+                let options = [
+                    "--innodb-flush-log-at-trx-commit=1",
+                    "--innodb-log-file-size=8M",
+                ];
+                DatabaseServer::of_mariadb(MariaDb::start_in(folder, None, &options, &[]).await)
+                    .await
+            }
+            Engine::Postgres => {
+                let settings = ["max_wal_size=48MB", "min_wal_size=32MB"];
+                DatabaseServer::Postgres(Postgres::start_in(folder, &settings).await)
+            }
+            Engine::Sqlite => DatabaseServer::Sqlite(folder),
+        }
     }
 
     pub(super) async fn postgres(settings: &[&str]) -> DatabaseServer {
@@ -61,9 +89,29 @@ impl DatabaseServer {
     }
 
     pub(super) async fn galera() -> DatabaseServer {
-        let nodes = start_cluster().await;
+        DatabaseServer::of_nodes(start_cluster().await).await
+    }
+
+    /// A cluster whose last node is in this network.
+    pub(super) async fn divided_galera(network: &Arc<Network>) -> DatabaseServer {
+        DatabaseServer::of_nodes(start_divided_cluster(network).await).await
+    }
+
+    async fn of_nodes(nodes: Vec<MariaDb>) -> DatabaseServer {
         create_account(&nodes[0]).await;
         DatabaseServer::Galera(nodes)
+    }
+
+    /// Where clients of a single server reach it.
+    pub(super) fn address(&self) -> SocketAddr {
+        let port = match self {
+            DatabaseServer::MariaDb(server) => server.port(),
+            DatabaseServer::Postgres(server) => server.port(),
+            DatabaseServer::Galera(_) | DatabaseServer::Sqlite(_) => {
+                panic!("it has not one address")
+            }
+        };
+        (Ipv4Addr::LOCALHOST, port).into()
     }
 
     /// The configuration of the server of ours with this number.
@@ -80,6 +128,13 @@ impl DatabaseServer {
             DatabaseServer::Galera(nodes) => {
                 let node = nodes[number].configuration("api:api", limits);
                 format!("{node}mysql_wsrep_sync_wait = 1\n{CONFIGURATION}")
+            }
+            DatabaseServer::Sqlite(folder) => {
+                let file = folder.path().join("freezer.sqlite");
+                format!(
+                    "[database]\nconnection = sqlite:///{}?timeout=3\n{CONFIGURATION}",
+                    file.display()
+                )
             }
         }
     }
@@ -100,6 +155,38 @@ impl DatabaseServer {
                 tokio::time::sleep(NODE_BROKEN).await;
                 node.restart().await;
             }
+            DatabaseServer::Sqlite(_) => panic!("SQLite has no server"),
+        }
+    }
+
+    /// Fills its disk for a while. A server that ends then is started again once there is room, as systemd does it.
+    pub(super) async fn be_full_for_a_while(&mut self, disk: &Disk) {
+        disk.fill();
+        tokio::time::sleep(BROKEN).await;
+        disk.free();
+        match self {
+            DatabaseServer::MariaDb(server) => {
+                if server.has_ended() {
+                    server.restart().await;
+                }
+            }
+            DatabaseServer::Postgres(server) => {
+                if server.has_ended() {
+                    server.restart().await;
+                }
+            }
+            DatabaseServer::Galera(_) | DatabaseServer::Sqlite(_) => {}
+        }
+    }
+
+    /// Stops each node of a cluster and starts it again, one after the other.
+    pub(super) async fn restart_each_node(&mut self) {
+        let DatabaseServer::Galera(nodes) = self else {
+            panic!("only a cluster goes on without a node");
+        };
+        for node in nodes {
+            block_in_place(|| node.stop());
+            node.restart().await;
         }
     }
 
@@ -108,6 +195,7 @@ impl DatabaseServer {
             DatabaseServer::MariaDb(server) => server.signal(signal),
             DatabaseServer::Postgres(server) => server.signal(signal),
             DatabaseServer::Galera(nodes) => nodes.last().unwrap().signal(signal),
+            DatabaseServer::Sqlite(_) => panic!("SQLite has no server"),
         };
         let is_node = matches!(self, DatabaseServer::Galera(_));
         signal(Signal::STOP);
@@ -123,6 +211,15 @@ impl DatabaseServer {
             DatabaseServer::Postgres(server) => server.run(statement).await,
             DatabaseServer::Galera(nodes) => {
                 nodes[0].run(&format!("USE freezer; {statement}")).await
+            }
+            DatabaseServer::Sqlite(folder) => {
+                let file = folder.path().join("freezer.sqlite");
+                let mut file = SqliteConnection::connect(&format!("sqlite://{}", file.display()))
+                    .await
+                    .unwrap();
+                file.execute(AssertSqlSafe(statement.to_owned()))
+                    .await
+                    .unwrap();
             }
         }
     }
@@ -142,6 +239,7 @@ impl DatabaseServer {
                     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezer-api'";
                     server.run(kill).await;
                 }
+                DatabaseServer::Sqlite(_) => panic!("SQLite has no server"),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -170,13 +268,14 @@ impl DatabaseServer {
                 server.run(&set).await;
                 server.run("SELECT pg_reload_conf()").await;
             }
+            DatabaseServer::Sqlite(_) => panic!("SQLite has no server"),
         }
     }
 
     /// Keeps all statements on sessions waiting, until each connection does.
     pub(super) async fn hold_all_connections_for_a_while(&self) {
         let holder = match self {
-            DatabaseServer::Galera(_) => panic!("Galera locks no tables"),
+            DatabaseServer::Galera(_) | DatabaseServer::Sqlite(_) => panic!("it locks no tables"),
             DatabaseServer::MariaDb(server) => {
                 let url = format!("{}freezer", server.root());
                 let mut connection = MySqlConnection::connect(&url).await.unwrap();
@@ -236,11 +335,24 @@ fn url(server: &Server) -> String {
 impl Api {
     /// The server with this number; on a cluster it uses the node of that number.
     pub(super) fn start(database: &DatabaseServer, number: usize) -> Api {
+        Api::start_with(database.configuration(number))
+    }
+
+    /// A server that reaches its database by this address.
+    pub(super) fn start_by(address: SocketAddr, database: &DatabaseServer) -> Api {
+        let there = database.address().to_string();
+        Api::start_with(
+            database
+                .configuration(0)
+                .replace(&there, &address.to_string()),
+        )
+    }
+
+    fn start_with(configuration: String) -> Api {
         // Somebody else may have chosen it.
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
-        let configuration = database.configuration(number);
         let server = process(&configuration);
         Api {
             http: Client::builder().timeout(PATIENCE).build().unwrap(),
@@ -248,6 +360,12 @@ impl Api {
             server: Mutex::new(server),
             configuration,
         }
+    }
+
+    /// What the upgrade check says of its database.
+    pub(super) fn upgrade_check(&self) -> String {
+        let output = block_in_place(|| upgrade_check(&self.configuration));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Kills the process, and starts another.

@@ -1,15 +1,18 @@
 //! A MariaDB of a test's own, for settings and accounts that other tests must not see.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 use tempfile::TempDir;
 
+use super::network::Network;
 use super::process::{account, free_address};
 
 /// How long it may take to start.
@@ -21,6 +24,8 @@ pub(crate) struct MariaDb {
     port: u16,
     options: Vec<String>,
     folder: TempDir,
+    /// The network of its own in which it runs.
+    network: Option<Arc<Network>>,
 }
 
 impl MariaDb {
@@ -29,21 +34,25 @@ impl MariaDb {
     /// # Panics
     /// When MariaDB is not installed or does not start.
     pub(crate) async fn start(options: &[&str]) -> MariaDb {
-        MariaDb::start_first(options, &[]).await
+        MariaDb::start_in(tempfile::tempdir().unwrap(), None, options, &[]).await
     }
 
-    /// The same with options for its first start alone.
+    /// The same in this folder, where it is given in this network, and with options for its first start alone.
     ///
     /// # Panics
     /// As [`MariaDb::start`].
-    pub(crate) async fn start_first(options: &[&str], first: &[&str]) -> MariaDb {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) async fn start_in(
+        folder: TempDir,
+        network: Option<Arc<Network>>,
+        options: &[&str],
+        first: &[&str],
+    ) -> MariaDb {
         if let Some((user, group)) = account("mysql") {
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
         let install = ["--auth-root-authentication-method=normal", "--skip-test-db"];
         assert!(
-            program("mariadb-install-db", folder.path())
+            program("mariadb-install-db", folder.path(), None)
                 .args(install)
                 .status()
                 .unwrap()
@@ -54,10 +63,11 @@ impl MariaDb {
         let options: Vec<String> = owned(options);
         let at_first = [options.clone(), owned(first)].concat();
         let server = MariaDb {
-            server: serve(folder.path(), port, &at_first),
+            server: serve(folder.path(), port, network.as_deref(), &at_first),
             port,
             options,
             folder,
+            network,
         };
         server.wait_until_it_answers().await;
         // A node of a cluster has it from the others.
@@ -95,9 +105,21 @@ impl MariaDb {
         self.server.wait().unwrap();
     }
 
+    /// Ends it (SIGTERM), and waits until it is gone.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        self.server.wait().unwrap();
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.server.try_wait().unwrap().is_some()
+    }
+
     /// Starts it again on its files and its port.
     pub(crate) async fn restart(&mut self) {
-        self.server = serve(self.folder.path(), self.port, &self.options);
+        let network = self.network.as_deref();
+        self.server = serve(self.folder.path(), self.port, network, &self.options);
         self.wait_until_it_answers().await;
     }
 
@@ -111,6 +133,11 @@ impl MariaDb {
         self.port
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// Runs a statement as `root`.
     pub(crate) async fn run(&self, statement: &str) {
         let mut connection = MySqlConnection::connect(&self.root()).await.unwrap();
@@ -120,8 +147,8 @@ impl MariaDb {
 
     /// A configuration whose URL has these credentials, for instance `user:password`, and this behind its host.
     pub(crate) fn configuration(&self, credentials: &str, name: &str) -> String {
-        let port = self.port;
-        format!("[database]\nconnection = mysql+pymysql://{credentials}@127.0.0.1:{port}/{name}\n")
+        let (host, port) = (host(self.network.as_deref()), self.port);
+        format!("[database]\nconnection = mysql+pymysql://{credentials}@{host}:{port}/{name}\n")
     }
 
     /// How many rows a table of the database `freezer` has.
@@ -136,15 +163,22 @@ impl MariaDb {
 
     /// The URL of `root`, as sqlx writes it.
     pub(crate) fn root(&self) -> String {
-        format!("mysql://root@127.0.0.1:{}/", self.port)
+        let host = host(self.network.as_deref());
+        format!("mysql://root@{host}:{}/", self.port)
     }
 }
 
-fn serve(folder: &Path, port: u16, options: &[String]) -> Child {
-    program("mariadbd", folder)
+/// Where clients reach it.
+fn host(network: Option<&Network>) -> Ipv4Addr {
+    network.map_or(Ipv4Addr::LOCALHOST, Network::server)
+}
+
+fn serve(folder: &Path, port: u16, network: Option<&Network>, options: &[String]) -> Child {
+    program("mariadbd", folder, network)
         .arg(format!("--port={port}"))
         .arg(format!("--socket={}", folder.join("socket").display()))
-        .args(["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=16M"])
+        .arg(format!("--bind-address={}", host(network)))
+        .arg("--innodb-buffer-pool-size=16M")
         .args(["--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve"])
         .args(options)
         .stderr(File::create(folder.join("log")).unwrap())
@@ -153,8 +187,11 @@ fn serve(folder: &Path, port: u16, options: &[String]) -> Child {
 }
 
 /// One of MariaDB's programs, which read no files of the system.
-fn program(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(name);
+fn program(name: &str, folder: &Path, network: Option<&Network>) -> Command {
+    let mut command = match network {
+        Some(network) => network.command(name),
+        None => Command::new(name),
+    };
     let data = folder.join("data");
     command
         .arg("--no-defaults")

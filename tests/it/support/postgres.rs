@@ -29,7 +29,14 @@ impl Postgres {
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub(crate) async fn start(settings: &[&str]) -> Postgres {
-        let folder = tempfile::tempdir().unwrap();
+        Postgres::start_in(tempfile::tempdir().unwrap(), settings).await
+    }
+
+    /// The same in this folder.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub(crate) async fn start_in(folder: TempDir, settings: &[&str]) -> Postgres {
         if let Some((user, group)) = account("postgres") {
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
@@ -79,6 +86,11 @@ impl Postgres {
         self.server.wait().unwrap();
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.server.try_wait().unwrap().is_some()
+    }
+
     /// Starts it again on its files and its port. Its memory is free once the last of the killed processes is gone.
     pub(crate) async fn restart(&mut self) {
         let start = Instant::now();
@@ -95,15 +107,27 @@ impl Postgres {
 
     /// Sends a signal to the server and then to those that it has started.
     pub(crate) fn signal(&self, signal: Signal) {
+        for process in self.processes() {
+            let process = Pid::from_raw(process.try_into().unwrap()).unwrap();
+            // It may have ended by itself.
+            kill_process(process, signal).ok();
+        }
+    }
+
+    /// The server, and the processes that it has started.
+    pub(crate) fn processes(&self) -> Vec<u32> {
         let server = self.server.id();
         let children =
             fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
-        kill_process(Pid::from_child(&self.server), signal).unwrap();
-        for child in children.split_whitespace() {
-            let child = Pid::from_raw(child.parse().unwrap()).unwrap();
-            // It may have ended by itself.
-            kill_process(child, signal).ok();
-        }
+        let children = children
+            .split_whitespace()
+            .map(|child| child.parse().unwrap());
+        std::iter::once(server).chain(children).collect()
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Runs a statement as `root`.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,6 +17,8 @@ pub(crate) struct TcpProxy {
     /// Whether requests, and answers, are kept back.
     requests: Arc<watch::Sender<bool>>,
     answers: Arc<watch::Sender<bool>>,
+    /// How long bytes are under way, to each side.
+    delay: Arc<watch::Sender<Duration>>,
     cut: Arc<watch::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
@@ -27,6 +30,7 @@ impl TcpProxy {
             server,
             requests: Arc::new(watch::Sender::new(false)),
             answers: Arc::new(watch::Sender::new(false)),
+            delay: Arc::new(watch::Sender::new(Duration::ZERO)),
             cut: Arc::new(watch::Sender::new(())),
             serving: None,
         };
@@ -45,13 +49,14 @@ impl TcpProxy {
         self.address = listener.local_addr().unwrap();
         let server = self.server;
         let (requests, answers) = (Arc::clone(&self.requests), Arc::clone(&self.answers));
-        let cut = Arc::clone(&self.cut);
+        let (delay, cut) = (Arc::clone(&self.delay), Arc::clone(&self.cut));
         self.serving = Some(tokio::spawn(async move {
             // Dropping the set breaks the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 let (requests, answers) = (requests.subscribe(), answers.subscribe());
+                let delay = (delay.subscribe(), delay.subscribe());
                 let mut cut = cut.subscribe();
                 connections.spawn(async move {
                     let server = TcpStream::connect(server).await.unwrap();
@@ -59,8 +64,8 @@ impl TcpProxy {
                     let (from_server, to_server) = server.into_split();
                     let forwarding = async {
                         tokio::join!(
-                            forward(from_client, to_server, requests),
-                            forward(from_server, to_client, answers),
+                            forward(from_client, to_server, requests, delay.0),
+                            forward(from_server, to_client, answers, delay.1),
                         )
                     };
                     tokio::select! {
@@ -91,6 +96,11 @@ impl TcpProxy {
         self.hold_answers(held);
     }
 
+    /// Lets each piece of bytes take so long to either side.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.delay.send_replace(delay);
+    }
+
     /// Keeps what the server answers back, or lets it go on.
     pub(crate) fn hold_answers(&self, held: bool) {
         self.answers.send_replace(held);
@@ -105,11 +115,20 @@ impl Drop for TcpProxy {
     }
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut held: watch::Receiver<bool>) {
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut held: watch::Receiver<bool>,
+    delay: watch::Receiver<Duration>,
+) {
     let mut bytes = vec![0; 65536];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         if held.wait_for(|held| !held).await.is_err() {
             return;
+        }
+        let delay = *delay.borrow();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         if to.write_all(&bytes[..count]).await.is_err() {
             return;
