@@ -1,7 +1,7 @@
 //! `freezer-manage import elasticsearch`: the documents that freezer-api of older releases kept in Elasticsearch.
 //!
-//! All is read once before anything is written ([`survey`]), then kind after kind becomes rows ([`mapping`], [`plan`]) in one
-//! transaction for each batch ([`writer`]). The same documents become the same rows again, so an import that was interrupted is
+//! All is read once before anything is written (`survey`), then kind after kind becomes rows (`mapping`, `plan`) in one
+//! transaction for each batch (`writer`). The same documents become the same rows again, so an import that was interrupted is
 //! simply run again. docs/adr/0008 says what was decided.
 
 mod document;
