@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use crate::listeners::tls::{Authority, Client};
+use crate::listeners::tls::Client;
 use crate::server::{Answer, Connection, PATIENCE, configuration, json, request};
+use crate::support::authority::Authority;
 use crate::support::process::{Server, free_address};
 use crate::support::{Database, Engine};
 
@@ -53,7 +54,7 @@ impl Proxy {
     ) -> Proxy {
         let folder = tempfile::tempdir().unwrap();
         let (authority, address) = (Authority::new(), free_address());
-        authority.renew();
+        authority.renew("localhost");
         let (cert, key) = (authority.file("cert.pem"), authority.file("key.pem"));
         let both = [fs::read(&cert).unwrap(), fs::read(&key).unwrap()].concat();
         fs::write(authority.file("both.pem"), both).unwrap();

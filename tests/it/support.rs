@@ -2,6 +2,7 @@
 //! programs as processes. Nothing here imitates a server.
 
 pub(crate) mod api;
+pub(crate) mod authority;
 pub(crate) mod choices;
 pub(crate) mod cloud;
 pub(crate) mod database;

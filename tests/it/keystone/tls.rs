@@ -7,68 +7,27 @@ use std::sync::Arc;
 use freezer_api::clock::Clock;
 use freezer_api::config::KeystoneAuthtoken;
 use freezer_api::keystone::{AuthError, Keystone};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use tempfile::TempDir;
 
 use super::lab::{Lab, config, keystone};
 use super::proxy::Proxy;
+use crate::support::authority::Authority;
 
-/// An authority of the test's own, and the files that operators have.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        let folder = TempDir::new().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate: certificate.der().clone(),
-            folder,
+/// A server named 127.0.0.1, which asks for certificates of `clients` if there are any.
+fn server(authority: &Authority, clients: Option<&Authority>) -> ServerConfig {
+    let (certificate, key) = authority.issue("127.0.0.1");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let builder = match clients {
+        None => ServerConfig::builder().with_no_client_auth(),
+        Some(clients) => {
+            let verifier = WebPkiClientVerifier::builder(Arc::new(clients.roots()));
+            ServerConfig::builder().with_client_cert_verifier(verifier.build().unwrap())
         }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn issue(&self, name: &str) -> (CertificateDer<'static>, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(self.file("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(self.file("key.pem"), key.serialize_pem()).unwrap();
-        (certificate.der().clone(), key)
-    }
-
-    /// A server named 127.0.0.1, which asks for certificates of `clients` if there are any.
-    fn server(&self, clients: Option<&Self>) -> ServerConfig {
-        let (certificate, key) = self.issue("127.0.0.1");
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let builder = match clients {
-            None => ServerConfig::builder().with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(clients.certificate.clone()).unwrap();
-                ServerConfig::builder().with_client_cert_verifier(
-                    WebPkiClientVerifier::builder(Arc::new(roots))
-                        .build()
-                        .unwrap(),
-                )
-            }
-        };
-        builder.with_single_cert(vec![certificate], key).unwrap()
-    }
+    };
+    let chain = vec![certificate.der().clone()];
+    builder.with_single_cert(chain, key).unwrap()
 }
 
 async fn outcome(
@@ -88,7 +47,7 @@ async fn outcome(
 async fn a_private_authority_is_trusted_where_cafile_names_it() {
     let lab = Lab::find();
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let proxy = Proxy::start_with(&lab.url, Some(authority.server(None))).await;
+    let proxy = Proxy::start_with(&lab.url, Some(server(&authority, None))).await;
     assert!(proxy.url().starts_with("https://"));
     outcome(&lab, &proxy.url(), |o| {
         o.cafile = Some(authority.file("ca.pem"))
@@ -123,8 +82,8 @@ async fn a_private_authority_is_trusted_where_cafile_names_it() {
 async fn our_own_certificate_is_shown() {
     let lab = Lab::find();
     let (authority, clients) = (Authority::new(), Authority::new());
-    let proxy = Proxy::start_with(&lab.url, Some(authority.server(Some(&clients)))).await;
-    clients.issue("freezer-api");
+    let proxy = Proxy::start_with(&lab.url, Some(server(&authority, Some(&clients)))).await;
+    clients.renew("freezer-api");
     let ca = Some(authority.file("ca.pem"));
     let without = outcome(&lab, &proxy.url(), |o| o.cafile = ca.clone()).await;
     assert!(

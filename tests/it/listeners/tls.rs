@@ -3,75 +3,28 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::KeyPair;
 use rustix::process::Signal;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::server::{Answer, Connection, PATIENCE, configuration, refusal, request, start};
 use crate::stops::{keep_asking, none_is_lost, stop_under_load, tcp};
+use crate::support::authority::Authority;
 use crate::support::process::Server;
 use crate::support::{Database, Engine};
 
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// An authority, and the files of the server that it has issued.
-pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    folder: TempDir,
-}
-
+/// What servers and clients of an authority need.
 impl Authority {
-    pub(crate) fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        Authority {
-            issuer: Issuer::new(params, key),
-            certificate: certificate.der().clone(),
-            folder,
-        }
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap(), key)
-    }
-
-    /// Gives the server a new certificate.
-    pub(crate) fn renew(&self) -> CertificateDer<'static> {
-        let (certificate, key) = self.issue("localhost");
-        // Each file at once, the pair not.
-        for (name, text) in [
-            ("key.pem", key.serialize_pem()),
-            ("cert.pem", certificate.pem()),
-        ] {
-            fs::write(self.file("new.pem"), text).unwrap();
-            fs::rename(self.file("new.pem"), self.file(name)).unwrap();
-        }
-        certificate.der().clone()
-    }
-
     fn options(&self) -> String {
         let (cert, key) = (self.file("cert.pem"), self.file("key.pem"));
         format!(
@@ -91,10 +44,8 @@ impl Authority {
         protocols: &[&str],
         identity: Option<(rcgen::Certificate, KeyPair)>,
     ) -> Client {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let builder =
-            ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_protocol_versions(versions)
+            .with_root_certificates(self.roots());
         let mut config = match identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -144,7 +95,7 @@ impl Client {
 async fn tls_carries_both_versions_of_http() {
     let database = Database::create(Engine::Sqlite).await;
     let authority = Authority::new();
-    authority.renew();
+    authority.renew("localhost");
     let server = start(&database, &authority.options());
     for version in [&TLS12, &TLS13] {
         for (offered, chosen) in [
@@ -192,7 +143,7 @@ async fn tls_carries_both_versions_of_http() {
 async fn a_renewed_certificate_costs_no_request() {
     let database = Database::create(Engine::Sqlite).await;
     let authority = Authority::new();
-    let first = authority.renew();
+    let first = authority.renew("localhost");
     let server = start(&database, &authority.options());
     let client = authority.client();
     assert_eq!(client.certificate(&server), first);
@@ -219,8 +170,8 @@ async fn a_renewed_certificate_costs_no_request() {
         }
     };
     // It is found without a signal, and with one at once.
-    shows(&authority.renew());
-    let third = authority.renew();
+    shows(&authority.renew("localhost"));
+    let third = authority.renew("localhost");
     server.signal(Signal::HUP);
     shows(&third);
     // A pair that does not go together, or is none, changes nothing.
@@ -230,7 +181,7 @@ async fn a_renewed_certificate_costs_no_request() {
     fs::write(authority.file("cert.pem"), "nothing").unwrap();
     server.wait_for_output("[ssl] cert_file: cannot use");
     assert_eq!(client.certificate(&server), third);
-    shows(&authority.renew());
+    shows(&authority.renew("localhost"));
 
     let mut kept = Connection(kept);
     kept.send(request("GET", "/healthcheck", ""));
@@ -246,7 +197,7 @@ async fn a_renewed_certificate_costs_no_request() {
 async fn clients_show_certificates_where_the_operator_wants_them() {
     let database = Database::create(Engine::Sqlite).await;
     let (authority, stranger) = (Authority::new(), Authority::new());
-    authority.renew();
+    authority.renew("localhost");
     let ca_file = format!("ca_file = {}\n", authority.file("ca.pem").display());
     let server = start(&database, &(authority.options() + &ca_file));
     let ask = |identity| {
@@ -263,7 +214,7 @@ async fn clients_show_certificates_where_the_operator_wants_them() {
 async fn what_tls_cannot_work_with_is_told_at_start() {
     let database = Database::create(Engine::Sqlite).await;
     let authority = Authority::new();
-    authority.renew();
+    authority.renew("localhost");
     let told = |options: &str| refusal(&configuration(&database, options), &["--dev"]).output;
     let cert = authority.file("cert.pem");
     let output = told(&format!("[ssl]\ncert_file = {}\n", cert.display()));
@@ -282,7 +233,7 @@ async fn what_tls_cannot_work_with_is_told_at_start() {
 async fn limits_hold_for_tls_too() {
     let database = Database::create(Engine::Sqlite).await;
     let authority = Authority::new();
-    authority.renew();
+    authority.renew("localhost");
     let options = "[api]\nread_timeout = 1\nmax_connections = 1\n";
     let server = start(&database, &(authority.options() + options));
     let client = authority.client();
@@ -317,7 +268,7 @@ async fn limits_hold_for_tls_too() {
 async fn a_stop_under_load_loses_no_request_of_tls() {
     let database = Database::create(Engine::Sqlite).await;
     let authority = Authority::new();
-    authority.renew();
+    authority.renew("localhost");
     let options = authority.options() + "[api]\ndrain_time = 1\n";
     for _ in 0..2 {
         let server = start(&database, &options);
