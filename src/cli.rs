@@ -8,6 +8,7 @@ pub mod manage;
 mod output;
 pub mod policy;
 mod progress;
+mod report;
 pub mod serve;
 mod signals;
 pub mod status;

@@ -17,7 +17,7 @@ use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
 use crate::store::{Memory, Store};
 pub use answer::{Answer, Document, Pieces};
-pub use report::RunPage;
+pub use report::ReportPage;
 pub use trusts::JobTrusts;
 
 /// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.

@@ -11,6 +11,7 @@ mod cluster;
 pub(crate) mod connection;
 mod error;
 mod failure;
+mod job_histories;
 mod jobs;
 mod limits;
 mod list;

@@ -1,5 +1,6 @@
 //! `/v2/{project_id}/report`: what the catalogue has seen happen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request, State};
@@ -16,12 +17,42 @@ use super::forwarded::public_url;
 use super::paging::{self, AllProjects, invalid, parameter, parameters};
 use super::respond::json_response;
 use crate::authz::Authorized;
+use crate::domain::job_report::JobQuery;
+use crate::domain::resource::raw;
 use crate::domain::run::{RunQuery, RunState};
 use crate::error::ApiError;
+use crate::service::ReportPage;
 use crate::store::{NextPage, Order};
 
 /// Runs of a page at most.
 const MAX_RUNS: u64 = 1000;
+
+/// Jobs of a page at most: each is shown with its last runs.
+const MAX_JOBS: u64 = 50;
+
+/// What a list of jobs is asked for.
+pub(super) struct JobReportList {
+    query: JobQuery,
+    next: NextPage,
+}
+
+impl FromRequest<Arc<Api>> for JobReportList {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<JobReportList, ApiError> {
+        let text = request.uri().query().unwrap_or_default();
+        let next = paging::next_page(&public_url(&api.config, &request), &request);
+        let limit = paging::limit(text, api)?.min(MAX_JOBS);
+        let order = paging::order_by(text, "created_at", Order::OldestFirst)?;
+        let query = JobQuery {
+            client_id: identifier(text, "client_id")?,
+            newest_first: order == Order::NewestFirst,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            marker: identifier(text, "marker")?,
+        };
+        Ok(JobReportList { query, next })
+    }
+}
 
 /// What a list of runs is asked for.
 pub(super) struct RunList {
@@ -88,16 +119,35 @@ fn second(query: &str, name: &str) -> Result<Option<i64>, ApiError> {
 }
 
 #[derive(Serialize)]
-struct RunListDocument {
-    runs: Vec<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runs_links: Option<[Link; 1]>,
-}
-
-#[derive(Serialize)]
 struct Link {
     rel: &'static str,
     href: String,
+}
+
+/// The document of a page, with the link to the next one.
+fn page_response(collection: &str, page: ReportPage, next: &NextPage) -> Response {
+    let mut document: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
+    document.insert(collection.to_owned(), raw(&page.documents));
+    if let Some(id) = page.next {
+        let href = next.behind(&id);
+        let links = [Link { rel: "next", href }];
+        document.insert(format!("{collection}_links"), raw(&links));
+    }
+    json_response(StatusCode::OK, &document)
+}
+
+/// `GET /report/jobs`: how the project's jobs fare, or with `all_projects` all.
+pub(super) async fn jobs(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    AllProjects(all_projects): AllProjects,
+    JobReportList { query, next }: JobReportList,
+) -> Result<Response, ApiError> {
+    let catalogue = &api.catalogue;
+    let page = catalogue
+        .list_job_reports(&caller, all_projects, query)
+        .await?;
+    Ok(page_response("jobs", page, &next))
 }
 
 /// `GET /report/runs`: those of the project's jobs, or with `all_projects` of all.
@@ -111,15 +161,7 @@ pub(super) async fn runs(
         .catalogue
         .list_runs(&caller, all_projects, query)
         .await?;
-    let link = |id: String| {
-        let href = next.behind(&id);
-        [Link { rel: "next", href }]
-    };
-    let document = RunListDocument {
-        runs: page.runs,
-        runs_links: page.next.map(link),
-    };
-    Ok(json_response(StatusCode::OK, &document))
+    Ok(page_response("runs", page, &next))
 }
 
 /// `GET /report/runs/{run_id}`: of any project for those who see all.

@@ -398,11 +398,22 @@ fn backup_routes() -> Vec<Endpoint> {
 }
 
 /// `/v2/{project_id}/report`.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn report_routes() -> Vec<Endpoint> {
     use Method as M;
+    const JOBS: &str = "/v2/{project_id}/report/jobs";
     const RUNS: &str = "/v2/{project_id}/report/runs";
     const RUN: &str = "/v2/{project_id}/report/runs/{run_id}";
     vec![
+        endpoint(
+            M::GET,
+            JOBS,
+            rules::REPORT_GET,
+            report::jobs,
+            Operation::new("list_job_reports")
+                .answers(200, "JobReportList")
+                .asks(&["limit", "marker", "sort", "report_client", "all_projects"]),
+        ),
         endpoint(
             M::GET,
             RUNS,
@@ -414,7 +425,7 @@ fn report_routes() -> Vec<Endpoint> {
                 "run_sort",
                 "run_state",
                 "run_job",
-                "run_client",
+                "report_client",
                 "since",
                 "until",
                 "all_projects",

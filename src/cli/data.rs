@@ -125,7 +125,7 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 }
 
 /// These commands need the newest tables.
-async fn require_current(store: &Store) -> anyhow::Result<()> {
+pub(super) async fn require_current(store: &Store) -> anyhow::Result<()> {
     match store.schema_state().await? {
         SchemaState::Current => Ok(()),
         state => bail!("{state}"),

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::progress::Display;
 use super::{
     CompletionArguments, ConfigArguments, MANAGE, block_on, connect_for_maintenance, data, exit,
-    output, policy,
+    output, policy, report,
 };
 use crate::app;
 use crate::authz::rules;
@@ -39,6 +39,9 @@ enum Command {
     Export(data::Export),
     /// Adds the documents of an export that are not there yet.
     Import(data::Import),
+    /// Says what is wrong with jobs.
+    #[command(subcommand)]
+    Report(report::Report),
     /// Prints a sample configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -158,6 +161,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Import(import) => {
             let (config, _log) = begin()?;
             block_on(async { data::import(&connect_for_maintenance(&config).await?, import).await })
+        }
+        Command::Report(command) => {
+            let (config, _log) = begin()?;
+            block_on(async {
+                report::report(&connect_for_maintenance(&config).await?, command).await
+            })
         }
         Command::Db(Db::Copy(copy)) => block_on(data::copy(&arguments.config, *copy)),
         Command::Db(Db::Configured(command)) => {

@@ -1,22 +1,33 @@
-//! What the catalogue has seen happen: the runs of jobs.
+//! What the catalogue has seen happen: the runs of jobs, and how jobs fare.
 
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::Catalogue;
+use super::documents::known;
 use crate::authz::{Authorized, Denied, rules};
+use crate::domain::job_report::JobQuery;
 use crate::domain::run::RunQuery;
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
 use crate::store::{StoreError, Tx};
 
-/// A page of runs.
-pub struct RunPage {
-    /// Their documents.
-    pub runs: Vec<Box<RawValue>>,
+/// A page of a report.
+pub struct ReportPage {
+    /// Its documents.
+    pub documents: Vec<Box<RawValue>>,
     /// The last one's id, where more follow.
     pub next: Option<String>,
+}
+
+/// What a caller sees of a report.
+fn report_scope(caller: &Authorized, all_projects: bool) -> Result<Scope, Denied> {
+    if !all_projects {
+        return Ok(caller.scope());
+    }
+    caller.require(rules::REPORT_GET_ALL_PROJECTS)?;
+    Ok(Scope::All)
 }
 
 impl Catalogue {
@@ -29,16 +40,8 @@ impl Catalogue {
         caller: &Authorized,
         all_projects: bool,
         query: RunQuery,
-    ) -> Result<RunPage, ApiError> {
-        let sees_all = caller.may(rules::REPORT_GET_ALL_PROJECTS);
-        if all_projects && !sees_all {
-            return Err(Denied.into());
-        }
-        let scope = if all_projects {
-            Scope::All
-        } else {
-            caller.scope()
-        };
+    ) -> Result<ReportPage, ApiError> {
+        let scope = report_scope(caller, all_projects)?;
         self.store
             .read("listing runs", async move |tx: &mut Tx| {
                 let after = match &query.marker {
@@ -49,9 +52,9 @@ impl Catalogue {
                 let has_more = runs.len() > query.limit;
                 runs.truncate(query.limit);
                 let last = runs.last().filter(|_| has_more);
-                Ok(RunPage {
+                Ok(ReportPage {
                     next: last.map(|run| run.id.clone()),
-                    runs: runs.iter().map(|run| run.to_json()).collect(),
+                    documents: runs.iter().map(|run| run.to_json()).collect(),
                 })
             })
             .await
@@ -73,6 +76,36 @@ impl Catalogue {
                 let found = tx.get_run(&scope, &run_id).await?;
                 let run = found.ok_or_else(|| Refusal::not_found("Run", &run_id))?;
                 Ok(run.to_json())
+            })
+            .await
+    }
+
+    /// A page of the project's jobs, or with `all_projects` of all: how they fare.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`Denied`] where the caller may not see all projects.
+    pub async fn list_job_reports(
+        &self,
+        caller: &Authorized,
+        all_projects: bool,
+        query: JobQuery,
+    ) -> Result<ReportPage, ApiError> {
+        let scope = report_scope(caller, all_projects)?;
+        let now = self.clock.now();
+        self.store
+            .read("reporting jobs", async move |tx: &mut Tx| {
+                let after = match &query.marker {
+                    None => None,
+                    Some(id) => Some(known(tx.place_in_report(&scope, id).await?)?),
+                };
+                let mut jobs = tx.list_job_histories(&scope, &query, after).await?;
+                let has_more = jobs.len() > query.limit;
+                jobs.truncate(query.limit);
+                let last = jobs.last().filter(|_| has_more);
+                Ok::<_, ApiError>(ReportPage {
+                    next: last.map(|job| job.job_id.clone()),
+                    documents: jobs.iter().map(|job| job.report(now)).collect(),
+                })
             })
             .await
     }

@@ -9,7 +9,7 @@ use crate::domain::job::Job;
 use crate::domain::run::{Observation, Run, RunQuery, RunState};
 
 /// The columns in the order in which they are written.
-const COLUMNS: &str = "id, project_id, job_id, client_id, session_id, session_tag, actions, state, attempts, started_at, \
+pub(super) const COLUMNS: &str = "id, project_id, job_id, client_id, session_id, session_tag, actions, state, attempts, started_at, \
      ended_at, seen_started_at, seen_ended_at";
 /// How many old rows one transaction removes.
 const MOST_REMOVED: usize = 1000;

@@ -54,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "authz",
             "config",
+            "domain",
             "elasticsearch",
             "keystone",
             "maintenance",

@@ -63,6 +63,7 @@ mod proxies;
 mod races;
 mod races_of_clients;
 mod races_of_jobs;
+mod report_jobs;
 mod report_runs;
 mod round_trips;
 mod server;

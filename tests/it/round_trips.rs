@@ -75,6 +75,7 @@ async fn requests_send_what_the_table_says() {
                 run("scheduled", 160, "success", 8),
             ),
             ("GET", "report/runs", none()),
+            ("GET", "report/jobs", none()),
             ("POST", "jobs/{job_id}", job.clone()),
             ("POST", "jobs/{job_id}/event", json!({"start": null})),
             ("POST", "sessions", json!({"schedule": {}})),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::job_report::Finding;
 use crate::domain::run::RunState;
 
 /// The schemas of all answers by name.
@@ -43,6 +44,8 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("Backup", backup()),
         ("BackupList", list("backups", "Backup")),
         ("BackupId", id("backup_id")),
+        ("JobReport", job_report()),
+        ("JobReportList", list("jobs", "JobReport")),
         ("Run", run()),
         ("RunList", list("runs", "Run")),
         ("Versions", versions()),
@@ -204,8 +207,29 @@ fn backup() -> Value {
     exactly(members, &[])
 }
 
+fn time() -> Value {
+    json!({"type": ["string", "null"], "format": "date-time"})
+}
+
+fn job_report() -> Value {
+    let findings = Finding::ALL.map(Finding::name);
+    let members = json!({
+        "job_id": text(),
+        "project_id": nullable_text(),
+        "client_id": text(),
+        "description": nullable_text(),
+        "status": text(),
+        "period": {"type": ["integer", "null"], "minimum": 1},
+        "due_at": time(),
+        "last_success_at": time(),
+        "failed_in_a_row": {"type": "integer", "minimum": 0},
+        "findings": {"type": "array", "items": {"enum": findings}},
+        "runs": {"type": "array", "items": reference("Run")},
+    });
+    exactly(members, &[])
+}
+
 fn run() -> Value {
-    let time = || json!({"type": ["string", "null"], "format": "date-time"});
     let states = RunState::ALL.map(RunState::name);
     let members = json!({
         "run_id": text(),

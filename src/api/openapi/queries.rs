@@ -63,7 +63,7 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             json!({"type": "string", "pattern": r"^[^\x00]*$"}),
         ),
         (
-            "run_client",
+            "report_client",
             "client_id",
             "Those on this client.",
             json!({"type": "string", "pattern": r"^[^\x00]*$"}),

@@ -151,6 +151,11 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
         "The data of the backup stays where it is.",
     ),
     (
+        "list_job_reports",
+        "List how jobs fare",
+        "Those of the project, 50 at most, each with its last 20 runs, when it is due, and what is wrong with it.",
+    ),
+    (
         "list_runs",
         "List the runs of jobs",
         "What schedulers have reported of the runs of the project's jobs, also of jobs that are \
@@ -205,6 +210,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("current_tag", "The session's tag as the job knows it."),
     ("description", "Free text for people."),
     (
+        "due_at",
+        "When the job shall have succeeded again at the latest; null where it is not to run again.",
+    ),
+    (
         "duration",
         "Seconds from start to end, by the host's clock.",
     ),
@@ -215,6 +224,14 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("error", "Why there is no valid token."),
     ("event", "What the scheduler is asked to do."),
+    (
+        "failed_in_a_row",
+        "How many of its last runs have failed, one after the other; 20 at most.",
+    ),
+    (
+        "findings",
+        "What is wrong, the worst first: failing, its last run failed; overdue, it should have succeeded again by now; never, it should have succeeded by now for the first time; lost, nobody knows how its last run ended; stuck, it runs for far longer than it used to; unreadable, its schedule cannot be read.",
+    ),
     (
         "freezer_action",
         "What the agent runs: its options by name. Members that are not listed here are \
@@ -236,6 +253,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("job_id", "The job's identifier."),
     ("job_schedule", "When the job runs, and how it went."),
     ("jobs", "Jobs."),
+    (
+        "last_success_at",
+        "When its last successful run started, by the host's clock.",
+    ),
     ("link", "Where to read on."),
     ("links", "Where it is."),
     ("log_file", "Where the agent writes its log."),
@@ -251,6 +272,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("message", "What is wrong."),
     ("mode", "What is backed up or restored."),
     ("path_to_backup", "The file or folder."),
+    (
+        "period",
+        "The most seconds from one start to the next, by its schedule; null where it runs once, or never.",
+    ),
     ("priority", "The agent's priority."),
     ("project_id", "The project."),
     ("rel", "What the address is."),

@@ -1,0 +1,126 @@
+//! `freezer-manage report`: what is wrong with jobs, for a terminal, cron and monitoring.
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+use time::OffsetDateTime;
+
+use super::data::require_current;
+use super::output;
+use crate::domain::Scope;
+use crate::domain::job_report::{Finding, JobHistory, JobQuery};
+use crate::store::{Store, StoreError, Tx};
+
+/// How many jobs are read at once.
+const BATCH: usize = 50;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Report {
+    /// Lists the jobs with which something is wrong. Fails when one is failing or overdue, or has never succeeded.
+    Problems(Problems),
+}
+
+/// `report problems`.
+#[derive(Debug, Args)]
+pub(super) struct Problems {
+    /// Only the jobs of this project.
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    /// A line of words for each job, or its document as the REST interface shows it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+pub(super) async fn report(store: &Store, command: Report) -> anyhow::Result<()> {
+    require_current(store).await?;
+    let Report::Problems(arguments) = command;
+    problems(store, arguments).await
+}
+
+async fn problems(store: &Store, arguments: Problems) -> anyhow::Result<()> {
+    let scope = arguments.project.map_or(Scope::All, Scope::Project);
+    let now = store.clock.now();
+    let (mut looked_at, mut wrong, mut urgent) = (0, 0, 0);
+    let mut marker = None;
+    loop {
+        let jobs = batch(store, &scope, marker.take()).await?;
+        marker = jobs.get(BATCH - 1).map(|job| job.job_id.clone());
+        for job in jobs.iter().take(BATCH) {
+            looked_at += 1;
+            let findings = job.findings(now);
+            if findings.is_empty() {
+                continue;
+            }
+            wrong += 1;
+            urgent += usize::from(findings.iter().any(|finding| finding.is_urgent()));
+            match arguments.format {
+                Format::Json => output::line!("{}", job.report(now))?,
+                Format::Table => print(job, &findings, now)?,
+            }
+        }
+        if jobs.len() <= BATCH {
+            break;
+        }
+    }
+    if arguments.format == Format::Table {
+        output::line!("{looked_at} jobs, something is wrong with {wrong}")?;
+    }
+    if urgent > 0 {
+        bail!("{urgent} jobs fail, or have not succeeded in time");
+    }
+    Ok(())
+}
+
+/// The next jobs, and one more where there are more.
+async fn batch(
+    store: &Store,
+    scope: &Scope,
+    marker: Option<String>,
+) -> Result<Vec<JobHistory>, StoreError> {
+    let query = JobQuery {
+        limit: BATCH,
+        ..JobQuery::default()
+    };
+    store
+        .read("reporting jobs", async |tx: &mut Tx| {
+            let after = match &marker {
+                None => None,
+                Some(id) => match tx.place_in_report(scope, id).await? {
+                    // It was purged this moment; what would come behind it is not known.
+                    None => return Err(StoreError::BrokenOff),
+                    place => place,
+                },
+            };
+            tx.list_job_histories(scope, &query, after).await
+        })
+        .await
+}
+
+fn print(
+    job: &JobHistory,
+    findings: &[Finding],
+    now: OffsetDateTime,
+) -> Result<(), output::OutputError> {
+    let findings: Vec<&str> = findings.iter().map(|finding| finding.name()).collect();
+    let description = job.description.as_deref().unwrap_or_default();
+    output::line!(
+        "{:<20} {:<32} {:<30} last success {}, due {}: {} {description:?}",
+        findings.join(","),
+        job.project_id.as_deref().unwrap_or("-"),
+        // Texts of users may have characters that steer a terminal.
+        job.client_id.escape_debug().to_string(),
+        time_of(job.last_success_at(), "never"),
+        time_of(job.due_at(now), "no more"),
+        job.job_id,
+    )
+}
+
+fn time_of(seconds: Option<i64>, none: &str) -> String {
+    let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.map_or_else(|| none.to_owned(), |time| time.to_string())
+}

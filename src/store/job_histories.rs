@@ -1,0 +1,147 @@
+//! Jobs with what was seen of them, as reports show them.
+
+use std::collections::HashMap;
+
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
+use time::PrimitiveDateTime;
+
+use super::pages::{Cursor, Order, Page, Slice, Start};
+use super::rows::Conditions;
+use super::runs::COLUMNS;
+use super::statement::{Statement, sql};
+use super::{StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::document;
+use crate::domain::job::Job;
+use crate::domain::job_report::{JobHistory, JobQuery, LAST_RUNS};
+use crate::domain::run::{Run, RunState};
+
+/// A job without its runs.
+impl<'r, R> FromRow<'r, R> for JobHistory
+where
+    R: sqlx::Row,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    PrimitiveDateTime: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let schedule: Option<String> = row.try_get("schedule")?;
+        let created_at: Option<PrimitiveDateTime> = row.try_get("created_at")?;
+        Ok(JobHistory {
+            job_id: row.try_get("id")?,
+            project_id: row.try_get("project_id")?,
+            client_id: row.try_get("client_id")?,
+            description: row.try_get("description")?,
+            schedule: document::stored_object(schedule.as_deref()),
+            created_at: created_at.map(|time| time.assume_utc().unix_timestamp()),
+            runs: Vec::new(),
+            last_success: None,
+        })
+    }
+}
+
+impl Tx {
+    /// The place of a job in the lists of a scope.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn place_in_report(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<Cursor>, StoreError> {
+        self.place::<Job>(Conditions::within::<Job>(scope), scope, id)
+            .await
+    }
+
+    /// The live jobs of a scope that a query asks for, with their last runs: as many as its limit and one more where there are
+    /// more. Each job's runs are found by an index, however many it has.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_job_histories(
+        &mut self,
+        scope: &Scope,
+        query: &JobQuery,
+        after: Option<Cursor>,
+    ) -> Result<Vec<JobHistory>, StoreError> {
+        let mut conditions = Conditions::within::<Job>(scope);
+        if let Some(client_id) = &query.client_id {
+            conditions = conditions.and("j.client_id = ?", [client_id]);
+        }
+        let order = if query.newest_first {
+            Order::NewestFirst
+        } else {
+            Order::OldestFirst
+        };
+        let page = Page {
+            limit: query.limit as u64 + 1,
+            offset: 0,
+        };
+        let slice = Slice {
+            conditions,
+            order,
+            start: after.map_or(Start::Beginning, Start::Behind),
+            page,
+        };
+        let columns = "j.id AS id, j.project_id AS project_id, j.client_id AS client_id, j.description AS description, \
+             j.schedule AS schedule, j.created_at AS created_at";
+        let jobs = slice.select::<Job>(self.engine(), columns);
+        let mut jobs: Vec<JobHistory> = self.session.fetch_all(jobs).await?;
+        let shown: Vec<&str> = jobs.iter().map(|job| job.job_id.as_str()).collect();
+        let mut runs = self.last_runs(&shown, None, LAST_RUNS).await?;
+        let mut successes = self.last_runs(&shown, Some(RunState::Success), 1).await?;
+        for job in &mut jobs {
+            job.runs = runs.remove(&job.job_id).unwrap_or_default();
+            let success = successes
+                .remove(&job.job_id)
+                .and_then(|mut runs| runs.pop());
+            job.last_success = success;
+        }
+        Ok(jobs)
+    }
+
+    /// The last runs of each job, or of those in a state, the last first.
+    async fn last_runs(
+        &mut self,
+        job_ids: &[&str],
+        state: Option<RunState>,
+        most: usize,
+    ) -> Result<HashMap<String, Vec<Run>>, StoreError> {
+        let mut found: HashMap<String, Vec<Run>> = HashMap::new();
+        if job_ids.is_empty() {
+            return Ok(found);
+        }
+        let query = last_of_each(job_ids, state, most);
+        let runs: Vec<Run> = self.session.fetch_all(query).await?;
+        for run in runs {
+            found.entry(run.job_id.clone()).or_default().push(run);
+        }
+        for runs in found.values_mut() {
+            runs.sort_by_key(|run| std::cmp::Reverse(run.started_at));
+        }
+        Ok(found)
+    }
+}
+
+/// One SELECT for each job: a window over the runs of them all would read all that are kept.
+fn last_of_each(job_ids: &[&str], state: Option<RunState>, most: usize) -> Statement {
+    let of_state = if state.is_some() {
+        " AND state = ?"
+    } else {
+        ""
+    };
+    let mut query = sql("").not_kept();
+    for (at, job_id) in job_ids.iter().enumerate() {
+        let all = if at == 0 { "" } else { " UNION ALL " };
+        query = query.push(&format!(
+            "{all}SELECT * FROM (SELECT {COLUMNS} FROM freezer_api_runs WHERE job_id = ?{of_state} \
+             ORDER BY started_at DESC LIMIT {most}) r{at}"
+        ));
+        query = query.bind(*job_id);
+        if let Some(state) = state {
+            query = query.bind(state.name());
+        }
+    }
+    query
+}
