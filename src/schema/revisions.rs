@@ -108,12 +108,18 @@ pub(super) static OWN: &[Revision] = &[
         title: "the runs of jobs",
         scripts: &[script!("11_freezer_0002")],
     },
+    Revision {
+        id: "0003",
+        title: "indexes for jobs of all projects and central clients",
+        scripts: &[script!("12_freezer_0003")],
+    },
 ];
 
-/// Removes our additions, the last first.
+/// Removes our additions; run from the last to the first.
 pub(super) static OWN_DOWN: &[Script] = &[
-    script!("11_freezer_0002_down"),
     script!("10_freezer_0001_down"),
+    script!("11_freezer_0002_down"),
+    script!("12_freezer_0003_down"),
 ];
 
 #[cfg(test)]

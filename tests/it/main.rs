@@ -58,6 +58,7 @@ mod openapi;
 mod outages;
 mod paste;
 mod pgbouncer;
+mod plans;
 mod policy_oracle;
 mod proxies;
 mod races;

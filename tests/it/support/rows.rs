@@ -56,16 +56,13 @@ pub(crate) async fn explain(database: &Database, statement: &str, values: &[&str
         Engine::Sqlite => "EXPLAIN QUERY PLAN",
         Engine::MySql | Engine::Postgres => "EXPLAIN",
     };
-    let statement = AssertSqlSafe(format!("{explain} {statement}"));
+    let statement = AssertSqlSafe(format!(
+        "{explain} {}",
+        with_values(database.engine(), statement, values)
+    ));
     let mut lines = Vec::new();
     with_connection!(database, connection => {
-        let query = values
-            .iter()
-            .fold(sqlx::query(statement), |query, value| match value.parse::<i64>() {
-                Ok(number) => query.bind(number),
-                Err(_) => query.bind(*value),
-            });
-        for row in query.fetch_all(&mut connection).await.unwrap() {
+        for row in connection.fetch_all(sqlx::raw_sql(statement)).await.unwrap() {
             let words = row.columns().iter().filter_map(|column| {
                 let value = row.try_get::<Option<String>, _>(column.ordinal()).ok()??;
                 Some(format!("{}={value}", column.name()))
@@ -74,6 +71,29 @@ pub(crate) async fn explain(database: &Database, statement: &str, values: &[&str
         }
     });
     lines.join("\n")
+}
+
+/// The statement with literals for its placeholders, whose types the engine then finds out by itself.
+fn with_values(engine: Engine, statement: &str, values: &[&str]) -> String {
+    let mut text = String::new();
+    let mut rest = statement;
+    for (number, value) in (1..).zip(values) {
+        let placeholder = match engine {
+            Engine::MySql | Engine::Sqlite => "?".to_owned(),
+            Engine::Postgres => format!("${number}"),
+        };
+        let (before, behind) = rest
+            .split_once(&placeholder)
+            .unwrap_or_else(|| panic!("no {placeholder} for {value} in {statement}"));
+        let literal = match value.parse::<i64>() {
+            Ok(number) => number.to_string(),
+            Err(_) => format!("'{value}'"),
+        };
+        text += before;
+        text += &literal;
+        rest = behind;
+    }
+    text + rest
 }
 
 /// PostgreSQL numbers its placeholders.
