@@ -75,7 +75,8 @@ impl Store {
         let found: Vec<(String, String)> = session.fetch_all(query).await?;
         Ok(found.first().map(|(place, encoding)| match encoding.as_str() {
             "SQL_ASCII" => format!(
-                "{place} has no encoding (SQL_ASCII), so other programs can store texts in it that are not UTF-8: requests that                  meet one are refused with 400. To keep them out, {remedy}"
+                "{place} has no encoding (SQL_ASCII), so other programs can store texts in it that are not UTF-8: requests that \
+                 meet one are refused with 400. To keep them out, {remedy}"
             ),
             _ => format!(
                 "{place} has the encoding {encoding}, which does not have all characters: requests with others are refused \
@@ -87,9 +88,10 @@ impl Store {
 
 /// Whether a version, as the server's `VERSION()` writes it, is older than all that we can work with. What is not understood is not.
 fn is_too_old(version: &str) -> bool {
-    let oldest = match version.contains("MariaDB") {
-        true => [10, 2, 3],
-        false => [5, 7, 8],
+    let oldest = if version.contains("MariaDB") {
+        [10, 2, 3]
+    } else {
+        [5, 7, 8]
     };
     let numbers = version.split(|character: char| !character.is_ascii_digit());
     let mut numbers = numbers.map_while(|number| number.parse::<u32>().ok());

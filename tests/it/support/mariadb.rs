@@ -6,6 +6,7 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,8 +16,9 @@ use tempfile::TempDir;
 use super::network::Network;
 use super::process::{account, free_address};
 
-/// How long it may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to start, or to end: a node of a cluster that was killed copies all data of another one first, while both
+/// are at work.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running server with a user `root` without a password and an empty database `freezer`.
 pub(crate) struct MariaDb {
@@ -106,9 +108,16 @@ impl MariaDb {
     }
 
     /// Ends it (SIGTERM), and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it does not end.
     pub(crate) fn stop(&mut self) {
         self.signal(Signal::TERM);
-        self.server.wait().unwrap();
+        let start = Instant::now();
+        while !self.has_ended() {
+            assert!(start.elapsed() < PATIENCE, "no end: {}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether it has ended.
