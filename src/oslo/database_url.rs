@@ -5,6 +5,7 @@
 //! The `+driver` part names a Python driver and has no meaning here: it is checked against those that speak the same
 //! protocol, and otherwise ignored.
 
+mod hosts;
 mod parameters;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
+
+pub use hosts::Host;
 
 /// The database systems that a URL can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,15 @@ pub enum SslMode {
     VerifyCa,
     /// Always, with a certificate of a known authority for this host name.
     VerifyFull,
+}
+
+/// What a server must be for its sessions, of those that libpq's `target_session_attrs` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetSession {
+    /// One that lets its sessions write.
+    ReadWrite,
+    /// One that is no standby.
+    Primary,
 }
 
 /// What the URL says of encryption. Everything is empty when it says nothing.
@@ -77,6 +89,10 @@ pub struct DatabaseUrl {
     pub host: Option<String>,
     /// TCP port. None: the engine's own.
     pub port: Option<u16>,
+    /// Hosts that are tried, in this order, where the one before cannot be used (PostgreSQL).
+    pub further_hosts: Vec<Host>,
+    /// What a host must be to be used (PostgreSQL).
+    pub target: Option<TargetSession>,
     /// User name, decoded.
     pub user: Option<String>,
     /// Password, decoded. None when the URL has none, empty when it has an empty one.
@@ -176,9 +192,9 @@ pub enum DatabaseUrlError {
         /// Those that the engine has here, separated by commas.
         supported: String,
     },
-    /// PostgreSQL's list of hosts.
+    /// A list of hosts for another database than PostgreSQL.
     #[error(
-        "it names several hosts; name one, which may be an address that moves between the servers"
+        "it names several hosts, which only PostgreSQL's may; name one, which may be an address that moves between the servers"
     )]
     SeveralHosts,
 }
@@ -192,10 +208,8 @@ impl FromStr for DatabaseUrl {
         let (user, password, address) = split_credentials(rest);
         let (location, query) = address.split_once('?').unwrap_or((address, ""));
         let (authority, database) = location.split_once('/').unwrap_or((location, ""));
-        let (host, port) = split_host(authority)?;
+        let hosts = hosts::of_authority(engine, authority)?;
         let mut url = Self {
-            host: host.map(str::to_owned),
-            port,
             user: user.map(|text| decode("user name", text)).transpose()?,
             password: password
                 .map(|text| decode("password", text))
@@ -203,6 +217,7 @@ impl FromStr for DatabaseUrl {
                 .map(SecretString::from),
             ..Self::new(engine, scheme, decode("database name", database)?)
         };
+        url.set_hosts(hosts)?;
         url.add_parameters(query)?;
         url.check_database()?;
         Ok(url)
@@ -222,6 +237,8 @@ impl DatabaseUrl {
             scheme: scheme.to_owned(),
             host: None,
             port: None,
+            further_hosts: Vec::new(),
+            target: None,
             user: None,
             password: None,
             database,
@@ -243,16 +260,21 @@ impl DatabaseUrl {
     /// # Errors
     /// A known parameter with a value that it does not take.
     pub fn add_parameters(&mut self, query: &str) -> Result<(), DatabaseUrlError> {
+        let (mut hosts, mut ports) = (Vec::new(), Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode("parameter", &name.replace('+', " "))?;
             let value = decode("parameter", &value.replace('+', " "))?;
-            self.add_parameter(&name, value)?;
+            match (self.engine, name.as_str()) {
+                (Engine::Postgres, "host") => hosts.push(value),
+                (Engine::Postgres, "port") => ports.push(value),
+                _ => self.add_parameter(&name, value)?,
+            }
         }
-        Ok(())
+        self.add_hosts(&hosts, &ports)
     }
 
-    /// Whether both name the same database, as far as their texts tell.
+    /// Whether both name the same database, on any of their hosts, as far as their texts tell.
     pub fn is_same_database(&self, other: &Self) -> bool {
         let place = |url: &Self| {
             let DatabaseUrl {
@@ -269,7 +291,10 @@ impl DatabaseUrl {
                 .rfind(|(name, _)| name == "search_path");
             (engine, host, port, database, socket, schema)
         };
-        place(self) == place(other)
+        let others: Vec<_> = other.servers().iter().map(place).collect();
+        self.servers()
+            .iter()
+            .any(|url| others.contains(&place(url)))
     }
 
     fn check_database(&self) -> Result<(), DatabaseUrlError> {
@@ -300,13 +325,9 @@ impl fmt::Display for DatabaseUrl {
             }
             f.write_str("@")?;
         }
-        match &self.host {
-            Some(host) if host.contains(':') => write!(f, "[{host}]")?,
-            Some(host) => f.write_str(host)?,
-            None => {}
-        }
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+        write!(f, "{}", self.first_host())?;
+        for host in &self.further_hosts {
+            write!(f, ",{host}")?;
         }
         write!(f, "/{}", self.database)
     }
@@ -358,33 +379,6 @@ fn split_credentials(rest: &str) -> (Option<&str>, Option<&str>, &str) {
         }
         (None, None) => (None, None, rest),
     }
-}
-
-fn split_host(authority: &str) -> Result<(Option<&str>, Option<u16>), DatabaseUrlError> {
-    if authority.contains('@') {
-        return Err(DatabaseUrlError::SecondAt);
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-        Some(bracketed) => match bracketed.split_once(']').ok_or(DatabaseUrlError::Host)? {
-            (host, "") => (host, None),
-            (host, after) => (
-                host,
-                Some(after.strip_prefix(':').ok_or(DatabaseUrlError::Host)?),
-            ),
-        },
-    };
-    let number = |text: &str| {
-        text.parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .ok_or(DatabaseUrlError::Port)
-    };
-    let port = port.map(number).transpose()?;
-    Ok((Some(host).filter(|host| !host.is_empty()), port))
 }
 
 fn decode(part: &'static str, text: &str) -> Result<String, DatabaseUrlError> {

@@ -57,11 +57,12 @@ impl<T> Row for T where
 
 /// Makes and checks the connections of one pool.
 pub(super) struct Manager<DB: Database> {
-    pub(super) options: <DB::Connection as sqlx::Connection>::Options,
+    /// In the order in which they are tried.
+    pub(super) servers: Vec<Server<DB>>,
+    /// A query with a row where a server is what the URL asks for.
+    pub(super) server_check: Option<&'static str>,
     /// Statements that prepare each new connection to the server itself.
     pub(super) prepare: Vec<String>,
-    /// For engines whose servers have poolers in front of them.
-    pub(super) pooler: Option<Pooler<DB>>,
     /// A query with a row where the server is a node of a Galera cluster, for engines that can be one.
     pub(super) galera_check: Option<&'static str>,
     /// Connections older than this are replaced; `[database] connection_recycle_time`.
@@ -138,37 +139,8 @@ where
 
     async fn create(&self) -> Result<Guarded<DB>, sqlx::Error> {
         let generation = self.generation.load(Ordering::Relaxed);
-        let abandoned = Arc::default();
         // On the heap: what rarely runs, and is large, is not part of each request's future.
-        let open = Box::pin(async {
-            let (mut connection, transaction_settings) = self.connect().await?;
-            if transaction_settings.is_none() {
-                for statement in &self.prepare {
-                    let statement = sqlx::raw_sql(AssertSqlSafe(statement.clone()));
-                    sqlx::Executor::execute(&mut connection, statement).await?;
-                }
-            }
-            connection.interrupt_when(&abandoned).await?;
-            let in_galera = match self.galera_check {
-                Some(query) => has_row(&mut connection, query).await?,
-                None => false,
-            };
-            Ok::<_, sqlx::Error>((connection, in_galera, transaction_settings))
-        });
-        let (connection, in_galera, transaction_settings) =
-            tokio::time::timeout(self.connect_limit, open)
-                .await
-                .map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
-        Ok(Guarded {
-            connection: Some(connection),
-            in_galera,
-            transaction_settings,
-            busy: false,
-            last_used: Instant::now(),
-            generation,
-            pool_generation: Arc::clone(&self.generation),
-            abandoned,
-        })
+        Box::pin(self.open_first(generation)).await
     }
 
     async fn recycle(
@@ -254,10 +226,12 @@ macro_rules! on_connection {
 }
 
 mod pooler;
+mod server;
 // Behind the macro that it uses.
 mod transaction;
 
 pub(super) use pooler::Pooler;
+pub(super) use server::Server;
 
 /// Binds the arguments to a query of any engine.
 macro_rules! bind_arguments {

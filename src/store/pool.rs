@@ -11,18 +11,18 @@ use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Database};
+use sqlx::{ConnectOptions, Database, Postgres};
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
-use super::connection::{Manager, Pooler, STATEMENT_CACHE};
+use super::connection::{Manager, Pooler, STATEMENT_CACHE, Server};
 use super::failure::Failure;
 use super::limits::{Interrupt, Limits};
 use super::tries::contended_limit;
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
 use crate::config;
-use crate::oslo::database_url::{DatabaseUrl, SslMode, Tls};
+use crate::oslo::database_url::{DatabaseUrl, SslMode, TargetSession, Tls};
 
 /// How long an answer may take where the URL has no `read_timeout`.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
@@ -172,22 +172,22 @@ fn open_pool(
     Ok(match url.engine {
         Engine::MySql => {
             let prepare = mysql_session(url, options, limits);
-            let manager = manager(mysql(url), prepare, Some(GALERA_CHECK), url, options);
+            let server = server(url, mysql(url), None, options);
+            let mut manager = manager(vec![server], prepare, url, options);
+            manager.galera_check = Some(GALERA_CHECK);
             Pool::MySql(pool(manager, options, size, pool_limit)?)
         }
         Engine::Postgres => {
             let prepare = limits.postgres(&url.settings).into_iter().collect();
-            let mut manager = manager(postgres_itself(url), prepare, None, url, options);
-            manager.pooler = Some(Pooler {
-                options: quiet(postgres(url), options),
-                check: POOLER_CHECK,
-                transaction_settings: limits.postgres_transaction(&url.settings).into(),
-                is_known: AtomicBool::new(false),
-            });
+            let settings = limits.postgres_transaction(&url.settings).into();
+            let servers = postgres_servers(url, &settings, options);
+            let mut manager = manager(servers, prepare, url, options);
+            manager.server_check = url.target.map(server_check);
             Pool::Postgres(pool(manager, options, size, pool_limit)?)
         }
         Engine::Sqlite => {
-            let manager = manager(sqlite(url, limits), Vec::new(), None, url, options);
+            let server = server(url, sqlite(url, limits), None, options);
+            let manager = manager(vec![server], Vec::new(), url, options);
             let size = size.min(SQLITE_CONNECTIONS);
             Pool::Sqlite(pool(manager, options, size, pool_limit)?)
         }
@@ -202,18 +202,59 @@ fn connections(options: &config::Database) -> usize {
     }
 }
 
-fn manager<DB: Database>(
+fn server<DB: Database>(
+    url: &DatabaseUrl,
     connect: <DB::Connection as sqlx::Connection>::Options,
+    pooler: Option<Pooler<DB>>,
+    options: &config::Database,
+) -> Server<DB> {
+    Server {
+        url: url.to_string(),
+        options: quiet(connect, options),
+        pooler,
+    }
+}
+
+/// One for each host of the URL.
+fn postgres_servers(
+    url: &DatabaseUrl,
+    transaction_settings: &Arc<str>,
+    options: &config::Database,
+) -> Vec<Server<Postgres>> {
+    let pooler = |url: &DatabaseUrl| Pooler {
+        options: quiet(postgres(url), options),
+        check: POOLER_CHECK,
+        transaction_settings: Arc::clone(transaction_settings),
+        is_known: AtomicBool::new(false),
+    };
+    url.servers()
+        .iter()
+        .map(|url| server(url, postgres_itself(url), Some(pooler(url)), options))
+        .collect()
+}
+
+/// Has a row where a server is what `target_session_attrs` asks for.
+fn server_check(target: TargetSession) -> &'static str {
+    match target {
+        // On a standby too: there transactions are always read-only.
+        TargetSession::ReadWrite => {
+            "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'"
+        }
+        TargetSession::Primary => "SELECT 1 WHERE NOT pg_is_in_recovery()",
+    }
+}
+
+fn manager<DB: Database>(
+    servers: Vec<Server<DB>>,
     prepare: Vec<String>,
-    galera_check: Option<&'static str>,
     url: &DatabaseUrl,
     options: &config::Database,
 ) -> Manager<DB> {
     Manager {
-        options: quiet(connect, options),
+        servers,
+        server_check: None,
         prepare,
-        pooler: None,
-        galera_check,
+        galera_check: None,
         max_age: u64::try_from(options.connection_recycle_time)
             .map_or(Duration::MAX, Duration::from_secs),
         connect_limit: url.connect_timeout.unwrap_or(CONNECT_LIMIT),

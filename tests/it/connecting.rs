@@ -1,5 +1,7 @@
 //! Connecting to a database: accounts, and what is told at once because waiting does not help.
 
+mod postgres_hosts;
+
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -152,7 +154,11 @@ async fn postgres_urls_mean_what_they_say() {
     let database = Database::create(Engine::Postgres).await;
     database.run("CREATE SCHEMA fz".to_owned()).await;
     let with = |parameters: &str| format!("{}?{parameters}\n", database.configuration().trim_end());
-    for wrong in ["options=-e", "search_path=fz", "host=a,b"] {
+    for wrong in [
+        "options=-e",
+        "search_path=fz",
+        "target_session_attrs=standby",
+    ] {
         let text = failure(&with(wrong), &["db", "sync"]);
         assert!(text.contains("[database] connection"), "{text}");
     }

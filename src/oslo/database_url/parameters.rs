@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{DatabaseUrl, DatabaseUrlError, Engine, SslMode};
+use super::{DatabaseUrl, DatabaseUrlError, Engine, SslMode, TargetSession};
 
 /// PyMySQL's that are obeyed.
 const MYSQL: &[&str] = &[
@@ -39,6 +39,7 @@ const POSTGRES: &[&str] = &[
     "sslkey",
     "sslmode",
     "sslrootcert",
+    "target_session_attrs",
     "user",
 ];
 /// SQLite's that are obeyed.
@@ -86,7 +87,6 @@ const POSTGRES_AS_IT_IS: &[(&str, &[&str])] = &[
     ("ssl_min_protocol_version", &["TLSv1", "TLSv1.1", "TLSv1.2"]),
     ("sslcertmode", &["allow"]),
     ("sslnegotiation", &["postgres"]),
-    ("target_session_attrs", &["any"]),
 ];
 
 impl DatabaseUrl {
@@ -145,8 +145,7 @@ impl DatabaseUrl {
             "sslrootcert" => self.tls.ca = Some(value.into()),
             "sslcert" => self.tls.cert = Some(value.into()),
             "sslkey" => self.tls.key = Some(value.into()),
-            "host" if value.starts_with('/') => self.socket = Some(value.into()),
-            "host" => self.host = Some(value),
+            "target_session_attrs" => self.target = target(value)?,
             "dbname" | "database" => self.database = value,
             "application_name" => self.application_name = Some(value),
             "options" => self.settings.extend(settings(value)?),
@@ -244,14 +243,14 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-fn port(name: &str, value: String) -> Result<u16, DatabaseUrlError> {
+pub(super) fn port(name: &str, value: String) -> Result<u16, DatabaseUrlError> {
     match value.parse() {
         Ok(port) if port != 0 => Ok(port),
         _ => Err(wrong(name, value, "a whole number from 1 to 65535")),
     }
 }
 
-fn wrong(name: &str, value: String, wanted: &'static str) -> DatabaseUrlError {
+pub(super) fn wrong(name: &str, value: String, wanted: &'static str) -> DatabaseUrlError {
     DatabaseUrlError::Parameter {
         name: name.to_owned(),
         value,
@@ -288,6 +287,20 @@ fn ssl_mode(value: String) -> Result<SslMode, DatabaseUrlError> {
             "sslmode",
             value,
             "one of disable, allow, prefer, require, verify-ca, verify-full",
+        )),
+    }
+}
+
+/// A standby would refuse what the service writes.
+fn target(value: String) -> Result<Option<TargetSession>, DatabaseUrlError> {
+    match value.as_str() {
+        "any" => Ok(None),
+        "read-write" => Ok(Some(TargetSession::ReadWrite)),
+        "primary" => Ok(Some(TargetSession::Primary)),
+        _ => Err(wrong(
+            "target_session_attrs",
+            value,
+            "one of read-write, primary and any: the service writes",
         )),
     }
 }

@@ -194,8 +194,8 @@ fn no_parameter_is_left_out() {
         ("postgresql://h/db?service=main", "service"),
         ("postgresql://h/db?read_timeout=3", "read_timeout"),
         (
-            "postgresql://h/db?target_session_attrs=read-write",
-            "target_session_attrs",
+            "postgresql://h/db?load_balance_hosts=random",
+            "load_balance_hosts",
         ),
         ("postgresql://h/db?sslnegotiation=direct", "sslnegotiation"),
         ("sqlite:///f.db?mode=ro", "mode"),
@@ -206,20 +206,123 @@ fn no_parameter_is_left_out() {
             "{text}"
         );
     }
-    for several in ["postgresql://a,b/db", "postgresql:///db?host=a,b"] {
+    for several in [
+        "mysql://a,b/db",
+        "mysql://a:1,b:1/db",
+        "mysql:///db?host=a,b",
+    ] {
         assert_eq!(error(several), DatabaseUrlError::SeveralHosts, "{several}");
     }
     let moved = url(
-        "postgresql://a:1/x?host=b&port=2&dbname=y&application_name=z&target_session_attrs=any",
+        "postgresql://a:1/x?host=b&port=2&dbname=y&application_name=z&load_balance_hosts=disable",
     );
     assert_eq!(
         (moved.host.as_deref(), moved.port, moved.database.as_str()),
         (Some("b"), Some(2), "y")
     );
     assert_eq!(moved.application_name.as_deref(), Some("z"));
-    assert_eq!(moved.ignored, ["target_session_attrs"]);
+    assert_eq!(moved.ignored, ["load_balance_hosts"]);
     let waits = url("sqlite:///f.db?timeout=2.5").lock_timeout;
     assert_eq!(waits, Some(Duration::from_millis(2500)));
+}
+
+/// Each means to us what it means to libpq or, where that reads it otherwise, to SQLAlchemy with psycopg2.
+#[test]
+fn hosts_of_postgresql() {
+    for (text, hosts) in [
+        ("u:p@a:1,b:2/db", "a:1,b:2"),
+        ("u:p@a:1,b/db", "a:1,b"),
+        ("u:p@a,b/db", "a,b"),
+        // SQLAlchemy tells libpq one port, which then is that of all.
+        ("u:p@a,b:2/db", "a:2,b:2"),
+        ("u:p@[::1]:1,[::2]/db", "[::1]:1,[::2]"),
+        ("u:p@/db?host=a:1&host=b:2", "a:1,b:2"),
+        ("u:p@/db?host=a&host=b:2", "a,b:2"),
+        ("u:p@c:9/db?host=a&host=b", "a,b"),
+        ("u:p@/db?host=a,b&port=1,2", "a:1,b:2"),
+        ("u:p@/db?host=a,b&port=1,", "a:1,b"),
+        ("u:p@/db?host=a&host=b&port=1&port=2", "a:1,b:2"),
+        ("u:p@/db?host=a,b&port=1", "a:1,b:1"),
+        ("u:p@a,b/db?port=1", "a:1,b:1"),
+        ("u:p@/db?host=[::1]:1&host=::2", "[::1]:1,[::2]"),
+        ("u:p@c/db?host=a:1", "a:1"),
+        ("u:p@c:1/db?host=a", "a:1"),
+        ("u:p@c,d/db?host=a", "a"),
+        ("u:p@/db?host=::1", "[::1]"),
+    ] {
+        let url = url(&format!("postgresql://{text}"));
+        let shown = format!("postgresql://u:***@{hosts}/db");
+        assert_eq!(url.to_string(), shown, "{text}");
+        let servers: Vec<String> = url.servers().iter().map(DatabaseUrl::to_string).collect();
+        let each: Vec<String> = hosts
+            .split(',')
+            .map(|host| format!("postgresql://u:***@{host}/db"))
+            .collect();
+        assert_eq!(servers, each, "{text}");
+    }
+    for (text, expected) in [
+        ("a:0,b/db", DatabaseUrlError::Port),
+        ("a:1,b:x/db", DatabaseUrlError::Port),
+        ("a,,b/db", DatabaseUrlError::Host),
+        ("a,[::1/db", DatabaseUrlError::Host),
+        ("/db?host=a&host=/run/pg", DatabaseUrlError::Host),
+        ("/db?host=a&host=", DatabaseUrlError::Host),
+    ] {
+        assert_eq!(error(&format!("postgresql://{text}")), expected, "{text}");
+    }
+    for text in [
+        "/db?host=a,b&port=1,2,3",
+        "/db?host=a&port=1,2",
+        "/db?host=a:1&host=b&port=2",
+        "/db?host=a&port=",
+        "/db?host=a,b&port=1,x",
+    ] {
+        let error = error(&format!("postgresql://{text}"));
+        assert!(
+            matches!(&error, DatabaseUrlError::Parameter { name, .. } if name == "port"),
+            "{text}: {error}"
+        );
+    }
+}
+
+/// The service writes, so it takes no server that is for reading.
+#[test]
+fn targets_of_postgresql() {
+    for (text, target) in [
+        ("", None),
+        ("?target_session_attrs=any", None),
+        (
+            "?target_session_attrs=read-write",
+            Some(TargetSession::ReadWrite),
+        ),
+        (
+            "?target_session_attrs=primary",
+            Some(TargetSession::Primary),
+        ),
+    ] {
+        assert_eq!(url(&format!("postgresql://h/db{text}")).target, target);
+    }
+    for wrong in ["read-only", "standby", "prefer-standby", "", "x"] {
+        let text = format!("postgresql://h/db?target_session_attrs={wrong}");
+        assert!(
+            matches!(error(&text), DatabaseUrlError::Parameter { .. }),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn one_host_in_common_is_the_same_database() {
+    let ours = url("postgresql://a,b/db");
+    for (other, is_same) in [
+        ("postgresql://b,c/db", true),
+        ("postgresql://b/db", true),
+        ("postgresql://b/other", false),
+        ("postgresql://c/db", false),
+        ("mysql://b/db", false),
+    ] {
+        assert_eq!(ours.is_same_database(&url(other)), is_same, "{other}");
+    }
 }
 
 #[test]
@@ -334,7 +437,7 @@ fn addresses_mean_what_they_mean_to_sqlalchemy() {
 
 proptest! {
     #[test]
-    fn no_password_is_ever_shown(scheme in "mysql|postgresql|sqlite|foo|mysql\\+x", rest in "[@/:?\\[\\]]{0,3}", host in "(h|\\[::1\\]|)(:1)?") {
+    fn no_password_is_ever_shown(scheme in "mysql|postgresql|sqlite|foo|mysql\\+x", rest in "[@/:,?\\[\\]]{0,3}", host in "(h|\\[::1\\]|)(:1)?") {
         let text = format!("{scheme}://user:hunter2{rest}hunter2@{host}/name");
         let shown = match text.parse::<DatabaseUrl>() {
             Ok(url) => format!("{url} {url:?}"),

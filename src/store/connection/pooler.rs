@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sqlx::{ConnectOptions, Database};
 
 use super::super::failure;
-use super::{DbSession, Manager, has_row};
+use super::{DbSession, has_row};
 use crate::store::StoreError;
 
 /// How to connect where there may be a pooler.
@@ -25,30 +25,30 @@ pub(in crate::store) struct Pooler<DB: Database> {
     pub(in crate::store) is_known: AtomicBool,
 }
 
-impl<DB> Manager<DB>
+impl<DB> Pooler<DB>
 where
     DB: Database,
     for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
 {
-    /// A new connection and, behind a pooler, what gives each transaction its settings.
-    pub(super) async fn connect(&self) -> sqlx::Result<(DB::Connection, Option<Arc<str>>)> {
-        let Some(pooler) = &self.pooler else {
-            return Ok((self.options.connect().await?, None));
-        };
-        let options = if pooler.is_known.load(Ordering::Relaxed) {
-            &pooler.options
-        } else {
+    /// A new connection, with these options where none refuses them, and behind one what gives each transaction its settings.
+    pub(super) async fn connect(
+        &self,
+        options: &<DB::Connection as sqlx::Connection>::Options,
+    ) -> sqlx::Result<(DB::Connection, Option<Arc<str>>)> {
+        let options = if self.is_known.load(Ordering::Relaxed) {
             &self.options
+        } else {
+            options
         };
         let mut connection = match options.connect().await {
             Err(error) if failure::is_refused_parameter(&error) => {
-                pooler.is_known.store(true, Ordering::Relaxed);
-                pooler.options.connect().await?
+                self.is_known.store(true, Ordering::Relaxed);
+                self.options.connect().await?
             }
             other => other?,
         };
-        let is_pooled = has_row(&mut connection, pooler.check).await?;
-        let settings = is_pooled.then(|| Arc::clone(&pooler.transaction_settings));
+        let is_pooled = has_row(&mut connection, self.check).await?;
+        let settings = is_pooled.then(|| Arc::clone(&self.transaction_settings));
         Ok((connection, settings))
     }
 }

@@ -37,9 +37,7 @@ impl Postgres {
     /// # Panics
     /// As [`Postgres::start`].
     pub(crate) async fn start_in(folder: TempDir, settings: &[&str]) -> Postgres {
-        if let Some((user, group)) = account("postgres") {
-            chown(folder.path(), Some(user), Some(group)).unwrap();
-        }
+        give_to_server(&folder);
         let install = [
             "--username=root",
             "--encoding=UTF8",
@@ -53,10 +51,33 @@ impl Postgres {
                 .unwrap()
                 .success()
         );
-        let options: Vec<String> = settings
-            .iter()
-            .map(|setting| format!("-c{setting}"))
-            .collect();
+        let options = settings.iter().map(|setting| format!("-c{setting}"));
+        let server = Postgres::run_in(folder, options.collect()).await;
+        let mut connection = PgConnection::connect(&server.url("postgres"))
+            .await
+            .unwrap();
+        connection.execute("CREATE DATABASE freezer").await.unwrap();
+        server
+    }
+
+    /// A standby that follows this server, with what it has now.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub(crate) async fn standby(&self) -> Postgres {
+        let folder = tempfile::tempdir().unwrap();
+        give_to_server(&folder);
+        let copy = program("pg_basebackup", folder.path())
+            .args(["--write-recovery-conf", "--checkpoint=fast"])
+            .args(["--host=127.0.0.1", "--username=root", "--port"])
+            .arg(self.port.to_string())
+            .status();
+        assert!(copy.unwrap().success());
+        Postgres::run_in(folder, Vec::new()).await
+    }
+
+    /// Starts it on its files.
+    async fn run_in(folder: TempDir, options: Vec<String>) -> Postgres {
         let port = free_address().port();
         let server = Postgres {
             server: serve(folder.path(), port, &options),
@@ -65,10 +86,6 @@ impl Postgres {
             folder,
         };
         server.wait_until_it_answers().await;
-        let mut connection = PgConnection::connect(&server.url("postgres"))
-            .await
-            .unwrap();
-        connection.execute("CREATE DATABASE freezer").await.unwrap();
         server
     }
 
@@ -137,9 +154,25 @@ impl Postgres {
         connection.execute(statement).await.unwrap();
     }
 
+    /// The number that a query gives.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        let mut connection = PgConnection::connect(&self.url("freezer")).await.unwrap();
+        sqlx::query_scalar(query)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
     /// The URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgresql://root@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// Its files are not ours, where it may not run as root.
+fn give_to_server(folder: &TempDir) {
+    if let Some((user, group)) = account("postgres") {
+        chown(folder.path(), Some(user), Some(group)).unwrap();
     }
 }
 
