@@ -73,22 +73,18 @@ fn awaiting_result() -> String {
     format!("state IN ({})", states.join(", "))
 }
 
-/// The kinds of a job's actions, each once.
-fn kinds_of_job(engine: Engine) -> &'static str {
-    match engine {
-        Engine::MySql => {
-            "(SELECT SUBSTR(GROUP_CONCAT(DISTINCT a.action ORDER BY a.action), 1, 255) FROM job_actions ja \
-             JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE)"
-        }
-        Engine::Postgres => {
-            "(SELECT SUBSTR(STRING_AGG(DISTINCT a.action, ',' ORDER BY a.action), 1, 255) FROM job_actions ja \
-             JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE)"
-        }
-        Engine::Sqlite => {
-            "(SELECT SUBSTR(GROUP_CONCAT(action), 1, 255) FROM (SELECT DISTINCT a.action AS action FROM job_actions ja \
-             JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE ORDER BY a.action))"
-        }
-    }
+/// The kinds of a job's actions, each once, as many as there are (`backup`, `restore`, `admin`, `exec`) and so much of each that MySQL's
+/// `group_concat_max_len` (1,024 bytes), beyond which it refuses an INSERT, and the column have room.
+fn kinds_of_job(engine: Engine) -> String {
+    let list = match engine {
+        Engine::MySql => "GROUP_CONCAT(kind ORDER BY kind)",
+        Engine::Postgres => "STRING_AGG(kind, ',' ORDER BY kind)",
+        Engine::Sqlite => "GROUP_CONCAT(kind)",
+    };
+    format!(
+        "(SELECT {list} FROM (SELECT DISTINCT SUBSTR(a.action, 1, 60) AS kind FROM job_actions ja \
+         JOIN actions a ON a.id = ja.action_id WHERE ja.job_id = ? AND ja.deleted = FALSE ORDER BY kind LIMIT 4) kinds)"
+    )
 }
 
 impl Tx {

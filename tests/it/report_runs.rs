@@ -89,6 +89,27 @@ on_each_engine! {
         assert_eq!(service.get("/v2/p2/report/runs?all_projects=true").await.expect(200).json(), json!({"runs": [wanted]}));
     }
 
+    async fn what_is_kept_of_actions_has_a_limit(database: Database) {
+        let service = Service::start(&database).await;
+        service.client("host1").await;
+        let mut entries = Vec::new();
+        for _ in 0..6 {
+            let action = json!({"freezer_action": {"action": "exec"}});
+            entries.push(json!({"action_id": service.created("actions", action, "action_id").await}));
+        }
+        let job = json!({"client_id": "host1", "job_actions": entries});
+        let job_id = &service.created("jobs", job, "job_id").await;
+        for (number, entry) in entries.iter().enumerate() {
+            let path = format!("actions/{}", entry["action_id"].as_str().unwrap());
+            let kind = format!("{number}{}", "ö".repeat(200));
+            let patch = json!({"freezer_action": {"action": kind}});
+            service.patch(&path, patch).await.expect(200);
+        }
+        send(&service, job_id, report("running", START, -1, "", None)).await;
+        let shown: Vec<String> = (0..4).map(|number| format!("{number}{}", "ö".repeat(59))).collect();
+        assert_eq!(runs(&service, "").await[0]["actions"], json!(shown));
+    }
+
     async fn what_is_not_reported_is_not_made_up(database: Database) {
         let service = Service::start(&database).await;
         let job_id = &job(&service, "host1").await;
