@@ -90,7 +90,7 @@ async fn batch(
         .read("reporting jobs", async |tx: &mut Tx| {
             let after = match &marker {
                 None => None,
-                Some(id) => match tx.place_in_report(scope, id).await? {
+                Some(id) => match tx.place_of_job(scope, id).await? {
                     // It was purged this moment; what would come behind it is not known.
                     None => return Err(StoreError::BrokenOff),
                     place => place,

@@ -96,7 +96,7 @@ impl Catalogue {
             .read("reporting jobs", async move |tx: &mut Tx| {
                 let after = match &query.marker {
                     None => None,
-                    Some(id) => Some(known(tx.place_in_report(&scope, id).await?)?),
+                    Some(id) => Some(known(tx.place_of_job(&scope, id).await?)?),
                 };
                 let mut jobs = tx.list_job_histories(&scope, &query, after).await?;
                 let has_more = jobs.len() > query.limit;

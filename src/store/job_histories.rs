@@ -41,19 +41,6 @@ where
 }
 
 impl Tx {
-    /// The place of a job in the lists of a scope.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn place_in_report(
-        &mut self,
-        scope: &Scope,
-        id: &str,
-    ) -> Result<Option<Cursor>, StoreError> {
-        self.place::<Job>(Conditions::within::<Job>(scope), scope, id)
-            .await
-    }
-
     /// The live jobs of a scope that a query asks for, with their last runs: as many as its limit and one more where there are
     /// more. Each job's runs are found by an index, however many it has.
     ///

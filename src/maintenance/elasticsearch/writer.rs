@@ -67,9 +67,7 @@ impl Store {
         })
         .await
     }
-}
 
-impl Store {
     /// Keeps a document that is none of freezer's.
     pub(super) async fn keep_foreign(&self, hit: &Hit, reason: &str) -> Result<(), StoreError> {
         let row = whole(hit.doc_type.as_deref().unwrap_or("_doc"), hit, reason);
