@@ -25,6 +25,7 @@ pub use projects::{ProjectRules, ToldBy};
 pub use report::{Report, Tally};
 pub use survey::Found;
 use survey::Survey;
+use writer::Existing;
 pub use writer::Writing;
 
 /// Why documents of other programs are left.
@@ -80,6 +81,7 @@ impl Store {
             planner: Planner::new(schemas, self.clock.now()),
             survey,
             report: Report::default(),
+            clients: Existing::new(),
             leftovers,
             progress,
         };
@@ -131,6 +133,8 @@ struct Run<'a> {
     planner: Planner,
     survey: Survey,
     report: Report,
+    /// The clients that a dry run would have added.
+    clients: Existing,
     leftovers: &'a mut (dyn Write + Send),
     progress: ProgressCallback<'a>,
 }
@@ -166,18 +170,19 @@ impl Run<'_> {
         if items.is_empty() {
             return Ok(());
         }
-        let outcomes = self
-            .store
-            .write_batch(kind, &items, self.import.writing)
-            .await?;
-        for (item, outcome) in items.iter().zip(outcomes) {
-            if let Some(reason) = writer::reason_to_leave(&outcome) {
+        let store = self.store;
+        let placed = match self.import.writing {
+            Writing::DryRun => store.compare_batch(kind, &items, &mut self.clients).await?,
+            writing => store.write_batch(kind, &items, writing).await?,
+        };
+        for (item, placed) in items.iter().zip(placed) {
+            if let Some(reason) = placed.reason_to_leave() {
                 leave(self.leftovers, &item.hit, &reason)?;
             }
             if let Plan::Write(rows) = &item.plan {
-                self.report.note_kept(kind, rows, &item.hit, &outcome);
+                self.report.note_kept(kind, rows, &item.hit, &placed);
             }
-            self.report.count(kind, &item.hit, &outcome);
+            self.report.count(kind, &item.hit, &placed.outcome);
         }
         (self.progress)(Progress::Rows {
             what: kind.name(),

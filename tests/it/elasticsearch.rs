@@ -384,6 +384,33 @@ on_each_engine! {
         assert_eq!(created, ["2015-12-13 09:46:40"]);
     }
 
+    async fn a_client_whose_uuid_another_has_gets_one_of_its_own(database: Database) {
+        let _service = Service::start(&database).await;
+        let client = |id: &str, name: &str, project: &str| {
+            hit("clients", id, json!({"client": {"client_id": name, "uuid": "u1"}, "user_id": "u", "project_id": project}))
+        };
+        let mut documents = vec![client("a", "one", "p1"), client("b", "two", "p1"), client("c", "one", "p2")];
+        let (_folder, file) = lines(&documents);
+        documents.reverse();
+        let (_other_folder, reversed) = lines(&documents);
+        let (dry, import_to) = (["--dry-run"], [""; 0]);
+        let mut rows = Vec::new();
+        for (file, arguments) in [(&file, &dry[..]), (&file, &import_to), (&reversed, &import_to)] {
+            let imported = import(&database, file, arguments).succeeds();
+            let renamed: Vec<&Value> = imported.left.iter().map(|left| &left["_id"]).collect();
+            assert_eq!(BTreeSet::from_iter(renamed.iter().map(|id| id.as_str().unwrap())), BTreeSet::from(["b", "c"]), "{}", imported.text);
+            for left in &imported.left {
+                imported.says(left["reason"].as_str().unwrap());
+                assert!(left["reason"].as_str().unwrap().starts_with("uuid u1 is another client's; it has "), "{left}");
+            }
+            let kept = texts(&database, "SELECT value FROM freezer_api_leftovers WHERE table_name = 'clients'").await;
+            assert_eq!(kept, vec![json!({"uuid": "u1"}).to_string(); if arguments.is_empty() { 2 } else { 0 }]);
+            rows.push(texts(&database, "SELECT id FROM clients ORDER BY id").await);
+        }
+        assert_eq!((rows[0].len(), rows[1].len()), (0, 3));
+        assert_eq!(rows[1], rows[2]);
+    }
+
     async fn what_changed_since_is_told_and_left_alone(database: Database) {
         let service = Service::start(&database).await;
         service.client("c").await;

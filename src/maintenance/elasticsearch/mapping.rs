@@ -22,7 +22,7 @@ use crate::domain::validation::{Schema, Schemas, TEXT_WIDTH};
 
 pub(super) use actions::map as map_action;
 pub(super) use backups::map as map_backup;
-pub(super) use clients::{map as map_client, name as client_name, uuid as client_uuid};
+pub(super) use clients::{map as map_client, name as client_name};
 pub(super) use jobs::map as map_job;
 pub(super) use sessions::map as map_session;
 
@@ -60,9 +60,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Keeps a member, with why it has no place.
-    fn add(&mut self, key: &str, value: Value, reason: String) {
-        self.members.insert(key.to_owned(), value);
+    /// Keeps a member, with why it has no place. Of two values the first counts, which is the document's.
+    pub(super) fn add(&mut self, key: &str, value: Value, reason: String) {
+        self.members.entry(key).or_insert(value);
         self.reasons.push(reason);
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Item {
 /// What becomes of a document.
 pub(super) enum Plan {
     Write(Box<Rows>),
-    /// It is the client that has this id.
+    /// It is another registration of the client of this name.
     Merge(String),
     /// It cannot be a row.
     Leave(String),
@@ -112,8 +112,8 @@ impl Planner {
         let schemas = &self.schemas;
         let rows = match document.kind {
             Kind::Clients => {
-                if let Some(newer) = survey.newer_registration(document, &project_id) {
-                    return Ok(Plan::Merge(newer.to_owned()));
+                if let Some(name) = survey.registered_again(document, &project_id) {
+                    return Ok(Plan::Merge(name.to_owned()));
                 }
                 let Mapped { row, created, kept } = map_client(schemas, document, owner)?;
                 let main = self.planned(Kind::Clients.table(), &row.client, created, kept)?;

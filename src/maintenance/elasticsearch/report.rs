@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::document::Kind;
 use super::plan::{Rows, With};
 use super::survey::Found;
-use super::writer::{Outcome, reason_to_leave};
+use super::writer::{Outcome, Placed, reason_to_leave};
 use crate::elasticsearch::Hit;
 
 /// How many different notes are kept; further ones are counted together.
@@ -108,8 +108,11 @@ impl Report {
     }
 
     /// Notes what of a document that is a row now is kept beside it.
-    pub(super) fn note_kept(&mut self, kind: Kind, rows: &Rows, hit: &Hit, outcome: &Outcome) {
-        if *outcome != Outcome::Written {
+    pub(super) fn note_kept(&mut self, kind: Kind, rows: &Rows, hit: &Hit, placed: &Placed) {
+        if let Some(renamed) = &placed.renamed {
+            self.note(kind, renamed, hit);
+        }
+        if !matches!(placed.outcome, Outcome::Written | Outcome::Overwritten(_)) {
             return;
         }
         for reason in rows.main.kept.reasons() {

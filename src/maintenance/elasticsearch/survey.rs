@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
 use super::document::{Document, Kind, Layout, Recognized, recognize};
-use super::mapping::{client_name, client_uuid, time_of_drawn_id};
+use super::mapping::{client_name, time_of_drawn_id};
 use super::projects::{ProjectRules, Projects, ToldBy};
 use crate::domain::document::text;
 use crate::elasticsearch::Hit;
@@ -57,12 +57,11 @@ pub(super) struct Survey {
 /// What tells the project of a backup that does not say it.
 type UserAndJob = (Option<String>, Option<String>);
 
-/// A registration: when it was made as far as the `_id` tells, where it lies, and what it is called now.
+/// A registration: when it was made as far as the `_id` tells, and where it lies.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Registered {
     time: Option<time::OffsetDateTime>,
     path: String,
-    uuid: String,
 }
 
 impl Survey {
@@ -192,13 +191,11 @@ impl Survey {
         let registered = Registered {
             time: time_of_drawn_id(document.id()),
             path: document.hit.path(),
-            uuid: client_uuid(document),
         };
         let newest = self.newest.entry((project, name.to_owned()));
         let newest = newest.or_insert_with(|| Registered {
             time: None,
             path: String::new(),
-            uuid: String::new(),
         });
         if registered > *newest {
             *newest = registered;
@@ -211,11 +208,15 @@ impl Survey {
         told.map(|(project, _)| project)
     }
 
-    /// The registration that counts, where it is another one than this client's.
-    pub(super) fn newer_registration(&self, document: &Document, project: &str) -> Option<&str> {
+    /// The name of a client whose registration that counts is another one than this.
+    pub(super) fn registered_again<'a>(
+        &self,
+        document: &'a Document,
+        project: &str,
+    ) -> Option<&'a str> {
         let name = client_name(&document.members)?;
         let newest = self.newest.get(&(project.to_owned(), name.to_owned()))?;
-        (newest.path != document.hit.path()).then_some(newest.uuid.as_str())
+        (newest.path != document.hit.path()).then_some(name)
     }
 
     /// The documents of a kind that were put aside; none for backups.

@@ -26,7 +26,7 @@ pub(super) enum Outcome {
     There,
     /// It was one, which was deleted since.
     Deleted,
-    /// It is another registration of the client with this id.
+    /// It is another registration of the client of this name.
     Merged(String),
     /// The row with its id says something else, and stays.
     Differs(Vec<&'static str>),
@@ -34,6 +34,30 @@ pub(super) enum Outcome {
     Overwritten(Vec<&'static str>),
     /// It cannot be a row.
     Left(String),
+}
+
+/// What became of a document, and of the id of a client that another one has.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) outcome: Outcome,
+    /// What is said where the client has another id now.
+    pub(super) renamed: Option<String>,
+}
+
+impl From<Outcome> for Placed {
+    fn from(outcome: Outcome) -> Placed {
+        Placed {
+            outcome,
+            renamed: None,
+        }
+    }
+}
+
+impl Placed {
+    /// Why the document is written to the file of leftovers, where it is.
+    pub(super) fn reason_to_leave(&self) -> Option<String> {
+        reason_to_leave(&self.outcome).or_else(|| self.renamed.clone())
+    }
 }
 
 /// What is done with rows.
@@ -48,24 +72,41 @@ pub enum Writing {
 }
 
 /// Rows by their ids.
-type Existing = HashMap<String, TextRow>;
+pub(super) type Existing = HashMap<String, TextRow>;
 
 impl Store {
-    /// Writes what is planned, as far as `writing` says so; what became of each, in their order.
+    /// Writes what is planned; what became of each, in their order.
     pub(super) async fn write_batch(
         &self,
         kind: Kind,
         items: &[Item],
         writing: Writing,
-    ) -> Result<Vec<Outcome>, StoreError> {
-        if writing == Writing::DryRun {
-            let mut tx = self.open().await?;
-            return Batch::new(kind, writing).run(&mut tx, items).await;
-        }
+    ) -> Result<Vec<Placed>, StoreError> {
         self.write("importing documents", async |tx| {
-            Batch::new(kind, writing).run(tx, items).await
+            let mut batch = Batch::new(kind, writing);
+            let placed = batch.place_all(tx, items).await?;
+            batch.insert(tx).await?;
+            Ok(placed)
         })
         .await
+    }
+
+    /// What [`Store::write_batch`] would do. `clients` are those that earlier batches would have added.
+    pub(super) async fn compare_batch(
+        &self,
+        kind: Kind,
+        items: &[Item],
+        clients: &mut Existing,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let mut batch = Batch::new(kind, Writing::DryRun);
+        if kind == Kind::Clients {
+            batch.existing = std::mem::take(clients);
+        }
+        let placed = batch.place_all(&mut self.open().await?, items).await?;
+        if kind == Kind::Clients {
+            *clients = batch.existing;
+        }
+        Ok(placed)
     }
 
     /// Keeps a document that is none of freezer's.
@@ -115,39 +156,37 @@ impl Batch {
         }
     }
 
-    async fn run(mut self, tx: &mut Tx, items: &[Item]) -> Result<Vec<Outcome>, StoreError> {
+    async fn place_all(&mut self, tx: &mut Tx, items: &[Item]) -> Result<Vec<Placed>, StoreError> {
         let planned = items.iter().filter_map(|item| match &item.plan {
             Plan::Write(rows) => Some(rows.main.id.as_str()),
             Plan::Merge(_) | Plan::Leave(_) => None,
         });
         let ids: Vec<&str> = planned.collect();
-        self.existing = existing(tx, self.kind.table(), &ids).await?;
-        let mut outcomes = Vec::with_capacity(items.len());
+        let there = existing(tx, self.kind.table(), &ids).await?;
+        self.existing.extend(there);
+        let mut all = Vec::with_capacity(items.len());
         for item in items {
-            let outcome = match &item.plan {
-                Plan::Merge(into) => Outcome::Merged(into.clone()),
-                Plan::Leave(reason) => Outcome::Left(reason.clone()),
+            let placed = match &item.plan {
+                Plan::Merge(name) => Outcome::Merged(name.clone()).into(),
+                Plan::Leave(reason) => Outcome::Left(reason.clone()).into(),
                 Plan::Write(rows) => self.place(tx, &item.hit, rows).await?,
             };
-            if let Some(reason) = reason_to_leave(&outcome) {
+            if let Some(reason) = reason_to_leave(&placed.outcome) {
                 self.leftovers
                     .push(whole(self.kind.name(), &item.hit, &reason));
             }
-            outcomes.push(outcome);
+            all.push(placed);
         }
-        if self.writing != Writing::DryRun {
-            self.insert(tx).await?;
-        }
-        Ok(outcomes)
+        Ok(all)
     }
 
     /// Decides what becomes of the rows of one document.
-    async fn place(&mut self, tx: &mut Tx, hit: &Hit, rows: &Rows) -> Result<Outcome, StoreError> {
+    async fn place(&mut self, tx: &mut Tx, hit: &Hit, rows: &Rows) -> Result<Placed, StoreError> {
         match &rows.with {
             With::Registration(registration) => {
                 self.place_client(tx, hit, &rows.main, registration).await
             }
-            With::Nothing => Ok(self.place_row(&rows.main)),
+            With::Nothing => Ok(self.place_row(&rows.main).into()),
             With::Job {
                 made,
                 action_ids,
@@ -172,7 +211,7 @@ impl Batch {
                     self.links.extend(links.iter().cloned());
                     self.credentials.extend(credentials.clone());
                 }
-                Ok(outcome)
+                Ok(outcome.into())
             }
         }
     }
@@ -195,6 +234,7 @@ impl Batch {
         match outcome {
             Outcome::Differs(columns) if self.writing == Writing::Overwrite => {
                 self.updates.push(planned.row.clone());
+                self.keep(planned.table, &planned.id, &planned.kept);
                 Outcome::Overwritten(columns)
             }
             other => other,
@@ -208,7 +248,7 @@ impl Batch {
         hit: &Hit,
         planned: &Planned,
         registration: &Registration,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Placed, StoreError> {
         let mut planned = Planned {
             table: planned.table,
             id: planned.id.clone(),
@@ -219,27 +259,44 @@ impl Batch {
         if self.writing != Writing::DryRun {
             tx.lock_registration(&registration.client_id).await?;
         }
-        // An id that another client has, since a name was registered again under it.
-        if let Some(row) = self.existing.get(&planned.id)
-            && !is_same_client(&planned, row)
-        {
-            planned.rename(&made_id(Kind::Clients, &hit.path()));
-            let renamed = existing(tx, planned.table, &[&planned.id]).await?;
-            self.existing.extend(renamed);
-        }
+        let renamed = self.rename_client(tx, hit, &mut planned).await?;
         if let Some(row) = self.existing.get(&planned.id) {
             let outcome = compare(&planned, row);
-            return Ok(self.overwrite(&planned, outcome));
+            let outcome = self.overwrite(&planned, outcome);
+            return Ok(Placed { outcome, renamed });
         }
         if let Some(outcome) = registered(tx, &project_id, registration).await? {
-            return Ok(outcome);
+            return Ok(outcome.into());
         }
         let outcome = self.place_row(&planned);
         if self.writing != Writing::DryRun {
             let rows = std::mem::take(&mut self.main);
             planned.table.insert(&mut tx.session, &rows).await?;
         }
-        Ok(outcome)
+        Ok(Placed { outcome, renamed })
+    }
+
+    /// Gives a client another id where another client has its own: a name was registered again under it, or two projects have
+    /// the same. What is said then.
+    async fn rename_client(
+        &mut self,
+        tx: &mut Tx,
+        hit: &Hit,
+        planned: &mut Planned,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.existing.get(&planned.id) else {
+            return Ok(None);
+        };
+        if is_same_client(planned, row) {
+            return Ok(None);
+        }
+        let old = planned.id.clone();
+        planned.rename(&made_id(Kind::Clients, &hit.path()));
+        let reason = format!("uuid {old} is another client's; it has {}", planned.id);
+        planned.kept.add("uuid", old.into(), reason.clone());
+        let there = existing(tx, planned.table, &[&planned.id]).await?;
+        self.existing.extend(there);
+        Ok(Some(reason))
     }
 
     /// Compares what belongs to a job that is there with what would be written.
@@ -318,7 +375,7 @@ async fn registered(
     let scope = Scope::Project(project_id.to_owned());
     let reason = match tx.find_registered(&scope, registration).await? {
         Some(client) if client.belongs_to(project_id) => {
-            return Ok(Some(Outcome::Merged(client.uuid)));
+            return Ok(Some(Outcome::Merged(client.client_id)));
         }
         Some(_) => "its name is that of a client of another project",
         None if registration.is_central && tx.is_private_name(&registration.client_id).await? => {
@@ -349,7 +406,7 @@ fn is_same_client(planned: &Planned, row: &TextRow) -> bool {
 pub(super) fn reason_to_leave(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Written | Outcome::There | Outcome::Deleted | Outcome::Overwritten(_) => None,
-        Outcome::Merged(uuid) => Some(format!("another registration of client {uuid}")),
+        Outcome::Merged(name) => Some(format!("another registration of client {name}")),
         Outcome::Differs(columns) => Some(format!(
             "differs from the row that is there: {}",
             columns.join(", ")

@@ -33,7 +33,7 @@ pub(in super::super) fn name(members: &Object) -> Option<&str> {
 }
 
 /// The id of a client: up to 4.0.0 it lies beside the description, later in it.
-pub(in super::super) fn uuid(document: &Document) -> String {
+fn uuid(document: &Document) -> String {
     let members = &document.members;
     let described = members.get("client").and_then(Value::as_object);
     described
