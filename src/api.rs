@@ -19,6 +19,7 @@ mod operation;
 mod paging;
 mod path;
 mod report;
+mod report_backups;
 mod respond;
 mod routes;
 mod sessions;

@@ -11,6 +11,7 @@ pub mod document;
 pub mod job;
 pub mod job_report;
 pub mod resource;
+pub mod restore;
 pub mod run;
 pub mod schedule;
 pub mod search;

@@ -10,6 +10,7 @@ mod clients;
 mod documents;
 mod jobs;
 mod report;
+mod restores;
 mod sessions;
 mod trusts;
 

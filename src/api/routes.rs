@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::operation::Operation;
-use super::{Api, actions, backups, clients, documents, jobs, report, sessions};
+use super::{Api, actions, backups, clients, documents, jobs, report, report_backups, sessions};
 use crate::authz::rules::{self, Rule};
 use crate::domain::action::Action;
 use crate::domain::backup::Backup;
@@ -64,6 +64,7 @@ pub fn routes() -> Vec<Endpoint> {
         session_member_routes(),
         backup_routes(),
         report_routes(),
+        report_backup_routes(),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -441,4 +442,19 @@ fn report_routes() -> Vec<Endpoint> {
                 .refuses(&[404]),
         ),
     ]
+}
+
+/// `/v2/{project_id}/report/backups`.
+fn report_backup_routes() -> Vec<Endpoint> {
+    const RESTORE: &str = "/v2/{project_id}/report/backups/{backup_id}/restore";
+    vec![endpoint(
+        Method::GET,
+        RESTORE,
+        rules::REPORT_GET,
+        report_backups::restore,
+        Operation::new("show_restore")
+            .answers(200, "Restore")
+            .asks(&["restore_path"])
+            .refuses(&[404]),
+    )]
 }

@@ -65,6 +65,7 @@ mod races;
 mod races_of_clients;
 mod races_of_jobs;
 mod report_jobs;
+mod report_restores;
 mod report_runs;
 mod round_trips;
 mod server;

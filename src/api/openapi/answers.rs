@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::job_report::Finding;
+use crate::domain::restore::BASES;
 use crate::domain::run::RunState;
 
 /// The schemas of all answers by name.
@@ -48,6 +49,7 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("JobReportList", list("jobs", "JobReport")),
         ("Run", run()),
         ("RunList", list("runs", "Run")),
+        ("Restore", restore()),
         ("Versions", versions()),
         ("Error", error()),
         ("Unauthorized", unauthorized()),
@@ -246,6 +248,19 @@ fn run() -> Value {
         "duration": {"type": ["integer", "null"], "minimum": 0},
         "seen_started_at": time(),
         "seen_ended_at": time(),
+    });
+    exactly(members, &[])
+}
+
+fn restore() -> Value {
+    let members = json!({
+        "backup_id": text(),
+        "project_id": nullable_text(),
+        "command": text(),
+        "job": {"type": ["object", "null"]},
+        "until": time(),
+        "basis": {"enum": BASES},
+        "missing": {"type": "array", "items": text()},
     });
     exactly(members, &[])
 }

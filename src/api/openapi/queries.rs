@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::restore::DEFAULT_PATH;
 use crate::domain::run::RunState;
 
 /// Those of lists: name, words and schema.
@@ -39,7 +40,7 @@ pub(super) fn of_lists() -> [(&'static str, &'static str, Value); 5] {
 
 /// Those of reports: the name of the component, the name in the query, words and schema.
 #[expect(clippy::too_many_lines, reason = "a table")]
-pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 6] {
+pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 7] {
     let time =
         || json!({"type": "string", "format": "date-time", "example": "2024-02-29T23:59:58Z"});
     let states = RunState::ALL.map(RunState::name);
@@ -79,6 +80,12 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             "until",
             "Those that started before this time, by the host's clock.",
             time(),
+        ),
+        (
+            "restore_path",
+            "path",
+            "Where files shall be put: the absolute path of a folder that is empty, or not there yet.",
+            json!({"type": "string", "pattern": r"^/[A-Za-z0-9/._\-@:=%]*$", "default": DEFAULT_PATH}),
         ),
     ]
 }

@@ -166,6 +166,12 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
         "Show a run of a job",
         "With the rule report:get_all_projects, one of any project.",
     ),
+    (
+        "show_restore",
+        "Show how a backup is restored",
+        "The command of freezer-agent, and the body of POST /jobs that does the same on the client that made the backup. With \
+         the rule report:get_all_projects, of a backup of any project.",
+    ),
 ];
 
 /// Of members that mean the same wherever they stand.
@@ -187,6 +193,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "How many agents were started: one for each action, and for each time that one was tried again.",
     ),
     ("backup_id", "The identifier of the record."),
+    (
+        "basis",
+        "What until rests on: run_end, the end of the run that made the backup; created_at, the time when it was recorded; next_backup, the beginning of the next one; backup_id, Cinder's own identifier, which needs no time; newest, no time is known, and it is the newest.",
+    ),
     ("backup_metadata", "What the agent knows of the backup."),
     ("backup_name", "The name under which the backup is found."),
     ("backups", "Records of backups, the oldest first."),
@@ -196,6 +206,7 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("client", "What the client said of itself."),
     ("client_id", "The name of the client, usually PROJECT_HOST."),
+    ("command", "The command for a POSIX shell of the host."),
     ("clients", "Clients, the oldest first."),
     ("code", "The status again."),
     (
@@ -250,6 +261,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "The job's actions in their order. One with an action_id refers to an action of the \
          project, others are new.",
     ),
+    (
+        "job",
+        "The body of POST /jobs that does the same; null where no client is known.",
+    ),
     ("job_id", "The job's identifier."),
     ("job_schedule", "When the job runs, and how it went."),
     ("jobs", "Jobs."),
@@ -270,6 +285,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("max_retries", "How often a failed action is tried again."),
     ("max_retries_interval", "Seconds between tries."),
     ("message", "What is wrong."),
+    (
+        "missing",
+        "Options that the agent needs besides and the record does not have, by their names in an action, as passwords.",
+    ),
     ("mode", "What is backed up or restored."),
     ("path_to_backup", "The file or folder."),
     (
@@ -376,6 +395,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "user_credentials",
         "The trust under which a central scheduler runs the job. Those of a request are not \
          stored.",
+    ),
+    (
+        "until",
+        "The time as of which is restored: that of this backup is the newest then. null where it needs none.",
     ),
     ("user_id", "Who wrote it last."),
     ("uuid", "The identifier of the registration."),
