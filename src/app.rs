@@ -158,9 +158,10 @@ pub async fn run(api: Arc<Api>, listeners: Listeners, stop: impl Future<Output =
     let full = api::full_service(Arc::clone(&api));
     let housekeeping = tokio::spawn(housekeeper::keep(Arc::clone(&api)));
     let main = match api.authentication {
-        Authentication::Keystone(_) => api::service(api),
-        Authentication::None => api::local_service(api),
+        Authentication::Keystone(_) => api::service(Arc::clone(&api)),
+        Authentication::None => api::local_service(Arc::clone(&api)),
     };
     server::serve(listeners, Services { main, full }, &options, stop).await;
     housekeeping.abort();
+    housekeeper::end(&api).await;
 }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod document;
 pub mod job;
 pub mod job_report;
+pub mod liveness;
 pub mod resource;
 pub mod restore;
 pub mod run;

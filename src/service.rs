@@ -9,6 +9,8 @@ mod backups;
 mod clients;
 mod documents;
 mod jobs;
+mod leases;
+mod liveness;
 mod report;
 mod restores;
 mod sessions;
@@ -17,6 +19,8 @@ mod trusts;
 use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
 use crate::store::{Memory, Store};
+use liveness::Liveness;
+
 pub use answer::{Answer, Document, Pieces};
 pub use report::ReportPage;
 pub use trusts::JobTrusts;
@@ -34,6 +38,7 @@ pub struct Catalogue {
     max_document_size: usize,
     /// The memory for large lists and bodies.
     pub memory: Memory,
+    liveness: Liveness,
 }
 
 impl Catalogue {
@@ -55,6 +60,7 @@ impl Catalogue {
             ids,
             max_document_size,
             memory,
+            liveness: Liveness::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod actions;
 mod backups;
 mod changes;
+mod client_activity;
 mod clients;
 mod cluster;
 pub(crate) mod connection;
@@ -13,6 +14,7 @@ mod error;
 mod failure;
 mod job_histories;
 mod jobs;
+mod leases;
 mod limits;
 mod list;
 mod memory;
@@ -41,8 +43,10 @@ use connection::{Connection, DbSession, Lease, Manager};
 use tries::Tries;
 
 pub use crate::oslo::database_url::Engine;
+pub use client_activity::{BATCH, ClientOfJob, Registered};
 pub use cluster::ClusterNode;
 pub use error::{MAX_TEXT, StoreError, Transient};
+pub use leases::Lease as HeldLease;
 pub(crate) use list::Listed;
 pub use list::Listing;
 pub(crate) use memory::with_room;

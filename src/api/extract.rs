@@ -1,14 +1,17 @@
 //! What handlers take out of a request: its body, and the identifiers of its path.
 
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body as HttpBody, HttpBody as _};
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 use super::Api;
+use super::forwarded::Forwarded;
 use crate::domain::Refusal;
 use crate::domain::document::{self, Object};
 use crate::error::ApiError;
@@ -136,6 +139,24 @@ async fn read(body: HttpBody, limit: usize) -> Result<bytes::Bytes, ApiError> {
             tracing::debug!(error, "the body ended early");
             Err(ApiError::UnreadableBody)
         }
+    }
+}
+
+/// Where a request comes from, as far as it is known: what trusted proxies say, else the other end of the connection.
+pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
+
+impl FromRequestParts<Arc<Api>> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        api: &Arc<Api>,
+    ) -> Result<ClientAddress, Infallible> {
+        let forwarded = Forwarded::believed(&parts.headers, &api.config.oslo_middleware).client;
+        let remote = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let remote = remote.map(|info| info.0.ip().to_canonical());
+        let address = forwarded.and_then(|address| address.parse().ok());
+        Ok(ClientAddress(address.or(remote)))
     }
 }
 

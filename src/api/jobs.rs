@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Api;
-use super::extract::{Body, PathId};
+use super::extract::{Body, ClientAddress, PathId};
 use super::paging::{AllProjects, List};
 use super::respond::{document_response, json_response, list_response};
 use crate::authz::Authorized;
@@ -20,11 +20,12 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
+    ClientAddress(from): ClientAddress,
     List { listing, marker }: List,
 ) -> Result<Response, ApiError> {
     let answer = api
         .catalogue
-        .list_jobs(&caller, all_projects, listing, marker)
+        .list_jobs(&caller, all_projects, listing, marker, from)
         .await?;
     Ok(list_response(answer))
 }

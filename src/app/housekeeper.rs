@@ -1,16 +1,27 @@
-//! What the service does without being asked: it forgets what is too old.
+//! What the service does without being asked: it writes down what it has seen of schedulers, and forgets what is too old.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 use crate::api::Api;
 
-/// How long it rests between two rounds.
+/// How long it rests between two rounds of forgetting.
 const REST: Duration = Duration::from_secs(3600);
 const DAY: u64 = 86_400;
+/// How often what was seen of schedulers is written.
+const WRITING: Duration = Duration::from_secs(60);
+/// How long the last writing may take, when the service ends.
+const LAST_WRITING: Duration = Duration::from_secs(5);
 
-/// Keeps house until it is aborted. All nodes of a service may do so at once: what one has removed is gone for the others.
+/// Keeps house until it is dropped. All nodes of a service do so at once.
 pub(super) async fn keep(api: Arc<Api>) {
+    tokio::join!(forget(&api), write(&api));
+}
+
+/// What one node has removed is gone for the others.
+async fn forget(api: &Api) {
     let age = Duration::from_secs(u64::from(api.config.report.run_days) * DAY);
     loop {
         match api.catalogue.forget_runs(age).await {
@@ -19,5 +30,36 @@ pub(super) async fn keep(api: Arc<Api>) {
             Err(error) => tracing::warn!(%error, "old runs could not be removed"),
         }
         tokio::time::sleep(REST).await;
+    }
+}
+
+/// Each node writes what it has seen itself.
+async fn write(api: &Api) {
+    let mut ticks = tokio::time::interval(WRITING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        write_once(api).await;
+    }
+}
+
+async fn write_once(api: &Api) {
+    match api.catalogue.write_activity().await {
+        Ok(clients) => tracing::debug!(clients, "what was seen of schedulers is written"),
+        Err(error) => {
+            tracing::warn!(%error, "what was seen of schedulers could not be written yet")
+        }
+    }
+}
+
+/// Writes what is not written yet, when nothing more will come.
+pub(super) async fn end(api: &Api) {
+    if tokio::time::timeout(LAST_WRITING, write_once(api))
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "what was seen of schedulers in the last minute is lost: the database does not answer"
+        );
     }
 }

@@ -76,6 +76,21 @@ impl Search {
         Ok(Some(search).filter(|search| *search != Search::default()))
     }
 
+    /// The client whose jobs a scheduler polls by this search, in the shape that schedulers send.
+    pub fn polled_client(&self) -> Option<&str> {
+        if !self.has_pairs_alone() {
+            return None;
+        }
+        match (self.matching.as_slice(), self.not_matching.as_slice()) {
+            ([(client, Value::String(client_id))], [(status, Value::String(completed))]) => {
+                let is_poll =
+                    client == "client_id" && status == "status" && completed == "completed";
+                is_poll.then_some(client_id)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it has more conditions than a scheduler's poll.
     pub fn is_long(&self) -> bool {
         self.matching.len() > 1 || self.not_matching.len() > 1

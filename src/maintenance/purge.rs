@@ -15,11 +15,24 @@ struct Purged {
     children: &'static [(&'static str, &'static str)],
 }
 
-/// The names under which clients were registered; its rows are never marked as deleted.
-const REGISTRATIONS: &str = "client_registrations";
-/// `FROM … WHERE …` of the names that no client has, not even one that is marked as deleted.
-const UNUSED_REGISTRATIONS: &str = "FROM client_registrations r \
-    WHERE NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = r.client_id)";
+/// A table with rows of clients, which are never marked as deleted, and which of them belong to no client any more, not even to one
+/// that is marked as deleted.
+struct OfClients {
+    table: &'static str,
+    condition: &'static str,
+}
+
+const OF_CLIENTS: [OfClients; 2] = [
+    OfClients {
+        table: "client_registrations",
+        condition: "NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = client_registrations.client_id)",
+    },
+    OfClients {
+        table: "freezer_api_client_activity",
+        condition: "NOT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = freezer_api_client_activity.client_id \
+                    AND c.project_id = freezer_api_client_activity.project_id)",
+    },
+];
 
 /// What refers to others goes first. An action that a job still has stays.
 const PURGED: [Purged; 8] = [
@@ -82,10 +95,12 @@ impl Store {
                 rows: self.count_purgeable(purged, before).await?,
             });
         }
-        all.push(PurgedRows {
-            table: REGISTRATIONS,
-            rows: self.count_unused_registrations().await?,
-        });
+        for unused in &OF_CLIENTS {
+            all.push(PurgedRows {
+                table: unused.table,
+                rows: self.count_unused(unused).await?,
+            });
+        }
         Ok(all)
     }
 
@@ -123,41 +138,46 @@ impl Store {
                 rows,
             });
         }
-        all.push(PurgedRows {
-            table: REGISTRATIONS,
-            rows: self.purge_registrations(batch, progress).await?,
-        });
+        for unused in &OF_CLIENTS {
+            all.push(PurgedRows {
+                table: unused.table,
+                rows: self.purge_unused(unused, batch, progress).await?,
+            });
+        }
         Ok(all)
     }
 
-    async fn count_unused_registrations(&self) -> Result<u64, StoreError> {
-        let query = format!("SELECT COUNT(*) {UNUSED_REGISTRATIONS}");
+    async fn count_unused(&self, unused: &OfClients) -> Result<u64, StoreError> {
+        let OfClients { table, condition } = unused;
+        let query = format!("SELECT COUNT(*) FROM {table} WHERE {condition}");
         let mut tx = self.open().await?;
         tx.session.count(sql(query)).await
     }
 
-    /// Removes the names of clients that no row has any more. A row holds nothing but a lock: a registration that waits for
-    /// one that goes inserts it anew.
-    async fn purge_registrations(
+    /// Removes the rows of names that no client has any more. Of a registration a row holds nothing but a lock: one that waits for
+    /// a row that goes inserts it anew.
+    async fn purge_unused(
         &self,
+        unused: &OfClients,
         batch: u32,
         progress: ProgressCallback<'_>,
     ) -> Result<u64, StoreError> {
-        let query = format!("SELECT r.client_id {UNUSED_REGISTRATIONS} LIMIT {batch}");
-        let total = self.count_unused_registrations().await?;
+        let OfClients { table, condition } = unused;
+        let query = format!("SELECT client_id FROM {table} WHERE {condition} LIMIT {batch}");
+        let total = self.count_unused(unused).await?;
         let mut rows = 0;
         loop {
             let removed = self
                 .write("purging names of clients", async |tx| {
                     let names: Vec<(String,)> = tx.session.fetch_all(sql(query.clone())).await?;
-                    if !names.is_empty() {
-                        let list = placeholders(names.len());
-                        let delete =
-                            format!("DELETE FROM {REGISTRATIONS} WHERE client_id IN ({list})");
-                        let names = names.iter().map(|(name,)| name);
-                        tx.session.execute(sql(delete).bind_all(names)).await?;
+                    if names.is_empty() {
+                        return Ok::<_, StoreError>(0);
                     }
-                    Ok::<_, StoreError>(names.len() as u64)
+                    let list = placeholders(names.len());
+                    let delete =
+                        format!("DELETE FROM {table} WHERE client_id IN ({list}) AND {condition}");
+                    let names = names.iter().map(|(name,)| name);
+                    tx.session.execute(sql(delete).bind_all(names)).await
                 })
                 .await?;
             if removed == 0 {
@@ -165,7 +185,7 @@ impl Store {
             }
             rows += removed;
             progress(Progress::Rows {
-                what: REGISTRATIONS,
+                what: table,
                 done: rows,
                 total,
             });

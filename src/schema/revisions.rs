@@ -113,6 +113,11 @@ pub(super) static OWN: &[Revision] = &[
         title: "indexes for jobs of all projects and central clients",
         scripts: &[script!("12_freezer_0003")],
     },
+    Revision {
+        id: "0004",
+        title: "when schedulers polled",
+        scripts: &[script!("13_freezer_0004")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -120,6 +125,7 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("10_freezer_0001_down"),
     script!("11_freezer_0002_down"),
     script!("12_freezer_0003_down"),
+    script!("13_freezer_0004_down"),
 ];
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::Catalogue;
 use super::answer::Document;
 use super::documents::lock;
+use super::liveness::Agent;
 use crate::authz::Authorized;
 use crate::domain::backup::{self, Backup, BackupPatch};
 use crate::domain::document::Object;
@@ -22,12 +23,17 @@ impl Catalogue {
     ) -> Result<String, ApiError> {
         let (project_id, user_id) = (caller.project_id(), caller.user_id());
         let id = self.ids.hex();
+        let agent = Agent::of(&metadata);
         let backup = backup::create(&self.schemas, metadata, id.clone(), project_id, user_id)?;
+        let job_id = backup.job_id.clone();
         self.store
             .insert_row("recording a backup", async move |tx: &mut Tx| {
                 tx.insert(&backup).await
             })
             .await?;
+        if let (Some(agent), Some(job_id)) = (agent, job_id) {
+            self.liveness.note_backup(project_id, &job_id, agent);
+        }
         Ok(id)
     }
 

@@ -29,8 +29,10 @@ impl Catalogue {
         let client_id = registration.client_id.clone();
         let may_change_central = caller.may(rules::CLIENTS_CREATE_CENTRAL);
         let new_uuid = registration.uuid.clone().unwrap_or_else(|| self.ids.hex());
+        let project_id = caller.project_id().to_owned();
         let caller = caller.clone();
-        self.store
+        let is_known = self
+            .store
             .write("registering a client", async move |tx: &mut Tx| {
                 let (project_id, user_id) = (caller.project_id(), caller.user_id());
                 tx.lock_registration(&registration.client_id).await?;
@@ -45,13 +47,18 @@ impl Catalogue {
                     Outcome::Create => tx
                         .insert(&registration.client(&new_uuid, project_id, user_id))
                         .await
+                        .map(|()| false)
                         .map_err(|error| ApiError::id_unavailable(error, "Client", &new_uuid)),
                     Outcome::Update { uuid } => {
-                        Ok(tx.renew_client(&uuid, user_id, &registration).await?)
+                        tx.renew_client(&uuid, user_id, &registration).await?;
+                        Ok(true)
                     }
                 }
             })
             .await?;
+        if is_known {
+            self.liveness.note_restart(&project_id, &client_id);
+        }
         Ok(client_id)
     }
 

@@ -1,6 +1,7 @@
 //! Jobs: which actions run on which client, and when.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ use crate::error::ApiError;
 use crate::store::{Listing, Sink, StoreError, Tx};
 
 impl Catalogue {
-    /// A page of the project's jobs, or with `all_projects` of all.
+    /// A page of the project's jobs, or with `all_projects` of all, asked for from an address. The poll of a scheduler is noted.
     ///
     /// # Errors
     /// [`ApiError`]; [`Denied`] where the caller may not see all projects.
@@ -31,6 +32,7 @@ impl Catalogue {
         all_projects: bool,
         mut listing: Listing,
         marker: Option<String>,
+        from: Option<IpAddr>,
     ) -> Result<Answer, ApiError> {
         let sees_all = caller.may(rules::JOBS_GET_ALL_PROJECTS);
         let scope = if all_projects {
@@ -42,6 +44,10 @@ impl Catalogue {
             caller.scope()
         };
         let viewer = caller.pid_viewer(sees_all);
+        if marker.is_none() {
+            self.liveness
+                .note_list(caller, &listing, from, self.clock.timestamp());
+        }
         let store = self.store.clone();
         if let Some(id) = marker {
             let scope = scope.clone();

@@ -405,6 +405,40 @@ static RUNS: Table = Table {
     computed: &[],
 };
 
+/// What was seen of the schedulers of clients.
+static CLIENT_ACTIVITY: Table = Table {
+    name: "freezer_api_client_activity",
+    role: Role::History,
+    owned: true,
+    columns: &[
+        text("project_id", 36).key(),
+        text("client_id", 255).key(),
+        integer("last_poll_at"),
+        integer("poll_interval"),
+        integer("polls"),
+        integer("addresses"),
+        integer("restarts"),
+        text("os", 64),
+        text("agent_version", 64),
+    ],
+    computed: &[],
+};
+
+/// Who does what one node among all does.
+static LEASES: Table = Table {
+    name: "freezer_api_leases",
+    role: Role::Bookkeeping,
+    owned: false,
+    columns: &[
+        text("name", 64).key(),
+        text("holder", 36),
+        integer("since"),
+        integer("held_until"),
+        integer("done_at"),
+    ],
+    computed: &[],
+};
+
 /// Its rows are made by registrations.
 static CLIENT_REGISTRATIONS: Table = Table {
     name: "client_registrations",
@@ -423,7 +457,7 @@ static FREEZER_API_VERSION: Table = Table {
 };
 
 /// All tables but those of other tools (`alembic_version`, `migrate_version`). What refers to others comes after them.
-pub(crate) static TABLES: [&Table; 12] = [
+pub(crate) static TABLES: [&Table; 14] = [
     &CLIENTS,
     &SESSIONS,
     &ACTIONS,
@@ -434,6 +468,8 @@ pub(crate) static TABLES: [&Table; 12] = [
     &ACTION_REPORTS,
     &LEFTOVERS,
     &RUNS,
+    &CLIENT_ACTIVITY,
+    &LEASES,
     &CLIENT_REGISTRATIONS,
     &FREEZER_API_VERSION,
 ];

@@ -14,6 +14,7 @@ use freezer_api::config::Config;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, MySqlConnection};
 
+use crate::client_activity::write_at_once;
 use crate::races_of_clients::withdraw;
 use crate::support::{Database, Engine, Service, needed, rounds};
 
@@ -406,4 +407,39 @@ async fn what_a_job_needs_stays_until_it_is_stored() {
     let (database, urls) = cluster().await;
     let servers = servers(&database, &urls).await;
     withdraw(&servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn each_poll_is_counted_once() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    for name in ["host1", "host2", "host3"] {
+        servers[0].client(name).await;
+    }
+    write_at_once(&servers, 20).await;
+    let rows = database.rows("freezer_api_client_activity", "polls = 60");
+    assert_eq!(rows.await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Galera: ./test starts it"]
+async fn one_node_holds_a_lease() {
+    let (database, urls) = cluster().await;
+    let servers = servers(&database, &urls).await;
+    for name in ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"] {
+        let hold = async |node: usize| {
+            let holder = format!("node{node}");
+            let catalogue = &servers[node].api.catalogue;
+            let held = catalogue.hold_lease(name, holder, 20).await;
+            held.unwrap().is_some()
+        };
+        let held = tokio::join!(hold(0), hold(1), hold(2));
+        let held = [held.0, held.1, held.2];
+        assert_eq!(
+            held.iter().filter(|held| **held).count(),
+            1,
+            "{name}: {held:?}"
+        );
+    }
 }

@@ -33,6 +33,7 @@ mod api_sessions;
 mod api_trusts;
 mod attacks;
 mod authz_matrix;
+mod client_activity;
 mod command_lines;
 mod connecting;
 mod data;

@@ -147,7 +147,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0003")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0004")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -473,6 +473,20 @@ async fn tables_are_those_of_the_reference(ours: Database) {
     let mut wanted = vec![
         "client_registrations.client_id",
         "client_registrations.registrations",
+        "freezer_api_client_activity.addresses",
+        "freezer_api_client_activity.agent_version",
+        "freezer_api_client_activity.client_id",
+        "freezer_api_client_activity.last_poll_at",
+        "freezer_api_client_activity.os",
+        "freezer_api_client_activity.poll_interval",
+        "freezer_api_client_activity.polls",
+        "freezer_api_client_activity.project_id",
+        "freezer_api_client_activity.restarts",
+        "freezer_api_leases.done_at",
+        "freezer_api_leases.held_until",
+        "freezer_api_leases.holder",
+        "freezer_api_leases.name",
+        "freezer_api_leases.since",
         "freezer_api_leftovers.column_name",
         "freezer_api_leftovers.position",
         "freezer_api_leftovers.reason",
