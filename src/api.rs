@@ -16,6 +16,7 @@ mod jobs;
 mod middleware;
 mod openapi;
 mod operation;
+mod page;
 mod paging;
 mod path;
 mod report;
@@ -43,6 +44,7 @@ use crate::service::Catalogue;
 pub use extract::MAX_SEARCH_BODY;
 pub use openapi::{document as openapi, document_text as openapi_text};
 pub use operation::Operation;
+pub use page::{KeyError, Logins};
 pub use routes::{Endpoint, routes};
 
 /// What the handlers work with, for as long as the program runs.
@@ -53,6 +55,8 @@ pub struct Api {
     pub policy: Arc<Enforcer>,
     /// How callers prove who they are.
     pub authentication: Authentication,
+    /// Who is logged in on the web page.
+    pub logins: Logins,
     /// Makes the ids of requests.
     pub ids: Ids,
     /// The options.
@@ -78,14 +82,24 @@ pub fn service(api: Arc<Api>) -> Router {
             authorize::authenticate,
         ));
     let versions = allowing(get(versions::versions), &[Method::GET]);
+    let to_the_page = from_fn_with_state(Arc::clone(&api), page::redirect_browsers);
     let document = allowing(get(openapi::get), &[Method::GET]);
-    let public = Router::new()
-        .route("/", versions.layer(from_fn(accept::require_json)))
+    let mut public = Router::new()
+        .route(
+            "/",
+            versions
+                .layer(from_fn(accept::require_json))
+                .layer(to_the_page),
+        )
         .route(openapi::PATH, document.layer(from_fn(accept::require_json)))
         .route(
             api.config.healthcheck.path.as_str(),
             any(healthcheck::check),
-        )
+        );
+    if api.config.ui.enabled {
+        public = public.merge(page::routes());
+    }
+    let public = public
         .with_state(Arc::clone(&api))
         .fallback_service(guarded);
     let outer = Router::new()

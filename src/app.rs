@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jsonschema::ValidationError;
 use listenfd::ListenFd;
 
-use crate::api::{self, Api, Authentication};
+use crate::api::{self, Api, Authentication, KeyError, Logins};
 use crate::authz::rules;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
@@ -35,6 +35,9 @@ pub enum StartError {
     /// The policy cannot be loaded.
     #[error("cannot load the policy")]
     Policy(#[from] PolicyError),
+    /// The cookies of the web page have no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The options of Keystone cannot work.
     #[error(transparent)]
     Keystone(#[from] SetupError),
@@ -66,6 +69,7 @@ pub async fn build(
     ids: Ids,
 ) -> Result<Arc<Api>, StartError> {
     let policy = Enforcer::new(rules::DEFAULTS, policy_options(&config))?;
+    let logins = Logins::new(&config.ui)?;
     let (authentication, trusts) = match mode {
         Mode::Production => {
             let keystone = Keystone::new(&config, clock.clone())?;
@@ -96,6 +100,7 @@ pub async fn build(
         catalogue,
         policy: Arc::new(policy),
         authentication,
+        logins,
         ids,
         config,
     }))

@@ -9,6 +9,7 @@ mod output;
 pub mod policy;
 mod progress;
 mod report;
+mod sample;
 pub mod serve;
 mod signals;
 pub mod status;

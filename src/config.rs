@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub use log_types::{DateFormat, SyslogFacility};
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
-    Middleware, PasteDeploy, Policy, Report, Ssl, Storage,
+    Middleware, PasteDeploy, Policy, Report, Ssl, Storage, Ui,
 };
 use reader::Reader;
 pub use reader::{Warning, WarningKind, WrongValue};
@@ -60,6 +60,8 @@ pub struct Config {
     pub cors: Cors,
     /// `[report]`.
     pub report: Report,
+    /// `[ui]`.
+    pub ui: Ui,
     /// `[oslo_policy]`.
     pub oslo_policy: Policy,
     /// `[centralized_scheduler]`.
@@ -152,6 +154,7 @@ impl Config {
             healthcheck: read_healthcheck(&mut reader),
             cors: Cors::read(&mut reader, Cors::SECTION),
             report: Report::read(&mut reader, Report::SECTION),
+            ui: Ui::read(&mut reader, Ui::SECTION),
             oslo_policy: Policy::read(&mut reader, Policy::SECTION),
             centralized_scheduler,
             keystone_authtoken,

@@ -69,6 +69,12 @@ pub enum ApiError {
         /// The value of `WWW-Authenticate`.
         challenge: String,
     },
+    /// A user of the web page gets no token, or has none.
+    #[error("{0}")]
+    LoginFailed(&'static str),
+    /// An address has failed to log in too often.
+    #[error("Too many failed logins; try again in a minute")]
+    TooManyLogins(Duration),
     /// Keystone cannot be asked.
     #[error("The identity service is unavailable")]
     IdentityUnavailable(Duration),
@@ -135,6 +141,8 @@ impl ApiError {
             }
             ApiError::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable"),
             ApiError::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            ApiError::LoginFailed(_) => (StatusCode::UNAUTHORIZED, "Login failed"),
+            ApiError::TooManyLogins(_) => (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
             ApiError::Trust(_) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Missing required credentials",
@@ -180,6 +188,8 @@ impl ApiError {
             | ApiError::MethodNotAllowed(_)
             | ApiError::NotAcceptable(_)
             | ApiError::Unauthorized { .. }
+            | ApiError::LoginFailed(_)
+            | ApiError::TooManyLogins(_)
             | ApiError::IdentityUnavailable(_)
             | ApiError::Trust(_)
             | ApiError::Timeout
@@ -230,7 +240,7 @@ impl ApiError {
         match self {
             ApiError::MethodNotAllowed(allow) => Some((ALLOW, allow.clone())),
             ApiError::Unauthorized { challenge, .. } => Some((WWW_AUTHENTICATE, challenge.clone())),
-            ApiError::IdentityUnavailable(after) => {
+            ApiError::IdentityUnavailable(after) | ApiError::TooManyLogins(after) => {
                 Some((RETRY_AFTER, after.as_secs().max(1).to_string()))
             }
             ApiError::Timeout | ApiError::TooManyConnections => {

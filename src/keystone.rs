@@ -7,6 +7,7 @@
 mod cache;
 mod client;
 mod locks;
+mod login;
 pub mod memcached;
 mod service_token;
 mod token;
@@ -15,6 +16,7 @@ mod validator;
 
 pub use client::SetupError;
 pub use locks::StripedLocks;
+pub use login::{Credentials, Login, LoginError, NamedProject};
 pub use token::context_of_token;
 pub use trusts::{Trust, TrustError, Trusts};
 pub use validator::{AuthError, Keystone};

@@ -50,6 +50,20 @@ pub(super) fn accepts(header: &str, main: &str, sub: &str) -> bool {
         .is_some_and(|(_, quality)| quality > 0.0)
 }
 
+/// Whether a client names HTML, and would rather have it than JSON, as browsers do.
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+    let accept = accept_header(headers);
+    let wish = |main, sub| {
+        let ranges = accept
+            .split(',')
+            .filter_map(|range| weight(range, main, sub));
+        ranges.max_by_key(|(specificity, _)| *specificity)
+    };
+    wish("text", "html").is_some_and(|(specificity, html)| {
+        specificity == 2 && html > wish("application", "json").map_or(0.0, |(_, json)| json)
+    })
+}
+
 /// How specific a range is and its weight, if it covers the type.
 fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
     let mut parts = range.split(';').map(str::trim);
@@ -70,7 +84,36 @@ fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::accepts;
+    use axum::http::{HeaderMap, HeaderValue, header};
+
+    use super::{accepts, prefers_html};
+
+    #[test]
+    fn browsers_prefer_html() {
+        let prefers = |accept: &'static str| {
+            let accept = HeaderValue::from_static(accept);
+            prefers_html(&HeaderMap::from_iter([(header::ACCEPT, accept)]))
+        };
+        for accept in [
+            "text/html",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "application/json;q=0.5, Text/HTML;q=0.6",
+        ] {
+            assert!(prefers(accept), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/*",
+            "application/json",
+            "text/html, application/json",
+            "text/html, */*",
+            "text/html;q=0",
+        ] {
+            assert!(!prefers(accept), "{accept}");
+        }
+        assert!(!prefers_html(&HeaderMap::new()));
+    }
 
     #[test]
     fn ranges_and_weights() {

@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use regex::Regex;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::middleware::Deadline;
-use super::{Api, Authentication};
+use super::{Api, Authentication, page};
 use crate::authz::rules::Rule;
 use crate::authz::{Authorized, RequestContext};
 use crate::domain::Refusal;
@@ -40,8 +40,10 @@ pub(super) async fn authenticate(
 ) -> Result<Response, ApiError> {
     let context = match &api.authentication {
         Authentication::Keystone(keystone) => {
+            let session = page::session_of(&api, &request);
+            let session = session.as_ref().map(|session| &session.token);
             let path = request.uri().path();
-            caller(keystone, request.headers(), request.method(), path).await?
+            caller(keystone, request.headers(), request.method(), path, session).await?
         }
         Authentication::None => developer(request.uri().path()),
     };
@@ -60,12 +62,13 @@ pub(super) async fn authenticate(
     Ok(next.run(request).await)
 }
 
-/// The owner of the request's token.
+/// The owner of the request's token: that of a header, else that of the web page's session.
 async fn caller(
     keystone: &Keystone,
     headers: &HeaderMap,
     method: &Method,
     path: &str,
+    session: Option<&SecretString>,
 ) -> Result<RequestContext, ApiError> {
     let unauthorized = |reason| ApiError::Unauthorized {
         reason,
@@ -76,7 +79,9 @@ async fn caller(
     let service_token = header("x-service-token")?;
     keystone
         .authenticate(
-            token.or(storage_token),
+            token
+                .or(storage_token)
+                .or(session.map(|session| session.expose_secret())),
             service_token,
             method.as_str(),
             path,

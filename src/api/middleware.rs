@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use super::extract::Held;
 use super::forwarded::Forwarded;
+use super::page::OUR_PAGE;
 use super::{Api, openapi};
 use crate::config::{self, Token};
 use crate::domain::Refusal;
@@ -225,6 +226,10 @@ pub(super) fn cors(router: Router, options: &config::Cors) -> Router {
         .cloned()
         .partition(|origin| origin == "*");
     let only_any = named.is_empty();
+    // Whatever the options say: the cookie of the web page is for that page alone.
+    let is_ours = |token: &&Token| token.as_str().eq_ignore_ascii_case(OUR_PAGE);
+    let allowed = options.allow_headers.iter().filter(|token| !is_ours(token));
+    let allowed: Vec<Token> = allowed.cloned().collect();
     let is_named = move |origin: &HeaderValue, _: &Parts| {
         named
             .iter()
@@ -239,7 +244,7 @@ pub(super) fn cors(router: Router, options: &config::Cors) -> Router {
     let mut layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods(methods(&options.allow_methods))
-        .allow_headers(header_names(&options.allow_headers))
+        .allow_headers(header_names(&allowed))
         .expose_headers(header_names(&options.expose_headers))
         .vary([header::ORIGIN]);
     if options.allow_credentials && !only_any {

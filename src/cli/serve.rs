@@ -6,19 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use axum::body::Body;
-use axum::http::{Method, Request, header};
 use clap::Parser;
 use futures_util::FutureExt as _;
 use listenfd::ListenFd;
-use serde_json::{Value, json};
-use tower::ServiceExt;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-use crate::api::{self, Api};
 use crate::app::{self, Mode};
 use crate::cli::arguments::setting;
+use crate::cli::sample;
 use crate::cli::signals::Signals;
 use crate::cli::systemd;
 use crate::cli::{CompletionArguments, ConfigArguments, output};
@@ -27,9 +23,6 @@ use crate::config::Config;
 use crate::oslo::database_url::{DatabaseUrl, Engine};
 use crate::oslo::policy::Enforcer;
 use crate::telemetry;
-
-/// The project of the sample records.
-const SAMPLE_PROJECT: &str = "demo";
 
 /// The management API of OpenStack's backup service.
 #[derive(Debug, Parser)]
@@ -45,7 +38,7 @@ pub struct Arguments {
     /// SQLite file.
     #[arg(long)]
     dev: bool,
-    /// With --dev: add a few sample records to an empty database.
+    /// With --dev: fill an empty database with sample hosts and two weeks of their runs.
     #[arg(long, requires = "dev")]
     sample: bool,
     #[command(flatten)]
@@ -91,7 +84,7 @@ async fn serve(arguments: Arguments, inherited: ListenFd) -> anyhow::Result<()> 
     let listeners = app::listen(&api.config, inherited).await?;
     if arguments.sample {
         // These are no requests of users, so they are not in the access log.
-        add_sample(&api)
+        sample::add(&api)
             .with_subscriber(NoSubscriber::default())
             .await?;
     }
@@ -221,75 +214,20 @@ fn banner(config: &Config, addresses: &[String]) -> String {
         Some(socket) => format!("curl -s --unix-socket {socket} http://localhost"),
         None => format!("curl -s {address}"),
     };
+    let page = match addresses {
+        [only] if config.ui.enabled && only.starts_with("http") => {
+            format!("\x20 the page      {only}/ui/\n")
+        }
+        _ => String::new(),
+    };
     format!(
         "freezer-api {version} for development: no authentication, loopback only\n\
          \x20 listening on  {address}\n\
+         {page}\
          \x20 data in       {data}\n\
-         \x20 try           {curl}/v2/{SAMPLE_PROJECT}/jobs\n\
+         \x20 try           {curl}/v2/{project}/jobs\n\
          \x20 stop with     Ctrl-C\n",
         version = env!("CARGO_PKG_VERSION"),
+        project = sample::PROJECT,
     )
-}
-
-/// Adds one record of each kind through the API, unless the project has clients already.
-async fn add_sample(api: &Arc<Api>) -> anyhow::Result<()> {
-    let clients = call(api, Method::GET, "clients", &json!({})).await?;
-    if clients
-        .get("clients")
-        .and_then(Value::as_array)
-        .is_some_and(|clients| !clients.is_empty())
-    {
-        return Ok(());
-    }
-    let client = json!({"client_id": "host1.example.com", "hostname": "host1.example.com", "description": "a host"});
-    call(api, Method::POST, "clients", &client).await?;
-    let job = json!({
-        "client_id": "host1.example.com",
-        "description": "the configuration, each day",
-        "job_schedule": {"schedule_interval": "1 days", "status": "scheduled"},
-        "job_actions": [{"freezer_action": {
-            "action": "backup", "mode": "fs", "backup_name": "etc", "path_to_backup": "/etc",
-            "storage": "local", "container": "/var/backups/freezer",
-        }}],
-    });
-    let job = call(api, Method::POST, "jobs", &job).await?;
-    let session =
-        json!({"description": "all hosts at once", "schedule": {"schedule_interval": "1 days"}});
-    let session = call(api, Method::POST, "sessions", &session).await?;
-    let id = |document: &Value, key: &str| {
-        let id = document.get(key).and_then(Value::as_str);
-        id.map(str::to_owned)
-            .with_context(|| format!("the sample records: an answer without {key}"))
-    };
-    let (session_id, job_id) = (id(&session, "session_id")?, id(&job, "job_id")?);
-    let member = format!("sessions/{session_id}/jobs/{job_id}");
-    call(api, Method::PUT, &member, &json!({})).await?;
-    let backup = json!({
-        "backup_name": "etc", "hostname": "host1.example.com", "container": "/var/backups/freezer",
-        "time_stamp": api.catalogue.clock.timestamp(), "level": 0, "job_id": job_id,
-    });
-    call(api, Method::POST, "backups", &backup).await?;
-    Ok(())
-}
-
-/// Sends a request to the service itself.
-async fn call(api: &Arc<Api>, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/v2/{SAMPLE_PROJECT}/{path}"))
-        .header(header::ACCEPT, "application/json")
-        .body(Body::from(body.to_string()))?;
-    let response = api::service(Arc::clone(api)).oneshot(request).await?;
-    let status = response.status();
-    let text = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
-    if !status.is_success() {
-        bail!(
-            "the sample records: {path}: {status}: {}",
-            String::from_utf8_lossy(&text)
-        );
-    }
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    Ok(serde_json::from_slice(&text)?)
 }

@@ -202,6 +202,17 @@ options! {
         run_days: u32 = 90, 1..=36_500;
     }
 
+    /// `[ui]`: the web page at /ui/.
+    "ui" Ui {
+        /// Serve the page, and send browsers that ask for / to it.
+        enabled: bool = true;
+        /// A file with the secret that seals the page's cookies, 32 characters or more, such as openssl rand -base64 48 makes. All API
+        /// services need the same one. Without it, each makes its own at start: users log in again after a restart, and on each service.
+        session_key_file: Option<PathBuf> = None;
+        /// Let users log in without TLS. Not for production: whoever can read along can do what they can.
+        allow_http: bool = false;
+    }
+
     /// `[oslo_policy]`: who may do what.
     "oslo_policy" Policy {
         /// Refuse a token whose scope is not among the rule's.

@@ -374,11 +374,11 @@ impl OptionType for UrlPath {
         let path = text.trim().trim_end_matches('/');
         path.strip_prefix('/')
             .filter(|rest| rest.split('/').all(segment))
-            .filter(|rest| rest.split('/').next() != Some("v2"))
+            .filter(|rest| !matches!(rest.split('/').next(), Some("v2" | "ui")))
             .map(|rest| Self(format!("/{rest}")))
             .ok_or_else(|| {
                 "a path such as /healthcheck: it begins with /, has letters, digits, - . _ and ~ between slashes, and is \
-                 neither / nor below /v2"
+                 neither / nor below /v2 or /ui"
                     .to_owned()
             })
     }

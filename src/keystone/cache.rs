@@ -161,6 +161,13 @@ impl TokenCache {
             .map_err(|refusal| (*refusal).clone())
     }
 
+    /// Drops what is known of a token in this process.
+    pub(crate) async fn forget(&self, token: &str) {
+        for allow_expired in [false, true] {
+            self.tokens.remove(&Key::new(token, allow_expired)).await;
+        }
+    }
+
     async fn load(
         &self,
         key: Key,

@@ -129,6 +129,11 @@ impl Answer {
         }
     }
 
+    /// Whether the answer has a header.
+    pub(crate) fn has(&self, name: &HeaderName) -> bool {
+        self.headers.contains_key(name)
+    }
+
     /// The token that the answer brings.
     pub(crate) fn subject_token(&self) -> Result<String, IdentityError> {
         self.headers

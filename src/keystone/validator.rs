@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::cache::{Refusal, TokenCache};
 use super::client::{
@@ -177,7 +177,18 @@ impl Keystone {
         Ok(valid)
     }
 
-    async fn check(&self, text: &str, allow_expired: bool) -> Result<Arc<ValidToken>, AuthError> {
+    /// Forgets what Keystone said of a token that has just become invalid. Other processes know it for `token_cache_time` at
+    /// most.
+    pub async fn forget(&self, token: &SecretString) {
+        self.cache.forget(token.expose_secret()).await;
+    }
+
+    /// What Keystone says of a token.
+    pub(super) async fn check(
+        &self,
+        text: &str,
+        allow_expired: bool,
+    ) -> Result<Arc<ValidToken>, AuthError> {
         if text.len() > MAX_TOKEN_LENGTH {
             return Err(AuthError::Unauthorized("the token is too long"));
         }

@@ -57,6 +57,7 @@ mod migrations;
 mod model;
 mod openapi;
 mod outages;
+mod page;
 mod paste;
 mod pgbouncer;
 mod plans;

@@ -183,8 +183,28 @@ fn the_readme_on_a_fresh_machine() {
     for kind in ["clients", "actions", "jobs", "sessions", "backups"] {
         let list = shell(&format!("curl -s --fail {}/v2/demo/{kind}", server.url()));
         let list: Value = serde_json::from_slice(&list).unwrap();
-        assert_eq!(list[kind].as_array().unwrap().len(), 1, "{list}");
+        assert!(!list[kind].as_array().unwrap().is_empty(), "{list}");
     }
+    // Two weeks of runs, of which one job fails and one was not heard of again.
+    let list = shell(&format!(
+        "curl -s --fail {}/v2/demo/report/jobs",
+        server.url()
+    ));
+    let list: Value = serde_json::from_slice(&list).unwrap();
+    let jobs = list["jobs"].as_array().unwrap();
+    let findings: Vec<&Value> = jobs
+        .iter()
+        .flat_map(|job| job["findings"].as_array().unwrap())
+        .collect();
+    for finding in ["failing", "overdue", "stuck"] {
+        assert!(findings.contains(&&Value::from(finding)), "{list}");
+    }
+    assert_eq!(
+        jobs.iter()
+            .filter(|job| job["findings"] == Value::Array(Vec::new()))
+            .count(),
+        jobs.len() - 2
+    );
     // Nobody else reaches a server without authentication.
     drop(server);
     let ended = Server::develop(empty.path(), &["--bind-host", "0.0.0.0"]).unwrap_err();

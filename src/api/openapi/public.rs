@@ -26,7 +26,12 @@ fn versions() -> Value {
         content,
         &[400, 406, 414, 431, 503][..],
     );
-    public(operation("list_versions", summary, answers))
+    let mut operation = public(operation("list_versions", summary, answers));
+    if let Some(answers) = operation.get_mut("responses") {
+        let description = "A browser, which would rather have HTML, is sent to the web page.";
+        insert(answers, "303", json!({"description": description}));
+    }
+    operation
 }
 
 fn healthcheck() -> Value {

@@ -1,0 +1,276 @@
+//! Logging in on the page, at a real Keystone.
+
+use axum::body::Body;
+use freezer_api::clock::Ids;
+use freezer_api::config::Config;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::cloud::Cloud;
+use crate::support::keystone::{self, For, Lab};
+use crate::support::{Answer, Database, Engine};
+
+/// What our page sends with each request, over TLS that a proxy has ended.
+pub(super) const PAGE: [(&str, &str); 4] = [
+    ("host", "backup.example.com"),
+    ("x-forwarded-proto", "https"),
+    ("x-freezer-ui", "1"),
+    ("sec-fetch-site", "same-origin"),
+];
+
+pub(super) async fn cloud(database: &Database) -> Cloud {
+    cloud_with(database, |_| {}).await
+}
+
+pub(super) async fn cloud_with(database: &Database, change: impl FnOnce(&mut Config)) -> Cloud {
+    Cloud::with(database, |config| {
+        config.oslo_middleware.enable_proxy_headers_parsing = true;
+        change(config);
+    })
+    .await
+}
+
+/// Sends a request of the page, with a cookie where there is one.
+pub(super) async fn send(
+    cloud: &Cloud,
+    method: &str,
+    path: &str,
+    cookie: &str,
+    body: Value,
+) -> Answer {
+    let headers = [&PAGE[..], &[("cookie", cookie)]].concat();
+    let body = if body.is_null() {
+        Body::empty()
+    } else {
+        body.to_string().into()
+    };
+    cloud.send(method, path, &headers, body).await
+}
+
+pub(super) fn password(user: &str) -> Value {
+    json!({"method": "password", "user": user, "domain": "Default", "password": user})
+}
+
+/// The form of a member of the project demo, who may have roles elsewhere.
+pub(super) fn demo(cloud: &Cloud) -> Value {
+    let mut form = password("demo");
+    form["project_id"] = json!(cloud.tokens.member.project);
+    form
+}
+
+/// Logs in; the cookie as a browser sends it back.
+pub(super) async fn log_in(cloud: &Cloud, form: Value) -> String {
+    let answer = send(cloud, "POST", "/ui/session", "", form)
+        .await
+        .expect(200);
+    cookie(&answer)
+}
+
+pub(super) fn cookie(answer: &Answer) -> String {
+    let set = answer.header("set-cookie").unwrap();
+    assert!(set.starts_with("__Host-freezer="), "{set}");
+    for attribute in ["; Path=/;", "; HttpOnly;", "; SameSite=Strict;", "; Secure"] {
+        assert!(set.contains(attribute), "{set}");
+    }
+    set.split(';').next().unwrap().to_owned()
+}
+
+async fn database() -> Database {
+    Database::create(Engine::Sqlite).await
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn a_password_opens_a_session_and_logout_ends_it() {
+    let database = database().await;
+    let cloud = cloud(&database).await;
+    let answer = send(&cloud, "POST", "/ui/session", "", password("demo"))
+        .await
+        .expect(200);
+    let document = answer.json();
+    let session = &document["session"];
+    assert_eq!(session["user"]["name"], "demo");
+    let project = session["project"]["id"].as_str().unwrap().to_owned();
+    assert!(
+        !answer.text().contains("gAAAA"),
+        "the token is for nobody to see"
+    );
+    let cookie = cookie(&answer);
+
+    let jobs = format!("/v2/{project}/jobs");
+    send(&cloud, "GET", &jobs, &cookie, Value::Null)
+        .await
+        .expect(200);
+    let shown = send(&cloud, "GET", "/ui/session", &cookie, Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(shown.json()["session"]["project"]["id"], project);
+
+    let ended = send(&cloud, "DELETE", "/ui/session", &cookie, Value::Null)
+        .await
+        .expect(204);
+    assert!(
+        ended
+            .header("set-cookie")
+            .unwrap()
+            .contains("=; Path=/; Max-Age=0;")
+    );
+    // The token is revoked, so a copy of the cookie is worth nothing.
+    send(&cloud, "GET", &jobs, &cookie, Value::Null)
+        .await
+        .expect(401);
+    let shown = send(&cloud, "GET", "/ui/session", &cookie, Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(shown.json()["session"], Value::Null);
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn tokens_and_application_credentials_open_a_session() {
+    let database = database().await;
+    let (cloud, lab) = (cloud(&database).await, Lab::find());
+    let token = keystone::member_token().await;
+    let cookie = log_in(&cloud, json!({"method": "token", "token": token.id})).await;
+    let jobs = format!("/v2/{}/jobs", token.project);
+    send(&cloud, "GET", &jobs, &cookie, Value::Null)
+        .await
+        .expect(200);
+
+    let (unscoped, _) = lab.token("demo", For::Nothing).await;
+    let form = json!({"method": "token", "token": unscoped, "project_id": token.project});
+    let cookie = log_in(&cloud, form).await;
+    send(&cloud, "GET", &jobs, &cookie, Value::Null)
+        .await
+        .expect(200);
+
+    let owner = lab.demo().await;
+    let credentials = format!("/users/{}/application_credentials", token.user);
+    let name = Ids::default().hex();
+    let wanted = json!({"application_credential": {"name": name, "secret": "of the test"}});
+    let made = lab
+        .call(Method::POST, &credentials, &owner, Some(wanted))
+        .await;
+    let made: Value = made.json().await.unwrap();
+    let id = made["application_credential"]["id"].as_str().unwrap();
+    let form = json!({"method": "application_credential", "id": id, "secret": "of the test"});
+    let cookie = log_in(&cloud, form).await;
+    send(&cloud, "GET", &jobs, &cookie, Value::Null)
+        .await
+        .expect(200);
+    lab.call(Method::DELETE, &format!("{credentials}/{id}"), &owner, None)
+        .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn a_project_is_entered_by_those_who_have_a_role_in_it() {
+    let database = database().await;
+    let cloud = cloud(&database).await;
+    let tokens = cloud.tokens;
+    let cookie_of_demo = log_in(&cloud, demo(&cloud)).await;
+    let foreign = json!({"project_id": tokens.other.project});
+    let refused = send(&cloud, "PUT", "/ui/session", &cookie_of_demo, foreign).await;
+    refused.refused(401, "Login failed");
+
+    let lab = Lab::find();
+    let (_, about) = lab.token("demo", For::Project("demo")).await;
+    let own = json!({"project_id": about["project"]["id"]});
+    let entered = send(&cloud, "PUT", "/ui/session", &cookie_of_demo, own.clone())
+        .await
+        .expect(200);
+    assert_eq!(
+        entered.json()["session"]["project"]["id"],
+        own["project_id"]
+    );
+    let jobs = format!("/v2/{}/jobs", tokens.member.project);
+    send(&cloud, "GET", &jobs, &cookie(&entered), Value::Null)
+        .await
+        .expect(200);
+    // The old token is given up.
+    send(&cloud, "GET", &jobs, &cookie_of_demo, Value::Null)
+        .await
+        .expect(401);
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn wrong_logins_are_refused_and_soon_not_asked_about() {
+    let database = database().await;
+    let cloud = cloud(&database).await;
+    for form in [
+        json!({}),
+        json!({"method": "password"}),
+        json!({"method": "kerberos"}),
+        json!({"method": "password", "user": "demo", "domain": "Default", "password": 7}),
+        json!({"method": "token", "token": ""}),
+    ] {
+        send(&cloud, "POST", "/ui/session", "", form)
+            .await
+            .refused(400, "Bad request format");
+    }
+    let wrong = [
+        json!({"method": "password", "user": "demo", "domain": "Default", "password": "wrong"}),
+        json!({"method": "password", "user": "nobody", "domain": "Default", "password": "demo"}),
+        json!({"method": "password", "user": "demo", "domain": "Nowhere", "password": "demo"}),
+        json!({"method": "token", "token": "gAAAA\nx"}),
+        json!({"method": "application_credential", "id": "x", "secret": "y"}),
+    ];
+    for form in wrong {
+        let answer = send(&cloud, "POST", "/ui/session", "", form.clone()).await;
+        let said = answer.refused(401, "Login failed");
+        assert_eq!(said, "Keystone refuses this login", "{form}");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let answer = send(&cloud, "POST", "/ui/session", "", password("demo")).await;
+    answer.refused(429, "Too Many Requests");
+    assert!(answer.header("retry-after").is_some());
+    // Others are not held up.
+    let other = [&PAGE[..], &[("x-forwarded-for", "192.0.2.9")]].concat();
+    let form = password("demo").to_string();
+    cloud
+        .send("POST", "/ui/session", &other, form)
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn without_tls_nobody_logs_in_unless_the_operator_says_so() {
+    let database = database().await;
+    let refusing = Cloud::start(&database).await;
+    let plain = [
+        ("x-freezer-ui", "1"),
+        ("sec-fetch-site", "same-origin"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let form = password("demo").to_string();
+    let answer = refusing
+        .send("POST", "/ui/session", &plain, form.clone())
+        .await;
+    assert!(answer.refused(403, "Access Forbidden").contains("TLS"));
+    let shown = refusing
+        .send("GET", "/ui/session", &plain, "")
+        .await
+        .expect(200)
+        .json();
+    assert!(
+        shown["refused"].as_str().unwrap().contains("TLS"),
+        "{shown}"
+    );
+
+    let allowing = Cloud::with(&database, |config| config.ui.allow_http = true).await;
+    let answer = allowing
+        .send("POST", "/ui/session", &plain, form)
+        .await
+        .expect(200);
+    let set = answer.header("set-cookie").unwrap();
+    assert!(
+        set.starts_with("freezer=") && set.contains("HttpOnly") && !set.contains("Secure"),
+        "{set}"
+    );
+    let cookie = set.split(';').next().unwrap();
+    let jobs = format!("/v2/{}/jobs", allowing.tokens.member.project);
+    let headers = [&plain[..], &[("cookie", cookie)]].concat();
+    allowing.send("GET", &jobs, &headers, "").await.expect(200);
+}
