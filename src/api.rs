@@ -29,10 +29,14 @@ mod versions;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, options};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::validate_request::ValidateRequestHeaderLayer;
 
 use crate::clock::Ids;
 use crate::config::Config;
@@ -71,49 +75,65 @@ pub enum Authentication {
     None,
 }
 
-/// The whole HTTP service. The layers are listed from the inside out: the last one sees a request first.
+/// The whole HTTP service. A request goes through the layers from the top down.
 pub fn service(api: Arc<Api>) -> Router {
-    let guarded = guarded(&api)
-        .layer(from_fn(middleware::hold_memory))
-        .layer(from_fn(middleware::detach_writes))
-        .layer(from_fn(accept::require_json))
+    let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(
             Arc::clone(&api),
             authorize::authenticate,
-        ));
+        ))
+        .layer(check(accept::require_json))
+        .layer(from_fn(middleware::detach_writes))
+        .layer(from_fn(middleware::hold_memory));
+    let guarded = guarded(&api).layer(layers);
     let versions = allowing(get(versions::versions), &[Method::GET]);
     let to_the_page = from_fn_with_state(Arc::clone(&api), page::redirect_browsers);
     let document = allowing(get(openapi::get), &[Method::GET]);
-    let mut public = Router::new()
+    let mut router = Router::new()
         .route(
             "/",
             versions
-                .layer(from_fn(accept::require_json))
+                .layer(check(accept::require_json))
                 .layer(to_the_page),
         )
-        .route(openapi::PATH, document.layer(from_fn(accept::require_json)))
+        .route(openapi::PATH, document.layer(check(accept::require_json)))
         .route(
             api.config.healthcheck.path.as_str(),
             any(healthcheck::check),
         );
     if api.config.ui.enabled {
-        public = public.merge(page::routes());
+        router = router.merge(page::routes());
     }
-    let public = public
-        .with_state(Arc::clone(&api))
-        .fallback_service(guarded);
-    let outer = Router::new()
-        .fallback_service(public)
-        .layer(from_fn(path::normalize));
-    middleware::cors(outer, &api.config.cors)
-        .layer(from_fn(middleware::refuse_repeated_headers))
+    let router = router.with_state(Arc::clone(&api)).merge(guarded);
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(Arc::clone(&api), middleware::observe))
         .layer(CatchPanicLayer::custom(middleware::panicked))
-        .layer(from_fn_with_state(api, middleware::observe))
+        .layer(check(middleware::refuse_repeated_headers))
+        .option_layer(middleware::cors(&api.config.cors))
+        .layer(check(path::normalize));
+    // A router of its own, since layers come behind the routing of their router.
+    Router::new().fallback_service(router).layer(layers)
+}
+
+/// A layer of a check that waits for nothing, which needs no memory for a request, as those of [`from_fn`] do.
+#[expect(
+    clippy::result_large_err,
+    reason = "the layer takes a check that answers so"
+)]
+fn check<F>(
+    check: F,
+) -> ValidateRequestHeaderLayer<impl Fn(&mut Request) -> Result<(), Response> + Clone>
+where
+    F: Fn(&mut Request) -> Result<(), ApiError> + Clone,
+{
+    ValidateRequestHeaderLayer::custom(move |request: &mut Request| {
+        check(request).map_err(IntoResponse::into_response)
+    })
 }
 
 /// The same for one user on this machine: it answers no page of another site.
 pub fn local_service(api: Arc<Api>) -> Router {
-    service(api).layer(from_fn(middleware::refuse_foreign_pages))
+    service(api).layer(check(middleware::refuse_foreign_pages))
 }
 
 /// What a client gets that comes while all connections are in use: the health check, or when to come again.
@@ -127,7 +147,7 @@ pub fn full_service(api: Arc<Api>) -> Router {
         .fallback(async || ApiError::TooManyConnections);
     Router::new()
         .fallback_service(public)
-        .layer(from_fn(path::normalize))
+        .layer(check(path::normalize))
         .layer(from_fn_with_state(api, middleware::observe))
 }
 

@@ -242,12 +242,15 @@ pub struct Identity<'a> {
 
 /// Names in a request's span who makes it.
 pub fn identify(span: &Span, identity: &Identity<'_>) {
-    span.record("user", identity.user);
-    span.record("project", identity.project);
-    span.record("domain", identity.domain);
-    span.record("system_scope", identity.system_scope);
-    span.record("user_domain", identity.user_domain);
-    span.record("project_domain", identity.project_domain);
+    tracing::record_all!(
+        span,
+        user = identity.user,
+        project = identity.project,
+        domain = identity.domain,
+        system_scope = identity.system_scope,
+        user_domain = identity.user_domain,
+        project_domain = identity.project_domain,
+    );
 }
 
 #[cfg(test)]

@@ -5,19 +5,17 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::Response;
 
 use crate::error::{ApiError, ErrorForm};
 
 /// Refuses with 406 what does not take JSON, before the path is looked at. The home document has its own type too.
-pub(super) async fn require_json(request: Request, next: Next) -> Result<Response, ApiError> {
+pub(super) fn require_json(request: &mut Request) -> Result<(), ApiError> {
     let accept = accept_header(request.headers());
     let is_home = request.uri().path() == "/v2";
     if accepts(&accept, "application", "json")
         || (is_home && accepts(&accept, "application", "json-home"))
     {
-        return Ok(next.run(request).await);
+        return Ok(());
     }
     let form = if accepts(&accept, "application", "xml") {
         ErrorForm::Xml("application/xml")

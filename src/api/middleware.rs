@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -163,23 +162,21 @@ const SINGLE: [HeaderName; 4] = [
 ];
 
 /// Refuses a request that repeats one of them. Tokens are looked at where they are read.
-pub(super) async fn refuse_repeated_headers(
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let is_repeated = |name: &&HeaderName| request.headers().get_all(*name).iter().count() > 1;
+pub(super) fn refuse_repeated_headers(request: &mut Request) -> Result<(), ApiError> {
+    let headers = request.headers();
+    if headers.len() == headers.keys_len() {
+        return Ok(());
+    }
+    let is_repeated = |name: &&HeaderName| headers.get_all(*name).iter().count() > 1;
     match SINGLE.iter().find(is_repeated) {
         Some(name) => Err(ApiError::RepeatedHeader(name.clone())),
-        None => Ok(next.run(request).await),
+        None => Ok(()),
     }
 }
 
 /// Refuses what a browser sends for a page of another site. A server without authentication on loopback is reached by
 /// every page that its user looks at: by a form, or by a name of the page's own that leads to 127.0.0.1.
-pub(super) async fn refuse_foreign_pages(
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
+pub(super) fn refuse_foreign_pages(request: &mut Request) -> Result<(), ApiError> {
     let headers = request.headers();
     let host = |value: &HeaderValue| is_loopback(value.to_str().ok().and_then(|v| v.parse().ok()));
     let origin = |value: &HeaderValue| {
@@ -194,7 +191,7 @@ pub(super) async fn refuse_foreign_pages(
     } else if !headers.get_all(header::ORIGIN).iter().all(origin) {
         "Origin"
     } else {
-        return Ok(next.run(request).await);
+        return Ok(());
     };
     Err(Refusal::Forbidden(format!(
         "{foreign} is not localhost or a loopback address: a server without authentication answers nobody else"
@@ -216,9 +213,9 @@ fn is_loopback(authority: Option<Authority>) -> bool {
 ///
 /// For `*` any page may call, but no browser sends credentials along, whatever `allow_credentials` is: oslo.middleware
 /// answers with both headers, which browsers refuse. An origin that is named beside `*` has what the options say.
-pub(super) fn cors(router: Router, options: &config::Cors) -> Router {
+pub(super) fn cors(options: &config::Cors) -> Option<CorsLayer> {
     if options.allowed_origin.is_empty() {
-        return router;
+        return None;
     }
     let (any, named): (Vec<String>, Vec<String>) = options
         .allowed_origin
@@ -250,7 +247,7 @@ pub(super) fn cors(router: Router, options: &config::Cors) -> Router {
     if options.allow_credentials && !only_any {
         layer = layer.allow_credentials(AllowCredentials::predicate(is_named));
     }
-    router.layer(layer.max_age(Duration::from_secs(options.max_age.into())))
+    Some(layer.max_age(Duration::from_secs(options.max_age.into())))
 }
 
 #[expect(clippy::expect_used, reason = "a token of HTTP is a name of a header")]
@@ -267,6 +264,7 @@ fn methods(tokens: &[Token]) -> Vec<Method> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::http::StatusCode;
     use axum::middleware::from_fn;

@@ -1,6 +1,7 @@
 //! The parameters of lists: `limit` and `offset` of the reference, and `marker` and `sort` of the API guideline "Pagination,
 //! Filtering, and Sorting".
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -134,17 +135,23 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
 
 /// All values of a parameter, whether it is repeated or has several.
 pub(super) fn parameters(query: &str, name: &str) -> Vec<String> {
-    let decode = |text: &str| {
-        let text = text.replace('+', " ");
-        percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
         .filter(|(key, _)| decode(key) == name)
-        .flat_map(|(_, values)| values.split(',').map(decode).collect::<Vec<String>>())
+        .flat_map(|(_, values)| values.split(',').map(decode))
         .filter(|value| !value.is_empty())
+        .map(Cow::into_owned)
         .collect()
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        let text = text.replace('+', " ");
+        let decoded = percent_decode_str(&text).decode_utf8_lossy();
+        return Cow::Owned(decoded.into_owned());
+    }
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 fn integer(query: &str, name: &str) -> Result<Option<u64>, ApiError> {

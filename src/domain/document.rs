@@ -68,6 +68,10 @@ fn place(text: &[u8], position: usize) -> String {
 
 /// The position of the bracket that opens one level too many.
 fn nested_beyond(text: &[u8], max_nesting: usize) -> Option<usize> {
+    // Each level takes a byte.
+    if text.len() <= max_nesting {
+        return None;
+    }
     let (mut position, mut depth) = (0, 0usize);
     while let Some(byte) = text.get(position) {
         match byte {
@@ -214,7 +218,7 @@ pub fn members(object: &RawValue) -> Vec<(Cow<'_, str>, &RawValue)> {
 }
 
 fn has_surrogate_escape(text: &str) -> bool {
-    text.contains("\\ud") || text.contains("\\uD")
+    text.contains('\\') && (text.contains("\\ud") || text.contains("\\uD"))
 }
 
 /// Replaces NaN, the infinities and numbers that no double can hold by null, and lone surrogates by U+FFFD. Python stores

@@ -1,5 +1,6 @@
 //! oslo.log's format strings: Python's `%(field)s`, with the fields of `logging` and of a request's context.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// A format string, read.
@@ -264,13 +265,13 @@ impl Spec {
     }
 
     fn write(self, out: &mut impl Write, value: &str) -> fmt::Result {
-        let text = match (self.kind, value.parse::<f64>()) {
-            (Kind::Integer, Ok(number)) => format!("{:.0}", number.trunc()),
-            (Kind::Float, Ok(number)) => format!("{number:.*}", self.precision.unwrap_or(6)),
-            _ => value
-                .chars()
-                .take(self.precision.unwrap_or(usize::MAX))
-                .collect(),
+        let text: Cow<str> = match (self.kind, value.parse::<f64>()) {
+            (Kind::Integer, Ok(_)) => value.split('.').next().unwrap_or(value).into(),
+            (Kind::Float, Ok(number)) => format!("{number:.*}", self.precision.unwrap_or(6)).into(),
+            _ => match self.precision {
+                Some(precision) => value.chars().take(precision).collect(),
+                None => Cow::Borrowed(value),
+            },
         };
         let width = self.width;
         match (self.is_left, self.is_zero_padded) {

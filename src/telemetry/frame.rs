@@ -64,7 +64,7 @@ impl Frame {
                 field("PRIORITY", &severity(line.level))?;
                 field("SYSLOG_FACILITY", &facility.code())?;
                 field("SYSLOG_IDENTIFIER", program)?;
-                field("LOGGER_NAME", &line.name)?;
+                field("LOGGER_NAME", &line.name())?;
                 field("LOGGER_LEVEL", &level_name(line.level))?;
                 if let (Some(file), Some(number)) = (line.file, line.line) {
                     field("CODE_FILE", &file)?;

@@ -48,6 +48,14 @@ impl Layout {
             hostname: hostname.ok().map(|name| name.trim().to_owned()),
         }
     }
+
+    /// The format of the time.
+    pub(super) fn date(&self) -> &DateFormat {
+        match self {
+            Layout::Text(text) => &text.date,
+            Layout::Json { date, .. } => date,
+        }
+    }
 }
 
 impl TextLayout {
@@ -66,9 +74,11 @@ impl TextLayout {
 /// All that a line is made of.
 pub(super) struct LogLine<'a> {
     pub(super) time: OffsetDateTime,
+    /// The time as the layout's format has it.
+    pub(super) asctime: &'a str,
     pub(super) level: Level,
-    /// The module, with Python's separator.
-    pub(super) name: String,
+    /// The module.
+    pub(super) module: &'a str,
     pub(super) file: Option<&'static str>,
     pub(super) line: Option<u32>,
     pub(super) fields: &'a Fields,
@@ -80,8 +90,8 @@ impl LogLine<'_> {
     pub(super) fn write(&self, out: &mut impl Write, layout: &Layout) -> fmt::Result {
         match layout {
             Layout::Text(text) => self.write_text(out, text),
-            Layout::Json { date, hostname } => {
-                let object = self.json(date, hostname.as_deref());
+            Layout::Json { hostname, .. } => {
+                let object = self.json(hostname.as_deref());
                 write!(out, "{object}")
             }
         }
@@ -110,15 +120,15 @@ impl LogLine<'_> {
         layout: &TextLayout,
     ) -> fmt::Result {
         match field {
-            Field::Asctime => out.write_str(&self.asctime(&layout.date)),
+            Field::Asctime => out.write_str(self.asctime),
             Field::Isotime => write!(out, "{}T{}+00:00", self.time.date(), clock_time(self.time)),
             Field::Created => write!(out, "{:.6}", self.created()),
-            Field::Msecs => write!(out, "{:03}", self.time.millisecond()),
+            Field::Msecs => write!(out, "{}", self.time.millisecond()),
             Field::Process => write!(out, "{}", std::process::id()),
             Field::ThreadName => out.write_str(std::thread::current().name().unwrap_or("-")),
             Field::LevelName => out.write_str(level_name(self.level)),
             Field::LevelNumber => write!(out, "{}", level_number(self.level)),
-            Field::Name => out.write_str(&self.name),
+            Field::Name => out.write_str(&self.name()),
             Field::Pathname => out.write_str(self.file.unwrap_or("-")),
             Field::Filename => {
                 let file = self.file.and_then(|file| file.rsplit('/').next());
@@ -151,6 +161,12 @@ impl LogLine<'_> {
         Ok(())
     }
 
+    /// The module, with Python's separator.
+    pub(super) fn name(&self) -> String {
+        let parts = self.module.split(':').filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(".")
+    }
+
     /// What the request's span tells under this name.
     pub(super) fn context(&self, name: &str) -> Option<&str> {
         self.request.and_then(|request| request.get(name))
@@ -162,7 +178,7 @@ impl LogLine<'_> {
         error.as_str()
     }
 
-    fn json(&self, date: &DateFormat, hostname: Option<&str>) -> Value {
+    fn json(&self, hostname: Option<&str>) -> Value {
         let request = self.request.map(|request| &request.0).into_iter().flatten();
         let context: Map<String, Value> = request
             .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
@@ -173,8 +189,8 @@ impl LogLine<'_> {
             .collect();
         json!({
             "message": self.fields.message,
-            "asctime": self.asctime(date),
-            "name": self.name,
+            "asctime": self.asctime,
+            "name": self.name(),
             "levelname": level_name(self.level),
             "levelno": level_number(self.level),
             "pathname": self.file,
@@ -191,14 +207,6 @@ impl LogLine<'_> {
 
     fn created(&self) -> f64 {
         self.time.unix_timestamp() as f64 + f64::from(self.time.microsecond()) / 1e6
-    }
-
-    #[expect(
-        clippy::expect_used,
-        reason = "a point in time in UTC has all that strftime can name"
-    )]
-    fn asctime(&self, date: &DateFormat) -> String {
-        self.time.format(date.items()).expect("a date and a time")
     }
 }
 
@@ -240,6 +248,9 @@ fn is_plain(text: &str) -> bool {
 
 /// The text with its control characters escaped, so that nobody makes a second line out of one.
 fn write_escaped(out: &mut impl Write, text: &str) -> fmt::Result {
+    if !text.contains(char::is_control) {
+        return out.write_str(text);
+    }
     for character in text.chars() {
         if character.is_control() {
             write!(out, "{}", character.escape_default())?;

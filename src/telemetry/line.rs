@@ -1,7 +1,10 @@
 //! The way of an event into a line.
 
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+use time::OffsetDateTime;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -30,6 +33,7 @@ where
             layout,
             frame,
             clock,
+            last: ArcSwapOption::empty(),
         })
         .with_writer(writer)
 }
@@ -51,6 +55,33 @@ struct LineFormat {
     layout: Layout,
     frame: Frame,
     clock: Clock,
+    last: ArcSwapOption<Second>,
+}
+
+/// A second, and how it is written: formats have nothing finer, and many lines stand within one.
+struct Second {
+    timestamp: i64,
+    text: String,
+}
+
+impl LineFormat {
+    #[expect(
+        clippy::expect_used,
+        reason = "a point in time in UTC has all that strftime can name"
+    )]
+    fn second(&self, time: OffsetDateTime) -> Arc<Second> {
+        let timestamp = time.unix_timestamp();
+        if let Some(last) = &*self.last.load()
+            && last.timestamp == timestamp
+        {
+            return Arc::clone(last);
+        }
+        let text = time.format(self.layout.date().items());
+        let text = text.expect("a date and a time");
+        let second = Arc::new(Second { timestamp, text });
+        self.last.store(Some(Arc::clone(&second)));
+        second
+    }
 }
 
 impl<S> Layer<S> for RequestLayer
@@ -97,14 +128,13 @@ where
             .as_ref()
             .and_then(|extensions| extensions.get::<RequestFields>());
         let metadata = event.metadata();
+        let time = self.clock.now();
+        let second = self.second(time);
         let line = LogLine {
-            time: self.clock.now(),
+            time,
+            asctime: &second.text,
             level: *metadata.level(),
-            name: fields
-                .log_target
-                .as_deref()
-                .unwrap_or(metadata.target())
-                .replace("::", "."),
+            module: fields.log_target.as_deref().unwrap_or(metadata.target()),
             file: metadata.file(),
             line: metadata.line(),
             fields: &fields,
@@ -118,7 +148,7 @@ where
 mod tests {
     use std::error::Error;
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tracing::subscriber::with_default;
     use tracing_subscriber::layer::SubscriberExt;
