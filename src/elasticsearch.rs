@@ -99,11 +99,22 @@ impl Scan {
         }
     }
 
-    /// How many documents there are; 0 where nobody knows.
-    pub fn total(&self) -> u64 {
+    /// How far the reading is.
+    pub fn reached(&self) -> Reached {
         match self {
-            Scan::Lines(_) => 0,
-            Scan::Scroll(scroll) => scroll.total().unwrap_or(0),
+            Scan::Lines(lines) => lines.reached(),
+            Scan::Scroll(scroll) => scroll.reached(),
         }
     }
+}
+
+/// How far a reading is.
+#[derive(Debug, Clone, Copy)]
+pub struct Reached {
+    /// What is counted.
+    pub what: &'static str,
+    /// How much was read.
+    pub done: u64,
+    /// How much there is; 0 where nobody knows.
+    pub total: u64,
 }

@@ -4,6 +4,7 @@
 //! Knows Keystone's API and the options of `[keystone_authtoken]` and `[centralized_scheduler]`. It does not know our own
 //! HTTP layer: an [`AuthError`] becomes a status and a body in `error`.
 
+mod assignments;
 mod cache;
 mod client;
 mod locks;
@@ -14,6 +15,7 @@ mod token;
 mod trusts;
 mod validator;
 
+pub(crate) use assignments::Assignments;
 pub use client::SetupError;
 pub use locks::StripedLocks;
 pub use login::{Credentials, Login, LoginError, NamedProject};

@@ -276,11 +276,11 @@ pub(super) async fn export(store: &Store, arguments: Export) -> anyhow::Result<(
     Ok(())
 }
 
-pub(super) async fn import(store: &Store, import: Import) -> anyhow::Result<()> {
+pub(super) async fn import(config: &Config, store: &Store, import: Import) -> anyhow::Result<()> {
     require_current(store).await?;
     match import.source {
         Some(ImportSource::Elasticsearch(arguments)) => {
-            elasticsearch::import(store, *arguments).await
+            elasticsearch::import(config, store, *arguments).await
         }
         None => import_file(store, import.file).await,
     }

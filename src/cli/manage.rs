@@ -160,7 +160,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Import(import) => {
             let (config, _log) = begin()?;
-            block_on(async { data::import(&connect_for_maintenance(&config).await?, import).await })
+            block_on(async {
+                data::import(&config, &connect_for_maintenance(&config).await?, import).await
+            })
         }
         Command::Report(command) => {
             let (config, _log) = begin()?;

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -298,6 +299,15 @@ macro_rules! choices {
         $(#[doc = $about])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $Name { $( $(#[doc = $help])+ $Variant ),+ }
+
+        impl FromStr for $Name {
+            type Err = String;
+
+            /// Fails with what is wanted.
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::parse(text, None)
+            }
+        }
 
         impl OptionType for $Name {
             const NAME: &'static str = "string value";

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Hit, PAGE, ReadError};
+use super::{Hit, PAGE, Reached, ReadError};
 
 /// How long the cluster keeps a scroll between two pages; a batch is written meanwhile.
 const KEEP: &str = "30m";
@@ -249,9 +249,12 @@ impl Scroll {
         }
     }
 
-    /// How many documents there are, once a page was read.
-    pub(super) fn total(&self) -> Option<u64> {
-        self.total
+    pub(super) fn reached(&self) -> Reached {
+        Reached {
+            what: "documents read",
+            done: self.read,
+            total: self.total.unwrap_or(0),
+        }
     }
 
     pub(super) async fn page(&mut self) -> Result<Vec<Hit>, ReadError> {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::{Hit, ReadError};
+use super::{Hit, Reached, ReadError};
 
 /// How many bytes of lines are read at once, as far as a line is not larger.
 const PAGE_BYTES: usize = 2 << 20;
@@ -14,6 +14,9 @@ const PAGE_BYTES: usize = 2 << 20;
 pub struct Lines {
     waiting: VecDeque<PathBuf>,
     file: Option<OpenFile>,
+    /// How many bytes were read, and how many there are; a pipe has none.
+    read: u64,
+    size: u64,
 }
 
 struct OpenFile {
@@ -26,13 +29,26 @@ struct OpenFile {
 impl Lines {
     pub(super) fn open(paths: Vec<PathBuf>) -> Result<Lines, ReadError> {
         // A name that is wrong is told before anything is read.
+        let mut size = 0;
         for path in &paths {
-            File::open(path).map_err(|error| unreadable(path, error))?;
+            let file = File::open(path).and_then(|file| file.metadata());
+            size += file.map_err(|error| unreadable(path, error))?.len();
         }
         Ok(Lines {
             waiting: paths.into(),
             file: None,
+            read: 0,
+            size,
         })
+    }
+
+    pub(super) fn reached(&self) -> Reached {
+        const KIB: u64 = 1 << 10;
+        Reached {
+            what: "KiB read",
+            done: self.read.div_ceil(KIB),
+            total: self.size.div_ceil(KIB),
+        }
     }
 
     pub(super) fn page(&mut self, limit: usize) -> Result<Vec<Hit>, ReadError> {
@@ -49,6 +65,7 @@ impl Lines {
             match file.next()? {
                 Some((hit, length)) => {
                     bytes += length;
+                    self.read += length as u64;
                     hits.push(hit);
                 }
                 None => self.file = None,
@@ -88,7 +105,7 @@ impl OpenFile {
                          {{\"_index\": \"freezer\", \"_type\": \"jobs\", \"_id\": \"…\", \"_source\": {{…}}}}"
                     ),
                 })?;
-                return Ok(Some((hit, line.len())));
+                return Ok(Some((hit, self.text.len())));
             }
         }
     }

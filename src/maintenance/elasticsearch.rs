@@ -1,21 +1,23 @@
 //! `freezer-manage import elasticsearch`: the documents that freezer-api of older releases kept in Elasticsearch.
 //!
-//! All is read once before anything is written (`survey`), then kind after kind becomes rows (`mapping`, `plan`) in one
-//! transaction for each batch (`writer`). The same documents become the same rows again, so an import that was interrupted is
+//! All is read once before anything is written ([`Survey`]), then kind after kind becomes rows (`mapping`, `plan`) in one
+//! transaction for each batch (`writer`). `verify` reads all again and compares it with what the API shows (`comparison`). The same documents become the same rows again, so an import that was interrupted is
 //! simply run again. docs/adr/0008 says what was decided.
 
+mod comparison;
 mod document;
 mod mapping;
 mod plan;
 mod projects;
 mod report;
 mod survey;
+mod verify;
 mod writer;
 
 use std::io::{self, Write};
 
 use crate::domain::validation::Schemas;
-use crate::elasticsearch::{Hit, ReadError, Source};
+use crate::elasticsearch::{Hit, ReadError, Scan, Source};
 use crate::maintenance::rows::BATCH;
 use crate::schema::{Progress, ProgressCallback};
 use crate::store::{Store, StoreError};
@@ -23,24 +25,17 @@ pub use document::{Kind, Layout};
 use plan::{Item, Plan, Planner};
 pub use projects::{ProjectRules, ToldBy};
 pub use report::{Report, Tally};
-pub use survey::Found;
-use survey::Survey;
+use survey::AsideReader;
+pub use survey::{Found, Survey};
+pub use verify::{Checked, Difference, Verification};
 use writer::Existing;
 pub use writer::Writing;
 
+/// How many bytes of documents a batch has, as far as one is not larger.
+const BATCH_BYTES: usize = 2 << 20;
+
 /// Why documents of other programs are left.
 const FOREIGN: &str = "not a document of freezer-api";
-
-/// What is imported, and how.
-#[derive(Debug, Clone)]
-pub struct ElasticsearchImport {
-    /// Where the documents are.
-    pub source: Source,
-    /// Whose documents are that do not tell it.
-    pub rules: ProjectRules,
-    /// What is done with rows.
-    pub writing: Writing,
-}
 
 /// Why an import failed. What was written stays; another import continues.
 #[derive(Debug, thiserror::Error)]
@@ -60,78 +55,86 @@ pub enum ElasticsearchImportError {
 }
 
 impl Store {
-    /// Imports all documents. What cannot be a row is written to `leftovers` as JSON lines.
-    ///
-    /// Where documents have no project, nothing is written and [`Found::without_project`] tells whose they are.
+    /// Imports all documents of a survey that is complete. What cannot be a row is written to `leftovers` as JSON lines.
     ///
     /// # Errors
     /// [`ElasticsearchImportError`].
     pub async fn import_elasticsearch(
         &self,
-        import: &ElasticsearchImport,
+        source: &Source,
+        survey: &mut Survey,
+        writing: Writing,
         leftovers: &mut (dyn Write + Send),
         progress: ProgressCallback<'_>,
     ) -> Result<Report, ElasticsearchImportError> {
-        let schemas =
-            Schemas::new().map_err(|error| ElasticsearchImportError::Schemas(error.to_string()))?;
-        let survey = survey(import, progress).await?;
         let mut run = Run {
             store: self,
-            import,
-            planner: Planner::new(schemas, self.clock.now()),
+            source,
+            writing,
+            planner: Planner::new(schemas()?, self.clock.now()),
             survey,
             report: Report::default(),
             clients: Existing::new(),
             leftovers,
             progress,
         };
-        if import.writing == Writing::DryRun || run.survey.found.without_project.is_empty() {
-            for kind in Kind::ALL {
-                run.kind(kind).await?;
-            }
-            run.foreign().await?;
+        for kind in Kind::ALL {
+            run.kind(kind).await?;
         }
+        run.foreign().await?;
         run.leftovers.flush()?;
-        Ok(Report {
-            found: run.survey.found,
-            ..run.report
-        })
+        Ok(run.report)
     }
 }
 
-/// Reads all documents for the first time.
-async fn survey(
-    import: &ElasticsearchImport,
-    progress: ProgressCallback<'_>,
-) -> Result<Survey, ElasticsearchImportError> {
-    let mut survey = Survey::new(import.rules.clone())?;
-    let mut scan = import.source.scan()?;
-    let mut done = 0;
-    loop {
-        let hits = scan.page().await?;
-        if hits.is_empty() {
-            break;
-        }
-        done += hits.len() as u64;
-        for hit in hits {
-            survey.add(hit)?;
-        }
-        progress(Progress::Rows {
-            what: "documents read",
-            done,
-            total: scan.total(),
-        });
+fn schemas() -> Result<Schemas, ElasticsearchImportError> {
+    Schemas::new().map_err(|error| ElasticsearchImportError::Schemas(error.to_string()))
+}
+
+/// The second reading, of the documents of one kind: those that were put aside, or the source again, in which others are too.
+enum Batches {
+    Aside(AsideReader),
+    Source(Scan),
+}
+
+impl Batches {
+    fn new(
+        source: &Source,
+        survey: &mut Survey,
+        kind: Kind,
+    ) -> Result<Batches, ElasticsearchImportError> {
+        Ok(match survey.aside(kind)? {
+            Some(aside) => Batches::Aside(aside),
+            None => Batches::Source(source.scan()?),
+        })
     }
-    survey.complete()?;
-    Ok(survey)
+
+    /// The next documents; none at the end.
+    async fn next(&mut self) -> Result<Vec<Hit>, ElasticsearchImportError> {
+        match self {
+            Batches::Source(scan) => Ok(scan.page().await?),
+            Batches::Aside(aside) => {
+                let (mut hits, mut bytes) = (Vec::new(), 0);
+                while hits.len() < BATCH
+                    && bytes < BATCH_BYTES
+                    && let Some(hit) = aside.next()?
+                {
+                    bytes += hit.source.get().len();
+                    hits.push(hit);
+                }
+                Ok(hits)
+            }
+        }
+    }
 }
 
 /// An import under way.
 struct Run<'a> {
     store: &'a Store,
-    import: &'a ElasticsearchImport,
+    source: &'a Source,
+    writing: Writing,
     planner: Planner,
-    survey: Survey,
+    survey: &'a mut Survey,
     report: Report,
     /// The clients that a dry run would have added.
     clients: Existing,
@@ -141,19 +144,9 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn kind(&mut self, kind: Kind) -> Result<(), ElasticsearchImportError> {
-        if let Some(mut aside) = self.survey.aside(kind)? {
-            let mut hits = Vec::new();
-            while let Some(hit) = aside.next()? {
-                hits.push(hit);
-                if hits.len() == BATCH {
-                    self.batch(kind, std::mem::take(&mut hits)).await?;
-                }
-            }
-            return self.batch(kind, hits).await;
-        }
-        let mut scan = self.import.source.scan()?;
+        let mut batches = Batches::new(self.source, self.survey, kind)?;
         loop {
-            let hits = scan.page().await?;
+            let hits = batches.next().await?;
             if hits.is_empty() {
                 return Ok(());
             }
@@ -162,7 +155,7 @@ impl Run<'_> {
     }
 
     async fn batch(&mut self, kind: Kind, hits: Vec<Hit>) -> Result<(), ElasticsearchImportError> {
-        let (planner, survey) = (&mut self.planner, &self.survey);
+        let (planner, survey) = (&mut self.planner, &*self.survey);
         let planned = hits
             .into_iter()
             .filter_map(|hit| planner.plan(kind, hit, survey));
@@ -171,7 +164,7 @@ impl Run<'_> {
             return Ok(());
         }
         let store = self.store;
-        let placed = match self.import.writing {
+        let placed = match self.writing {
             Writing::DryRun => store.compare_batch(kind, &items, &mut self.clients).await?,
             writing => store.write_batch(kind, &items, writing).await?,
         };
@@ -187,7 +180,7 @@ impl Run<'_> {
         (self.progress)(Progress::Rows {
             what: kind.name(),
             done: self.report.tally(kind).sum(),
-            total: self.survey.found.read(kind),
+            total: self.survey.found().read(kind),
         });
         Ok(())
     }
@@ -199,7 +192,7 @@ impl Run<'_> {
         let mut aside = self.survey.foreign()?;
         while let Some(hit) = aside.next()? {
             leave(self.leftovers, &hit, FOREIGN)?;
-            if self.import.writing != Writing::DryRun {
+            if self.writing != Writing::DryRun {
                 self.store.keep_foreign(&hit, FOREIGN).await?;
             }
         }

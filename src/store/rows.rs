@@ -3,7 +3,7 @@
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
 use super::connection::Row;
-use super::statement::{Argument, Statement, sql};
+use super::statement::{Argument, Statement, in_lists, placeholders, sql};
 use super::{StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::action::Action;
@@ -302,6 +302,20 @@ impl Tx {
     ) -> Result<Option<T>, StoreError> {
         let rows = self.select(Conditions::of_id::<T>(scope, id)).await?;
         Ok(rows.into_iter().find(|row: &T| row.id() == id))
+    }
+
+    /// The live rows of these ids, in no order.
+    pub(crate) async fn live_rows<T: Record>(
+        &mut self,
+        ids: &[&str],
+    ) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        for ids in in_lists(ids) {
+            let condition = format!("{}.id IN ({})", T::ALIAS, placeholders(ids.len()));
+            let conditions = Conditions::live::<T>().and(&condition, ids);
+            rows.extend(self.select(conditions).await?);
+        }
+        Ok(rows)
     }
 
     /// Whether any row meets the conditions.

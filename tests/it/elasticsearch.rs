@@ -2,6 +2,10 @@
 //! freezer-api 2.0.0 to 15.0.0 into Elasticsearch 1.7 and 2.4, and carried to OpenSearch 2.19 in the layouts without types.
 
 mod clusters;
+mod kills;
+mod roles;
+mod secured;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::migrations::schema::texts;
 use crate::support::api::contains;
-use crate::support::process::manage;
+use crate::support::process::{manage, manage_with};
 use crate::support::{Database, Service};
 
 /// The project of all documents in the dumps, and the user of most.
@@ -88,22 +92,29 @@ fn import(database: &Database, file: &Path, more: &[&str]) -> Imported {
 
 /// Imports what the arguments say.
 fn run(database: &Database, arguments: &[&str]) -> Imported {
+    run_with(&database.configuration(), arguments, &[])
+}
+
+/// The same with this configuration and variables in the environment.
+fn run_with(configuration: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Imported {
     let folder = tempfile::tempdir().unwrap();
     let leftovers = folder.path().join("left.jsonl");
-    let mut all = vec![
-        "import",
-        "elasticsearch",
-        "--leftovers",
-        leftovers.to_str().unwrap(),
-    ];
+    let mut all = vec!["import", "elasticsearch"];
+    if !arguments.contains(&"--verify") {
+        all.extend(["--leftovers", leftovers.to_str().unwrap()]);
+    }
     all.extend(arguments);
-    let output = manage(&database.configuration(), &all);
+    let output = manage_with(configuration, &all, variables);
     let parts = [&output.stdout, &output.stderr];
-    let left = fs::read_to_string(&leftovers).unwrap_or_default();
+    let left = fs::read_to_string(&leftovers);
+    if let Ok(left) = &left {
+        assert!(!left.is_empty(), "an empty file of leftovers stays");
+    }
     Imported {
         text: parts.map(|part| String::from_utf8_lossy(part)).concat(),
         success: output.status.success(),
         left: left
+            .unwrap_or_default()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect(),
@@ -255,6 +266,7 @@ on_each_engine! {
                 assert_eq!(again.counts(kind)[1], 0, "{name}: {}", again.text);
             }
             assert_eq!(first.left.len(), again.left.len(), "{name}");
+            verify::is_clean(&import(&database, &dump(name), &["--project", &rule, "--verify"]), name);
             shows_all(&service, name).await;
         }
         // One registration of each client is a row, whoever registered it how often.
@@ -404,7 +416,7 @@ on_each_engine! {
                 assert!(left["reason"].as_str().unwrap().starts_with("uuid u1 is another client's; it has "), "{left}");
             }
             let kept = texts(&database, "SELECT value FROM freezer_api_leftovers WHERE table_name = 'clients'").await;
-            assert_eq!(kept, vec![json!({"uuid": "u1"}).to_string(); if arguments.is_empty() { 2 } else { 0 }]);
+            assert_eq!(kept, vec![json!({"clients id": "u1"}).to_string(); if arguments.is_empty() { 2 } else { 0 }]);
             rows.push(texts(&database, "SELECT id FROM clients ORDER BY id").await);
         }
         assert_eq!((rows[0].len(), rows[1].len()), (0, 3));

@@ -3,8 +3,8 @@
 mod lab;
 mod logs;
 mod outages;
-mod proxy;
+pub(crate) mod proxy;
 mod shared_cache;
-mod tls;
+pub(crate) mod tls;
 mod tokens;
 mod trusts;

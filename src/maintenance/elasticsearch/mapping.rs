@@ -21,7 +21,7 @@ use crate::domain::document::{self, Object};
 use crate::domain::validation::{Schema, Schemas, TEXT_WIDTH};
 
 pub(super) use actions::map as map_action;
-pub(super) use backups::map as map_backup;
+pub(super) use backups::{composed_id, map as map_backup};
 pub(super) use clients::{map as map_client, name as client_name};
 pub(super) use jobs::map as map_job;
 pub(super) use sessions::map as map_session;

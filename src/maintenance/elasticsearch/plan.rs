@@ -28,8 +28,11 @@ pub(super) struct Item {
 /// What becomes of a document.
 pub(super) enum Plan {
     Write(Box<Rows>),
-    /// It is another registration of the client of this name.
-    Merge(String),
+    /// It is another registration of a client.
+    Merge {
+        project_id: String,
+        client_id: String,
+    },
     /// It cannot be a row.
     Leave(String),
 }
@@ -113,7 +116,11 @@ impl Planner {
         let rows = match document.kind {
             Kind::Clients => {
                 if let Some(name) = survey.registered_again(document, &project_id) {
-                    return Ok(Plan::Merge(name.to_owned()));
+                    let client_id = name.to_owned();
+                    return Ok(Plan::Merge {
+                        project_id,
+                        client_id,
+                    });
                 }
                 let Mapped { row, created, kept } = map_client(schemas, document, owner)?;
                 let main = self.planned(Kind::Clients.table(), &row.client, created, kept)?;

@@ -1,7 +1,8 @@
 //! Whose a document is. Version 1 of the API stored no project, and the tables need one.
 //!
 //! What tells it, in this order: the document itself; the name of its client, which is `PROJECT_HOST` unless somebody chose
-//! another; the jobs that it names or that name it; what the operator says of its user; the operator's default.
+//! another; the jobs that it names or that name it; what the operator says of its user; the only project in which its user
+//! has a role; the operator's default.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -17,6 +18,8 @@ use crate::domain::document::{Object, text};
 pub struct ProjectRules {
     /// The project of each user.
     pub users: BTreeMap<String, String>,
+    /// The only project in which a user of whom nothing is said has a role.
+    pub assignments: BTreeMap<String, String>,
     /// The project of all others.
     pub default: Option<String>,
 }
@@ -32,6 +35,8 @@ pub enum ToldBy {
     Job,
     /// The rule for its user.
     UserRule,
+    /// The roles of its user.
+    Assignment,
     /// The default.
     Default,
 }
@@ -43,6 +48,7 @@ impl fmt::Display for ToldBy {
             ToldBy::ClientName => "by the client's name",
             ToldBy::Job => "by its jobs",
             ToldBy::UserRule => "by the rule for the user",
+            ToldBy::Assignment => "by the user's roles in Keystone",
             ToldBy::Default => "by the default",
         })
     }
@@ -131,10 +137,12 @@ impl Projects {
         if let Some(project) = self.by_jobs(document) {
             return Some((project, ToldBy::Job));
         }
-        let by_user = text(members, "user_id").and_then(|user| rules.users.get(user));
-        let by_user = by_user.map(|project| (project.as_str(), ToldBy::UserRule));
+        let user = text(members, "user_id");
+        let of_user = |projects: &'a BTreeMap<String, String>| projects.get(user?);
+        let by_rule = of_user(&rules.users).map(|project| (project.as_str(), ToldBy::UserRule));
+        let by_roles = || Some((of_user(&rules.assignments)?.as_str(), ToldBy::Assignment));
         let default = || Some((rules.default.as_deref()?, ToldBy::Default));
-        by_user.or_else(default)
+        by_rule.or_else(by_roles).or_else(default)
     }
 
     fn by_jobs<'a>(&'a self, document: &'a Document) -> Option<&'a str> {

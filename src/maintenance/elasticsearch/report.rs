@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::document::Kind;
 use super::plan::{Rows, With};
-use super::survey::Found;
 use super::writer::{Outcome, Placed, reason_to_leave};
 use crate::elasticsearch::Hit;
 
@@ -45,8 +44,6 @@ pub struct Note {
 /// What an import did, or would do.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was read.
-    pub found: Found,
     /// What became of it.
     pub tallies: BTreeMap<Kind, Tally>,
     /// What is said of documents.
@@ -59,15 +56,6 @@ impl Report {
     /// What became of the documents of a kind.
     pub fn tally(&self, kind: Kind) -> Tally {
         self.tallies.get(&kind).copied().unwrap_or_default()
-    }
-
-    /// The kinds of which not every document that was read became something.
-    pub fn missing(&self) -> Vec<Kind> {
-        let adds_up = |kind: &Kind| self.found.read(*kind) == self.tally(*kind).sum();
-        Kind::ALL
-            .into_iter()
-            .filter(|kind| !adds_up(kind))
-            .collect()
     }
 
     /// How many documents are not as rows in the tables.

@@ -3,15 +3,17 @@
 //!
 //! Backups are read again later. The other documents, which may lie behind them, are put aside in files without a name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
+use super::ElasticsearchImportError;
 use super::document::{Document, Kind, Layout, Recognized, recognize};
 use super::mapping::{client_name, time_of_drawn_id};
 use super::projects::{ProjectRules, Projects, ToldBy};
 use crate::domain::document::text;
-use crate::elasticsearch::Hit;
+use crate::elasticsearch::{Hit, Reached, Source};
+use crate::schema::{Progress, ProgressCallback};
 
 /// How many users without a project are named.
 const MAX_USERS: usize = 1000;
@@ -41,10 +43,10 @@ impl Found {
     }
 }
 
-/// The first reading.
-pub(super) struct Survey {
-    pub(super) found: Found,
-    pub(super) projects: Projects,
+/// The first reading of all documents. [`Survey::complete`] says whose they are.
+pub struct Survey {
+    found: Found,
+    projects: Projects,
     rules: ProjectRules,
     aside: [Aside; 4],
     foreign: Aside,
@@ -65,11 +67,11 @@ struct Registered {
 }
 
 impl Survey {
-    pub(super) fn new(rules: ProjectRules) -> io::Result<Survey> {
+    fn new() -> io::Result<Survey> {
         Ok(Survey {
             found: Found::default(),
             projects: Projects::default(),
-            rules,
+            rules: ProjectRules::default(),
             aside: [Aside::new()?, Aside::new()?, Aside::new()?, Aside::new()?],
             foreign: Aside::new()?,
             backups: HashMap::new(),
@@ -77,8 +79,36 @@ impl Survey {
         })
     }
 
+    /// Reads all documents for the first time.
+    ///
+    /// # Errors
+    /// [`ElasticsearchImportError`].
+    pub async fn read(
+        source: &Source,
+        progress: ProgressCallback<'_>,
+    ) -> Result<Survey, ElasticsearchImportError> {
+        let mut survey = Survey::new()?;
+        let mut scan = source.scan()?;
+        loop {
+            let hits = scan.page().await?;
+            if hits.is_empty() {
+                return Ok(survey);
+            }
+            for hit in hits {
+                survey.add(hit)?;
+            }
+            let Reached { what, done, total } = scan.reached();
+            progress(Progress::Rows { what, done, total });
+        }
+    }
+
+    /// What was found.
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
     /// Takes a document in.
-    pub(super) fn add(&mut self, hit: Hit) -> io::Result<()> {
+    fn add(&mut self, hit: Hit) -> io::Result<()> {
         let document = match recognize(hit) {
             Recognized::Document(document) => document,
             Recognized::Foreign(hit) | Recognized::Unreadable(None, hit, _) => {
@@ -152,21 +182,52 @@ impl Survey {
         self.backups.insert(key, (1, document));
     }
 
-    /// When all are read: finds the project of each document, and the registration of each client that counts.
-    pub(super) fn complete(&mut self) -> io::Result<()> {
+    /// The users whose documents do not tell their project, and of whom these rules say nothing.
+    ///
+    /// # Errors
+    /// [`ElasticsearchImportError::File`].
+    pub fn users_without_project(
+        &mut self,
+        rules: &ProjectRules,
+    ) -> Result<BTreeSet<String>, ElasticsearchImportError> {
+        let mut users = BTreeSet::new();
+        self.each(&mut |survey, document, _| {
+            if survey.projects.of(document, rules).is_none() {
+                let user = text(&document.members, "user_id");
+                users.extend(user.map(str::to_owned));
+            }
+        })?;
+        Ok(users)
+    }
+
+    /// Finds the project of each document, and the registration of each client that counts.
+    ///
+    /// # Errors
+    /// [`ElasticsearchImportError::File`].
+    pub fn complete(&mut self, rules: ProjectRules) -> Result<(), ElasticsearchImportError> {
+        self.rules = rules;
+        self.each(&mut |survey, document, count| survey.assign(document, count))?;
+        Ok(())
+    }
+
+    /// Every document but the backups that tell their project; of the other backups one of each user and job, with how many there
+    /// are.
+    fn each(&mut self, visit: &mut dyn FnMut(&mut Survey, &Document, u64)) -> io::Result<()> {
         for kind in Kind::ALL {
             let Some(mut reader) = self.aside(kind)? else {
                 continue;
             };
             while let Some(hit) = reader.next()? {
                 if let Recognized::Document(document) = recognize(hit) {
-                    self.assign(&document, 1);
+                    visit(self, &document, 1);
                 }
             }
         }
-        for (_, (count, document)) in std::mem::take(&mut self.backups) {
-            self.assign(&document, count);
+        let backups = std::mem::take(&mut self.backups);
+        for (count, document) in backups.values() {
+            visit(self, document, *count);
         }
+        self.backups = backups;
         Ok(())
     }
 

@@ -14,8 +14,18 @@ use crate::store::tables::{JOB_ACTIONS, LEFTOVERS, Table, USER_CREDENTIALS};
 use crate::store::{MAX_TEXT, Store, StoreError, Tx};
 
 /// The column of `freezer_api_leftovers` that names what a value was: a whole document, or members of one.
-const WHOLE_DOCUMENT: &str = "document";
-const MEMBERS: &str = "members";
+pub(super) const WHOLE_DOCUMENT: &str = "document";
+pub(super) const MEMBERS: &str = "members";
+
+/// What the id of a client is called among what is kept beside it.
+pub(super) const CLIENT_ID: &str = "clients id";
+
+/// The widths of the columns that name a row, in characters.
+const TABLE_WIDTH: usize = 32;
+const ID_WIDTH: usize = 255;
+
+/// The type of documents without one.
+pub(super) const FOREIGN_TYPE: &str = "_doc";
 
 /// What became of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +121,7 @@ impl Store {
 
     /// Keeps a document that is none of freezer's.
     pub(super) async fn keep_foreign(&self, hit: &Hit, reason: &str) -> Result<(), StoreError> {
-        let row = whole(hit.doc_type.as_deref().unwrap_or("_doc"), hit, reason);
+        let row = whole(hit.doc_type.as_deref().unwrap_or(FOREIGN_TYPE), hit, reason);
         self.write("keeping a document", async |tx| {
             LEFTOVERS
                 .insert(&mut tx.session, std::slice::from_ref(&row))
@@ -159,7 +169,7 @@ impl Batch {
     async fn place_all(&mut self, tx: &mut Tx, items: &[Item]) -> Result<Vec<Placed>, StoreError> {
         let planned = items.iter().filter_map(|item| match &item.plan {
             Plan::Write(rows) => Some(rows.main.id.as_str()),
-            Plan::Merge(_) | Plan::Leave(_) => None,
+            Plan::Merge { .. } | Plan::Leave(_) => None,
         });
         let ids: Vec<&str> = planned.collect();
         let there = existing(tx, self.kind.table(), &ids).await?;
@@ -167,7 +177,7 @@ impl Batch {
         let mut all = Vec::with_capacity(items.len());
         for item in items {
             let placed = match &item.plan {
-                Plan::Merge(name) => Outcome::Merged(name.clone()).into(),
+                Plan::Merge { client_id, .. } => Outcome::Merged(client_id.clone()).into(),
                 Plan::Leave(reason) => Outcome::Left(reason.clone()).into(),
                 Plan::Write(rows) => self.place(tx, &item.hit, rows).await?,
             };
@@ -293,7 +303,7 @@ impl Batch {
         let old = planned.id.clone();
         planned.rename(&made_id(Kind::Clients, &hit.path()));
         let reason = format!("uuid {old} is another client's; it has {}", planned.id);
-        planned.kept.add("uuid", old.into(), reason.clone());
+        planned.kept.add(CLIENT_ID, old.into(), reason.clone());
         let there = existing(tx, planned.table, &[&planned.id]).await?;
         self.existing.extend(there);
         Ok(Some(reason))
@@ -420,7 +430,21 @@ fn whole(table: &str, hit: &Hit, reason: &str) -> TextRow {
     let text = serde_json::to_string(hit)
         .ok()
         .filter(|text| text.len() <= MAX_TEXT);
-    leftover([table, &hit.path(), WHOLE_DOCUMENT], text, reason)
+    leftover(
+        [&leftover_table(table), &leftover_id(hit), WHOLE_DOCUMENT],
+        text,
+        reason,
+    )
+}
+
+/// What a table or a type is called among the leftovers.
+pub(super) fn leftover_table(name: &str) -> String {
+    name.chars().take(TABLE_WIDTH).collect()
+}
+
+/// What a whole document is called among the leftovers.
+pub(super) fn leftover_id(hit: &Hit) -> String {
+    hit.path().chars().take(ID_WIDTH).collect()
 }
 
 /// A row of `freezer_api_leftovers`; what is too long for a column of it is cut.

@@ -12,7 +12,7 @@ use super::{Imported, KINDS, PROJECT, USER, dump, run};
 use crate::support::{Database, Engine, Service, needed};
 
 /// The dumps that a server can hold as they are: those with types, or those without.
-fn dumps_of(server: &str) -> &'static [&'static str] {
+pub(super) fn dumps_of(server: &str) -> &'static [&'static str] {
     match server {
         "es1" => &["es1-2.0.0"],
         "es2" => &["es2-3.0.0", "es2-mixed"],
@@ -24,14 +24,14 @@ fn dumps_of(server: &str) -> &'static [&'static str] {
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A server with the documents of a dump in an index of its own.
-struct Filled {
+pub(super) struct Filled {
     http: Client,
     url: String,
-    index: String,
+    pub(super) index: String,
 }
 
 impl Filled {
-    async fn new(server: &str, url: &str, name: &str) -> Filled {
+    pub(super) async fn new(server: &str, url: &str, name: &str) -> Filled {
         // An error means that another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +86,7 @@ impl Filled {
     }
 }
 
-fn servers() -> BTreeMap<String, String> {
+pub(super) fn servers() -> BTreeMap<String, String> {
     let all = needed("FREEZER_TEST_ELASTICSEARCH");
     let pairs = all.split(',').map(|pair| pair.split_once('=').unwrap());
     pairs
@@ -127,6 +127,8 @@ async fn a_cluster_gives_what_its_dump_gives() {
                     by_file.text
                 );
             }
+            let verified = filled.import(&database, &["--project", &rule, "--verify"]);
+            super::verify::is_clean(&verified, &format!("{server} {name}"));
             super::shows_all(&service, name).await;
         }
     }

@@ -1,4 +1,4 @@
-//! A way to the real Keystone that counts, that can be shut, that speaks TLS, and that can answer in Keystone's place.
+//! A way to the real Keystone, or another server, that counts, that can be shut, that speaks TLS, and that can answer in Keystone's place.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use super::lab::plain_http;
 /// Answers in Keystone's place, or not.
 type Interference = Box<dyn Fn(&Request<Incoming>) -> Option<Response<Full<Bytes>>> + Send + Sync>;
 
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ impl Proxy {
         Self::start_with(keystone, None).await
     }
 
-    pub(super) async fn start_with(keystone: &str, tls: Option<ServerConfig>) -> Self {
+    pub(crate) async fn start_with(keystone: &str, tls: Option<ServerConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -69,6 +69,11 @@ impl Proxy {
         };
         proxy.serve(listener);
         proxy
+    }
+
+    /// Without a path.
+    pub(crate) fn root(&self) -> String {
+        self.shared.own.clone()
     }
 
     /// With `/v3`.
@@ -92,7 +97,7 @@ impl Proxy {
     }
 
     /// Lets something answer in Keystone's place.
-    pub(super) fn interfere(
+    pub(crate) fn interfere(
         &self,
         with: impl Fn(&Request<Incoming>) -> Option<Response<Full<Bytes>>> + Send + Sync + 'static,
     ) {
@@ -212,7 +217,7 @@ impl Shared {
 }
 
 /// An answer of another server that stands in Keystone's place.
-pub(super) fn answer(
+pub(crate) fn answer(
     status: u16,
     headers: &[(&'static str, &'static str)],
     body: &'static str,

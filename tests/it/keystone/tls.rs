@@ -16,7 +16,7 @@ use super::proxy::Proxy;
 use crate::support::authority::Authority;
 
 /// A server named 127.0.0.1, which asks for certificates of `clients` if there are any.
-fn server(authority: &Authority, clients: Option<&Authority>) -> ServerConfig {
+pub(crate) fn server(authority: &Authority, clients: Option<&Authority>) -> ServerConfig {
     let (certificate, key) = authority.issue("127.0.0.1");
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let builder = match clients {

@@ -272,6 +272,15 @@ impl Drop for Server {
 
 /// Runs `freezer-manage --config-file F ARGUMENTS…` with `configuration` as F, to its end.
 pub(crate) fn manage(configuration: &str, arguments: &[&str]) -> Output {
+    manage_with(configuration, arguments, &[])
+}
+
+/// The same with variables in its environment.
+pub(crate) fn manage_with(
+    configuration: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Output {
     let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_freezer-manage"))
         .args(config_file(
@@ -280,6 +289,7 @@ pub(crate) fn manage(configuration: &str, arguments: &[&str]) -> Output {
             configuration,
         ))
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()

@@ -112,7 +112,7 @@ fn id(
 }
 
 /// The `backup_id` that releases up to 3.0.0 made of the metadata.
-fn composed_id(metadata: &Object) -> String {
+pub(in super::super) fn composed_id(metadata: &Object) -> String {
     let parts = [
         "container",
         "hostname",

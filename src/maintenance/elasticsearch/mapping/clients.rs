@@ -43,6 +43,14 @@ fn uuid(document: &Document) -> String {
         .map_or_else(|| made_id(Kind::Clients, document.id()), str::to_owned)
 }
 
+/// Where both have one, which may differ, the client's own counts.
+fn take_uuid(client: &mut Object, rest: &mut Object, uuid: String) {
+    if document::text(rest, "uuid") == Some(&uuid) {
+        rest.shift_remove("uuid");
+    }
+    client.insert("uuid".to_owned(), uuid.into());
+}
+
 /// The row of a client.
 pub(in super::super) fn map(
     schemas: &Schemas,
@@ -54,10 +62,10 @@ pub(in super::super) fn map(
     let Some(Value::Object(mut client)) = rest.shift_remove("client") else {
         return Err("it describes no client".to_owned());
     };
-    for key in ["uuid", "user_id", "project_id"] {
+    take_uuid(&mut client, &mut rest, uuid(document));
+    for key in ["user_id", "project_id"] {
         rest.shift_remove(key);
     }
-    client.insert("uuid".to_owned(), uuid(document).into());
     let mut body = Object::new();
     for key in ["client_id"].into_iter().chain(OPTIONAL) {
         if let Some(value) = client.shift_remove(key).filter(|value| !value.is_null()) {
