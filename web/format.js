@@ -44,7 +44,7 @@ export function every(period) {
 /** A `job_schedule` in words. */
 export function schedule(schedule) {
   if (!schedule) return "once";
-  if (schedule.schedule_interval) return `every ${schedule.schedule_interval}`;
+  if (typeof schedule.schedule_interval === "string" && schedule.schedule_interval) return `every ${schedule.schedule_interval.replace(/^1 +(\w+)s$/, "$1")}`;
   const fields = ["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
   const given = fields.filter((field) => schedule[`schedule_${field}`] !== undefined);
   if (given.length > 0) return given.map((field) => `${field.replaceAll("_", " ")} ${schedule[`schedule_${field}`]}`).join(", ");

@@ -1,25 +1,34 @@
 // Pieces that several pages show.
 import { html, nothing } from "./vendor/lit-html.js";
 import { duration, local, relative, shortened, text, utc } from "./format.js";
-import { changed, go, here } from "./route.js";
+import { changed, go, here, link } from "./route.js";
 
 /** What each word of the API looks like: a sign beside the word, so that nothing is said by colour alone. */
 const SIGNS = {
-  success: ["✓", "good"], available: ["✓", "good"], alive: ["✓", "good"], fail: ["✗", "bad"], failing: ["✗", "bad"], overdue: ["✗", "bad"],
+  success: ["✓", "good"], available: ["✓", "good"], fine: ["✓", "good"], alive: ["✓", "good"], fail: ["✗", "bad"], failing: ["✗", "bad"], overdue: ["✗", "bad"],
   never: ["✗", "bad"], no_record: ["✗", "bad"], error: ["✗", "bad"], running: ["▶", "busy"], scheduled: ["◷", "calm"], unknown: ["?", "calm"],
-  completed: ["✓", "calm"], stop: ["■", "calm"], removed: ["–", "calm"], aborted: ["■", "warn"],
+  completed: ["✓", "calm"], stop: ["■", "calm"], removed: ["–", "calm"], active: ["●", "calm"], creating: ["▶", "busy"], aborted: ["■", "warn"],
 };
 
 /** A word of the API with its sign. */
-export function state(word) {
-  const [sign, tone] = SIGNS[word] ?? ["!", "warn"];
+export function state(word, severity) {
+  const [sign, tone] = SIGNS[word] ?? (severity === "red" ? ["✗", "bad"] : ["!", "warn"]);
   return html`<span class="state ${tone}"><span aria-hidden="true">${sign}</span> ${shortened(word, 40).replaceAll("_", " ")}</span>`;
 }
+
+/** A name that stays in one line; the whole one when pointed at. */
+export const name = (value, most = 40) => html`<span class="name" title=${text(value).length > most ? shortened(value, 500) : nothing}>${shortened(value, most)}</span>`;
 
 /** A time in UTC, with how long ago; in the reader's own time when pointed at. */
 export function time(value, { ago = true } = {}) {
   if (!value || Number.isNaN(Date.parse(value))) return html`<span class="nil">–</span>`;
   return html`<time datetime=${value} title="${local(value)} here">${utc(value)}${ago ? html` <small>${relative(value)}</small>` : nothing}</time>`;
+}
+
+/** A time as how long ago, or in how long, for tables with many columns; in full when pointed at. */
+export function ago(value) {
+  if (!value || Number.isNaN(Date.parse(value))) return html`<span class="nil">–</span>`;
+  return html`<time datetime=${value} title="${utc(value)}, ${local(value)} here">${relative(value)}</time>`;
 }
 
 /** The last runs of a job as signs, the newest at the right. */
@@ -105,7 +114,7 @@ export function filters(fields) {
     const names = new Set([...event.currentTarget.elements].map((element) => element.name).filter(Boolean));
     go(changed(Object.fromEntries([...names].map((name) => [name, form.getAll(name).map((value) => value.trim())]))));
   };
-  return html`<form class="filters" role="search" @submit=${submit}>${fields}<button>Filter</button><a href=${`#/${here().path[0]}`}>Clear</a></form>`;
+  return html`<form class="filters" role="search" @submit=${submit}>${fields}<button>Filter</button><a href=${link(here().path)}>Clear</a></form>`;
 }
 
 /** A field for a text. */

@@ -8,7 +8,9 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::operation::Operation;
-use super::{Api, actions, backups, clients, documents, jobs, report, report_backups, sessions};
+use super::{
+    Api, actions, backups, clients, documents, jobs, report, report_backups, report_me, sessions,
+};
 use crate::authz::rules::{self, Rule};
 use crate::domain::action::Action;
 use crate::domain::backup::Backup;
@@ -65,6 +67,7 @@ pub fn routes() -> Vec<Endpoint> {
         backup_routes(),
         report_routes(),
         report_backup_routes(),
+        report_me_routes(),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -442,6 +445,17 @@ fn report_routes() -> Vec<Endpoint> {
                 .refuses(&[404]),
         ),
     ]
+}
+
+/// `/v2/{project_id}/report/me`.
+fn report_me_routes() -> Vec<Endpoint> {
+    vec![endpoint(
+        Method::GET,
+        "/v2/{project_id}/report/me",
+        rules::REPORT_GET,
+        report_me::show,
+        Operation::new("show_me").answers(200, "Me"),
+    )]
 }
 
 /// `/v2/{project_id}/report/backups`.

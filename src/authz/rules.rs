@@ -18,6 +18,12 @@ impl Rule {
     }
 }
 
+/// The rules that requests ask for, in their order.
+pub fn requested() -> impl Iterator<Item = Rule> {
+    let asked = DEFAULTS.iter().filter(|rule| !rule.operations.is_empty());
+    asked.map(|rule| Rule(rule.name))
+}
+
 /// A policy file in YAML that shows all rules with their defaults, each line a comment.
 #[must_use]
 pub fn policy_sample() -> String {
@@ -123,7 +129,7 @@ rules! {
         ["POST" "/v2/{project_id}/jobs/{job_id}/event"];
 
     REPORT_GET = "report:get", ADMIN_OR_READER_OR_SERVICE, "Show what became of the runs of jobs, how jobs fare, and how backups are restored.",
-        ["GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",
+        ["GET" "/v2/{project_id}/report/me", "GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",
          "GET" "/v2/{project_id}/report/backups/{backup_id}/restore"];
     REPORT_GET_ALL_PROJECTS = "report:get_all_projects", ADMIN_OR_SERVICE, "Show that of all projects.",
         ["GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",

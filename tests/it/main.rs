@@ -67,6 +67,7 @@ mod races;
 mod races_of_clients;
 mod races_of_jobs;
 mod report_jobs;
+mod report_me;
 mod report_restores;
 mod report_runs;
 mod round_trips;

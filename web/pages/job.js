@@ -42,5 +42,5 @@ function action(entry, at) {
   const { freezer_action: members, ...retries } = entry;
   const shown = { ...masked(members ?? {}), ...masked(retries) };
   return html`<details open><summary>${at + 1}. ${shortened(members?.action ?? "backup", 40)} ${shortened(members?.backup_name, 80)}</summary>
-    ${facts(Object.entries(shown).map(([name, value]) => [shortened(name, 60), html`<span class="value">${shortened(text(value), 2000)}</span>`]))}</details>`;
+    ${facts(Object.entries(shown).filter(([, value]) => ![null, undefined, ""].includes(value)).map(([name, value]) => [shortened(name, 60), html`<span class="value">${shortened(text(value), 2000)}</span>`]))}</details>`;
 }

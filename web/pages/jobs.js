@@ -2,7 +2,7 @@
 import { html } from "../vendor/lit-html.js";
 import { ask, nextMarker } from "../api.js";
 import { every, shortened } from "../format.js";
-import { confirmed, filters, state, strip, table, textFilter, time } from "../parts.js";
+import { ago, confirmed, filters, name, state, strip, table, textFilter } from "../parts.js";
 import { here, link } from "../route.js";
 import { may, report, showsAll, v2 } from "../session.js";
 
@@ -25,15 +25,15 @@ const firstJob = () => html`There is no job yet. Register a host by starting <co
   <code>freezer job-create --client HOST --file job.json</code>.`;
 
 const columns = (act) => [
-  { label: "State", cell: (job) => (job.findings.length ? job.findings.map(state) : state(job.status || "scheduled")), text: (job) => job.findings.join(" ") || job.status },
+  { label: "State", cell: (job) => (job.findings.length ? job.findings.map((word) => state(word)) : state(job.status || "scheduled")), text: (job) => job.findings.join(" ") || job.status },
   showsAll() && { label: "Project", cell: (job) => job.project_id, text: (job) => job.project_id },
   // By age: names are the catalogue's, and not sorted by.
-  { label: "Job", sort: "created_at", first: "created_at:asc", cell: (job) => html`<a href=${link(["jobs", job.job_id], { all: null })}>${shortened(job.description, 60) || job.job_id.slice(0, 8)}</a>`, text: (job) => job.description || job.job_id },
-  { label: "Client", cell: (job) => html`<a href=${link("jobs", { client_id: job.client_id })}>${job.client_id}</a>`, text: (job) => job.client_id },
+  { label: "Job", sort: "created_at", first: "created_at:asc", cell: (job) => html`<a href=${link(["jobs", job.job_id], { all: null })}>${name(job.description || job.job_id.slice(0, 8))}</a>`, text: (job) => job.description || job.job_id },
+  { label: "Client", cell: (job) => html`<a href=${link("jobs", { client_id: job.client_id })}>${name(job.client_id)}</a>`, text: (job) => job.client_id },
   { label: "Runs", wide: true, cell: (job) => every(job.period), text: (job) => job.period },
   { label: "Last runs", cell: (job) => strip(job.runs, link("runs", { job_id: job.job_id })), text: (job) => job.runs.map((run) => run.state).join(" ") },
-  { label: "Last success", wide: true, cell: (job) => time(job.last_success_at), text: (job) => job.last_success_at },
-  { label: "Due", wide: true, cell: (job) => time(job.due_at), text: (job) => job.due_at },
+  { label: "Last success", wide: true, cell: (job) => ago(job.last_success_at), text: (job) => job.last_success_at },
+  { label: "Due", wide: true, cell: (job) => ago(job.due_at), text: (job) => job.due_at },
   !showsAll() && may("jobs:event:create") && { label: "Do", cell: (job) => buttons(job.job_id, job.description, job.status, act) },
 ].filter(Boolean);
 
@@ -45,7 +45,7 @@ export function buttons(id, description, status, act) {
   const ask_for = async (event) => {
     const verb = EVENTS[event];
     if (!(await confirmed(`${verb} the job ${shortened(description, 60) || id}? Its scheduler does so at its next poll.`, verb))) return;
-    await act(() => ask("POST", v2(`jobs/${encodeURIComponent(id)}/event`), { event }));
+    await act(() => ask("POST", v2(`jobs/${encodeURIComponent(id)}/event`), { [event]: null }));
   };
   return html`<span class="buttons">${offered.map((event) => html`<button type="button" class="quiet" @click=${() => ask_for(event)}>${EVENTS[event]}</button>`)}</span>`;
 }

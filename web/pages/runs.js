@@ -1,8 +1,8 @@
 // What happened: the runs of jobs.
-import { html, nothing } from "../vendor/lit-html.js";
+import { html } from "../vendor/lit-html.js";
 import { nextMarker } from "../api.js";
 import { duration, utc } from "../format.js";
-import { choices, filters, state, table, textFilter, time } from "../parts.js";
+import { choices, filters, name, state, table, textFilter, time } from "../parts.js";
 import { changed, here, link } from "../route.js";
 import { report, showsAll } from "../session.js";
 import { timetable } from "../timetable.js";
@@ -29,14 +29,14 @@ export function view({ runs, next }) {
     ${runs.length === 0 ? html`<p>${filtered() ? "No run fits." : nothingYet()}</p>` : html`${timetable(runs)}${table("Runs", columns(), runs, next)}`}`;
 }
 
-const filtered = () => [...here().query.keys()].some((name) => name !== "all" && name !== "sort");
+const filtered = () => [...here().query.keys()].some((parameter) => parameter !== "all" && parameter !== "sort");
 
 const nothingYet = () => html`No run was reported yet. Runs appear when a scheduler starts a job: see <a href=${link("jobs")}>Jobs</a>.`;
 
 const columns = () => [
   { label: "Result", cell: (run) => html`<a href=${link(["runs", run.run_id], { all: null })}>${state(run.state)}</a>`, text: (run) => run.state },
   showsAll() && { label: "Project", cell: (run) => run.project_id, text: (run) => run.project_id },
-  { label: "Client", cell: (run) => html`<a href=${link("runs", { client_id: run.client_id })}>${run.client_id}</a>`, text: (run) => run.client_id },
+  { label: "Client", cell: (run) => html`<a href=${link("runs", { client_id: run.client_id })}>${name(run.client_id)}</a>`, text: (run) => run.client_id },
   { label: "Job", cell: (run) => html`<a href=${link(["jobs", run.job_id], { all: null })}>${run.job_id.slice(0, 8)}</a>`, text: (run) => run.job_id },
   { label: "Actions", wide: true, cell: (run) => run.actions.join(", "), text: (run) => run.actions.join(" ") },
   { label: "Started", sort: "started_at", first: "started_at:desc", cell: (run) => time(run.started_at), text: (run) => run.started_at },
@@ -44,7 +44,7 @@ const columns = () => [
   { label: "Attempts", wide: true, cell: (run) => run.attempts, text: (run) => run.attempts },
 ].filter(Boolean);
 
-const moment = (name, label) => html`<label>${label} <input type="datetime-local" name=${name} .value=${(here().query.get(name) ?? "").slice(0, 16)}></label>`;
+const moment = (field, label) => html`<label>${label} <input type="datetime-local" name=${field} .value=${(here().query.get(field) ?? "").slice(0, 16)}></label>`;
 
 /** What the field for a time says, as the API takes it. */
 const instant = (value) => (value ? new Date(value.endsWith("Z") ? value : `${value}Z`).toISOString() : null);

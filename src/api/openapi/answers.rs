@@ -50,6 +50,7 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("Run", run()),
         ("RunList", list("runs", "Run")),
         ("Restore", restore()),
+        ("Me", me()),
         ("Versions", versions()),
         ("Error", error()),
         ("Unauthorized", unauthorized()),
@@ -263,6 +264,14 @@ fn restore() -> Value {
         "missing": {"type": "array", "items": text()},
     });
     exactly(members, &[])
+}
+
+fn me() -> Value {
+    let rules = json!({"type": "object", "additionalProperties": {"type": "boolean"}});
+    exactly(
+        json!({"user_id": text(), "project_id": text(), "rules": rules}),
+        &[],
+    )
 }
 
 fn versions() -> Value {

@@ -167,6 +167,12 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
         "With the rule report:get_all_projects, one of any project.",
     ),
     (
+        "show_me",
+        "Show what the caller may do",
+        "Which rules of the policy let the caller pass in the project. A rule that looks at a document's own members may still \
+         refuse.",
+    ),
+    (
         "show_restore",
         "Show how a backup is restored",
         "The command of freezer-agent, and the body of POST /jobs that does the same on the client that made the backup. With \
@@ -300,6 +306,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("rel", "What the address is."),
     ("restore_abs_path", "Where a restore writes."),
     ("result", "How it went."),
+    (
+        "rules",
+        "The rules that requests ask for, each with whether it lets the caller pass.",
+    ),
     ("run_id", "The run's identifier."),
     ("runs", "Runs of jobs, the last first."),
     ("schedule", "When the jobs of the session run."),

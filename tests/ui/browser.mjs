@@ -1,0 +1,83 @@
+// A real browser, and what every page of it must not do.
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const require = createRequire(import.meta.url);
+const { chromium } = require(process.env.FREEZER_TEST_PLAYWRIGHT);
+const axe = readFileSync(join(process.env.FREEZER_TEST_AXE, "axe.min.js"), "utf8");
+const shots = process.env.FREEZER_TEST_SHOTS ?? "target/test-servers/ui";
+mkdirSync(shots, { recursive: true });
+
+/** How a page is looked at. */
+export const looks = {
+  light: { viewport: { width: 1280, height: 800 }, colorScheme: "light" },
+  dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+  phone: { viewport: { width: 390, height: 800 }, colorScheme: "light", hasTouch: true },
+};
+
+export const launch = () => chromium.launch({ executablePath: process.env.FREEZER_TEST_CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+
+/**
+ * A page on `url`. `faults` collects what is wrong: errors of scripts, what the browser complains about (the content security policy,
+ * too), requests to other hosts, and dialogs. Answers of these statuses are expected.
+ */
+export async function open(browser, url, { look = "light", expected = [] } = {}) {
+  const context = await browser.newContext({ ...looks[look], timezoneId: "Europe/Berlin", locale: "en-GB", acceptDownloads: true });
+  const page = await context.newPage();
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(`script: ${error.stack}`));
+  page.on("dialog", (dialog) => { faults.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+  page.on("console", (message) => {
+    const answered = /status of (\d+)|net::ERR_/.exec(message.text());
+    const isExpected = answered && expected.includes(answered[1] ? Number(answered[1]) : 0);
+    if (["error", "warning"].includes(message.type()) && !isExpected) faults.push(`console: ${message.text()} ${message.location().url}`);
+  });
+  page.on("request", (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol.startsWith("http") && origin !== new URL(url).origin) faults.push(`request to ${request.url()}`);
+  });
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  page.faults = faults;
+  page.place = async (address) => {
+    // Without leaving the page, as a reader does.
+    await page.evaluate((hash) => { location.hash = hash; }, address);
+    await settled(page);
+  };
+  await page.goto(url);
+  await settled(page);
+  return page;
+}
+
+/** Waits until the page has what it asked for. */
+export async function settled(page) {
+  await page.waitForFunction(() => document.querySelector("h1") && !document.querySelector("[aria-busy=true]") && !/Loading/.test(document.querySelector("main").innerText));
+}
+
+/** Keeps a picture. */
+export const picture = (page, name) => page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+
+/** What holds for every page in every look. */
+export async function isSound(page, name) {
+  assert.deepEqual(page.faults, [], name);
+  const sizes = await page.evaluate(() => ({
+    rows: document.querySelectorAll("tr").length, wide: document.documentElement.scrollWidth - innerWidth,
+    inline: [...document.querySelectorAll("body [style]:not([style=\"\"]), script:not([src]), body style")].map((element) => element.outerHTML.slice(0, 300)),
+  }));
+  // axe runs beside the page's own scripts, so that the page's policy stays as it is.
+  const client = await page.context().newCDPSession(page);
+  const { frameTree } = await client.send("Page.getFrameTree");
+  const { executionContextId: contextId } = await client.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
+  await client.send("Runtime.evaluate", { contextId, expression: axe });
+  const { result } = await client.send("Runtime.evaluate", {
+    contextId, awaitPromise: true, returnByValue: true,
+    expression: "axe.run(document).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 200)} ${n.any.map((c) => c.message)}`)))",
+  });
+  assert.deepEqual(result.value, [], `${name}: axe-core`);
+  assert.ok(sizes.rows <= 200, `${name}: ${sizes.rows} rows`);
+  assert.ok(sizes.wide <= 0, `${name} is ${sizes.wide} pixels wider than the screen`);
+  assert.deepEqual(sizes.inline, [], `${name}: inline styles or scripts`);
+}
