@@ -12,6 +12,9 @@ use crate::schema::Progress;
 /// How often a plain line about rows is written, at most.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// For how long is measured before a line tells rate and time.
+const MEASURED: Duration = Duration::from_millis(500);
+
 /// How much of a statement is shown, in characters.
 const WIDTH: usize = 100;
 
@@ -126,7 +129,7 @@ fn plain(bar: &ProgressBar, what: &str, done: u64, total: u64) -> String {
     };
     let mut line = format!("  {done}{of} {what}");
     let is_done = total > 0 && done >= total;
-    if rate >= 1.0 && !is_done {
+    if bar.elapsed() >= MEASURED && rate >= 1.0 && !is_done {
         line += &format!(", {rate:.0}/s");
         if total > 0 {
             line += &format!(", {:#} left", HumanDuration(bar.eta()));
@@ -143,6 +146,8 @@ impl Drop for Display {
 
 #[cfg(test)]
 mod tests {
+    use super::MEASURED;
+
     #[test]
     fn the_templates_are_read() {
         for total in [0, 7] {
@@ -156,7 +161,7 @@ mod tests {
         assert_eq!(super::plain(&bar, "rows", 0, 1000), "  0 of 1000 rows");
         // The bar's own clock measures, so the figures are not known.
         for done in [200, 400, 600] {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(MEASURED / 2);
             bar.set_position(done);
         }
         let line = super::plain(&bar, "rows", 600, 1000);
