@@ -20,7 +20,14 @@ function draw() {
   const page = shown.page;
   const count = pages.findings();
   document.title = user.session ? `${count ? `(${count}) ` : ""}${page?.title ?? ""} · freezer` : "Log in · freezer";
-  render(user.session ? frame(page) : user.version ? loginPage(shown.why, () => update({ anew: true }), draw) : starting(), document.body);
+  render(user.session ? frame(page) : user.version ? loginPage(shown.why, () => update({ anew: true }), draw) : starting(), root());
+}
+
+/** Where the page is drawn. What the document has there is for the time until the scripts run. */
+function root() {
+  const element = document.getElementById("page");
+  if (!element._$litPart$) element.replaceChildren();
+  return element;
 }
 
 const starting = () => html`<main class="login"><h1 tabindex="-1">freezer</h1>${shown.error ? trouble(shown.error) : html`<p role="status">Loading…</p>`}</main>`;

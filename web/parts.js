@@ -107,18 +107,18 @@ function download(name, columns, rows) {
 }
 
 /** A form whose fields are parameters of the address. */
-export function filters(fields) {
+export function filters(fields, verb = "Filter") {
   const submit = (event) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const names = new Set([...event.currentTarget.elements].map((element) => element.name).filter(Boolean));
     go(changed(Object.fromEntries([...names].map((name) => [name, form.getAll(name).map((value) => value.trim())]))));
   };
-  return html`<form class="filters" role="search" @submit=${submit}>${fields}<button>Filter</button><a href=${link(here().path)}>Clear</a></form>`;
+  return html`<form class="filters" role="search" @submit=${submit}>${fields}<button>${verb}</button><a href=${link(here().path)}>Clear</a></form>`;
 }
 
 /** A field for a text. */
-export const textFilter = (name, label) => html`<label>${label} <input name=${name} .value=${here().query.get(name) ?? ""} autocomplete="off" spellcheck="false"></label>`;
+export const textFilter = (name, label, hint = "") => html`<label>${label} <input name=${name} placeholder=${hint} .value=${here().query.get(name) ?? ""} autocomplete="off" spellcheck="false"></label>`;
 
 /** Boxes for several words. */
 export function choices(name, label, words) {

@@ -161,6 +161,8 @@ key_repository = {self.folder}/fernet-keys
 key_repository = {self.folder}/credential-keys
 [identity]
 password_hash_rounds = 4
+[auth]
+methods = password,token,application_credential,totp
 """)
         owner = ["--keystone-user", pwd.getpwuid(os.getuid()).pw_name, "--keystone-group", grp.getgrgid(os.getgid()).gr_name]
         manage = [PYTHON_PROGRAMS / "keystone-manage", "--config-file", self.folder / "keystone.conf"]

@@ -144,3 +144,13 @@ test("a reader has no buttons, an administrator all projects", { skip }, async (
   await picture(admin, "all-projects-light");
   await admin.context().close();
 });
+
+test("a user with no role that counts is told so", { skip }, async () => {
+  const page = await start();
+  await logIn(page, { User: "nobody", Password: "nobody" });
+  await inside(page);
+  await page.getByRole("alert").filter({ hasText: "Your roles do not allow this" }).waitFor();
+  await isSound(page, "without a role");
+  await picture(page, "forbidden-light");
+  await page.context().close();
+});

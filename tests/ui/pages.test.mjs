@@ -14,8 +14,9 @@ const first = async (path, member) => (await server.api("GET", `demo/${path}`))[
 async function places() {
   const run = await first("report/runs?state=fail", "runs");
   const job = await first("report/jobs", "jobs");
+  const backup = await first("backups?limit=1", "backups");
   return {
-    jobs: "#/jobs", runs: "#/runs", failed: "#/runs?state=fail&state=lost", sessions: "#/sessions",
+    backups: "#/backups", backup: `#/backups/${backup.backup_id}`, jobs: "#/jobs", runs: "#/runs", failed: "#/runs?state=fail&state=lost", sessions: "#/sessions",
     run: `#/runs/${run.run_id}`, job: `#/jobs/${job.job_id}`, absent: "#/jobs/absent",
   };
 }
@@ -67,6 +68,42 @@ test("a table is saved as CSV", async () => {
   assert.equal(lines.length, 8);
   assert.match(lines[0], /^"State","Job","Client"/);
   assert.ok(lines.some((line) => /failing.*db-02/.test(line)), lines.join("\n"));
+  await page.context().close();
+});
+
+test("a backup is restored by its command, or as a job", async () => {
+  const page = await open(browser, `${server.url}/ui/#/backups`);
+  await page.locator("tbody tr", { hasText: "db-01" }).first().getByRole("link").first().click();
+  const command = page.locator("pre").first();
+  await command.waitFor();
+  assert.match(await command.innerText(), /^TZ=UTC freezer-agent --action restore --mode mysql .*--hostname db-01.example.com --restore-abs-path \/restore --restore-from-date /);
+  await page.getByLabel("Into the folder").fill("/srv/back");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.waitForFunction(() => document.querySelector("pre")?.innerText.includes("--restore-abs-path /srv/back"));
+  await page.getByRole("button", { name: "Restore as a job" }).click();
+  await page.getByRole("dialog").getByText("Restore on db-01.example.com, into /srv/back?").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Restore" }).click();
+  await page.getByRole("heading", { name: "Job", exact: true }).waitFor();
+  const { jobs } = await server.api("GET", "demo/jobs?limit=50");
+  const job = jobs.find((one) => one.job_actions[0].freezer_action.action === "restore");
+  assert.equal(job.client_id, "db-01.example.com");
+  assert.equal(job.job_actions[0].freezer_action.restore_abs_path, "/srv/back");
+  assert.equal(job.job_schedule.event, "start", "its scheduler runs it at its next poll");
+  await settled(page);
+  await isSound(page, "the job of a restore");
+  await server.api("DELETE", `demo/jobs/${job.job_id}`);
+  await page.context().close();
+});
+
+test("the record of a backup is deleted after a yes", async () => {
+  const page = await open(browser, `${server.url}/ui/#/backups`);
+  await page.locator("tbody tr").first().getByRole("link").first().click();
+  await page.getByRole("button", { name: "Delete the record" }).click();
+  await page.getByRole("dialog").getByText("The data stay where they are").waitFor();
+  const id = page.url().split("/").pop();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete the record" }).click();
+  await page.getByRole("heading", { name: "Backups" }).waitFor();
+  await assert.rejects(server.api("GET", `demo/backups/${id}`), /404/);
   await page.context().close();
 });
 

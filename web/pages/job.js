@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { duration, masked, schedule, shortened, text } from "../format.js";
 import { facts, state, strip, time } from "../parts.js";
 import { link } from "../route.js";
-import { may, report, v2 } from "../session.js";
+import { may, report, user, v2 } from "../session.js";
 import { buttons } from "./jobs.js";
 
 export const title = "Job";
@@ -21,7 +21,7 @@ export function view({ job, runs }, act) {
   const timing = job.job_schedule ?? {};
   return html`
     <p class="verdict">${state(timing.status || "scheduled")} ${shortened(job.description, 300) || job.job_id}</p>
-    ${may("jobs:event:create") ? buttons(job.job_id, job.description, timing.status, act) : nothing}
+    ${!isOurs(job) ? html`<p>This job belongs to the project ${job.project_id}. Enter that project to start or stop it.</p>` : may("jobs:event:create") ? buttons(job.job_id, job.description, timing.status, act) : nothing}
     ${facts([
       ["Client", html`<a href=${link("jobs", { client_id: job.client_id })}>${job.client_id}</a>`],
       ["Runs", schedule(timing)],
@@ -36,6 +36,9 @@ export function view({ job, runs }, act) {
     <h2>Actions</h2>
     ${(job.job_actions ?? []).map((entry, at) => action(entry, at))}`;
 }
+
+/** An administrator sees jobs of other projects, and acts in one after entering it. */
+const isOurs = (job) => !job.project_id || job.project_id === user.session.project.id;
 
 /** The names of members come from the catalogue, too. */
 function action(entry, at) {

@@ -30,7 +30,7 @@ const columns = (act) => [
   // By age: names are the catalogue's, and not sorted by.
   { label: "Job", sort: "created_at", first: "created_at:asc", cell: (job) => html`<a href=${link(["jobs", job.job_id], { all: null })}>${name(job.description || job.job_id.slice(0, 8))}</a>`, text: (job) => job.description || job.job_id },
   { label: "Client", cell: (job) => html`<a href=${link("jobs", { client_id: job.client_id })}>${name(job.client_id)}</a>`, text: (job) => job.client_id },
-  { label: "Runs", wide: true, cell: (job) => every(job.period), text: (job) => job.period },
+  { label: "Runs", wide: true, cell: (job) => name(every(job.period)), text: (job) => job.period },
   { label: "Last runs", cell: (job) => strip(job.runs, link("runs", { job_id: job.job_id })), text: (job) => job.runs.map((run) => run.state).join(" ") },
   { label: "Last success", wide: true, cell: (job) => ago(job.last_success_at), text: (job) => job.last_success_at },
   { label: "Due", wide: true, cell: (job) => ago(job.due_at), text: (job) => job.due_at },

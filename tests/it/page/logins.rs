@@ -1,9 +1,10 @@
 //! Logging in on the page, at a real Keystone.
 
 use axum::body::Body;
-use freezer_api::clock::Ids;
+use freezer_api::clock::{Clock, Ids};
 use freezer_api::config::Config;
 use reqwest::Method;
+use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::support::cloud::Cloud;
@@ -273,4 +274,79 @@ async fn without_tls_nobody_logs_in_unless_the_operator_says_so() {
     let jobs = format!("/v2/{}/jobs", allowing.tokens.member.project);
     let headers = [&plain[..], &[("cookie", cookie)]].concat();
     allowing.send("GET", &jobs, &headers, "").await.expect(200);
+}
+
+/// The code of the moment (RFC 6238) for a secret of 20 bytes.
+fn passcode(secret: &[u8]) -> String {
+    let step = Clock::System.timestamp() / 30;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
+    let code = hmac::sign(&key, &step.to_be_bytes());
+    let code = code.as_ref();
+    let at = usize::from(code[19] & 15);
+    let number = u32::from_be_bytes(code[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+/// A user of the project demo who needs a password, the name, and a code of this secret; the path of the user.
+async fn user_of_two_factors(
+    lab: &Lab,
+    name: &str,
+    project: &str,
+    secret_in_base32: &str,
+) -> String {
+    let admin = lab.admin().await;
+    let ask = async |method, path: &str, body: Option<Value>| {
+        let answer = lab.call(method, path, &admin, body).await;
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json::<Value>().await.unwrap_or_default()
+    };
+    let options = json!({"multi_factor_auth_enabled": true, "multi_factor_auth_rules": [["password", "totp"]]});
+    let user = json!({"user": {"name": name, "password": name, "domain_id": "default", "options": options}});
+    let user = ask(Method::POST, "/users", Some(user)).await;
+    let user = user["user"]["id"].as_str().unwrap();
+    let roles = ask(Method::GET, "/roles?name=member", None).await;
+    let role = roles["roles"][0]["id"].as_str().unwrap();
+    ask(
+        Method::PUT,
+        &format!("/projects/{project}/users/{user}/roles/{role}"),
+        None,
+    )
+    .await;
+    let credential =
+        json!({"credential": {"user_id": user, "type": "totp", "blob": secret_in_base32}});
+    ask(Method::POST, "/credentials", Some(credential)).await;
+    format!("/users/{user}")
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn a_second_factor_is_asked_for_where_the_user_has_one() {
+    let database = database().await;
+    let (cloud, lab) = (cloud(&database).await, Lab::find());
+    let (name, project) = (
+        format!("ui-{}", Ids::default().hex()),
+        &cloud.tokens.member.project,
+    );
+    // Twenty bytes of zeros.
+    let user = user_of_two_factors(&lab, &name, project, &"A".repeat(32)).await;
+    let mut form = password(&name);
+    let answer = send(&cloud, "POST", "/ui/session", "", form.clone()).await;
+    assert_eq!(
+        answer.refused(401, "Login failed"),
+        "A code (TOTP) is needed too"
+    );
+    form["passcode"] = "000000x".into();
+    let answer = send(&cloud, "POST", "/ui/session", "", form.clone()).await;
+    assert_eq!(
+        answer.refused(401, "Login failed"),
+        "Keystone refuses this login"
+    );
+    form["passcode"] = passcode(&[0; 20]).into();
+    let cookie = log_in(&cloud, form).await;
+    let jobs = format!("/v2/{project}/jobs");
+    send(&cloud, "GET", &jobs, &cookie, Value::Null)
+        .await
+        .expect(200);
+    lab.call(Method::DELETE, &user, &lab.admin().await, None)
+        .await;
 }
