@@ -16,6 +16,7 @@ pub mod restore;
 pub mod run;
 pub mod schedule;
 pub mod search;
+pub mod series;
 pub mod session;
 pub mod validation;
 

@@ -9,9 +9,11 @@ mod export;
 mod import;
 mod purge;
 mod rows;
+mod series;
 
 pub use check::{DuplicateClient, Finding, Findings};
 pub use copy::{Copied, CopyError};
 pub use export::ExportError;
 pub use import::{ImportError, Imported};
 pub use purge::PurgedRows;
+pub use series::RebuiltSeries;

@@ -13,6 +13,7 @@ mod leases;
 mod liveness;
 mod report;
 mod restores;
+mod series;
 mod sessions;
 mod trusts;
 
@@ -23,6 +24,7 @@ use liveness::Liveness;
 
 pub use answer::{Answer, Document, Pieces};
 pub use report::ReportPage;
+pub use series::SeriesKeeper;
 pub use trusts::JobTrusts;
 
 /// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.

@@ -22,6 +22,7 @@ mod pages;
 mod pool;
 pub(crate) mod rows;
 mod runs;
+mod series;
 mod sessions;
 mod settings;
 mod sink;
@@ -53,6 +54,7 @@ pub(crate) use memory::with_room;
 pub use memory::{Memory, Reservation, Room};
 pub use pages::{Cursor, Order, Page};
 pub(crate) use rows::Record;
+pub use series::{BATCH as SERIES_BATCH, Frontier, LEASE as SERIES_LEASE};
 pub use sink::{NextPage, Piece, SharedSink, Sink};
 
 /// The database, for as long as the program runs.

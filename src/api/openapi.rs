@@ -216,6 +216,7 @@ fn named_in_paths() -> Map<String, Value> {
         ("session_id", "The identifier of a session.", "s1"),
         ("backup_id", "The identifier of a backup's record.", "b1"),
         ("run_id", "The identifier of a run.", "r1"),
+        ("series_id", "The identifier of a series of backups.", "s1"),
     ];
     let identifiers = identifiers.map(|(name, description, example)| {
         let parameter = json!({

@@ -98,7 +98,7 @@ fn states(query: &str) -> Result<Vec<RunState>, ApiError> {
 }
 
 /// PostgreSQL takes no NUL, and no id has one.
-fn identifier(query: &str, name: &str) -> Result<Option<String>, ApiError> {
+pub(super) fn identifier(query: &str, name: &str) -> Result<Option<String>, ApiError> {
     match parameter(query, name) {
         Some(id) if id.contains('\0') => Err(invalid(name, "No id has a NUL.")),
         other => Ok(other),
@@ -125,7 +125,7 @@ struct Link {
 }
 
 /// The document of a page, with the link to the next one.
-fn page_response(collection: &str, page: ReportPage, next: &NextPage) -> Response {
+pub(super) fn page_response(collection: &str, page: ReportPage, next: &NextPage) -> Response {
     let mut document: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
     document.insert(collection.to_owned(), raw(&page.documents));
     if let Some(id) = page.next {

@@ -1,19 +1,23 @@
-//! `/v2/{project_id}/report` on backups: how one is brought back.
+//! `/v2/{project_id}/report` on backups: their series, and how one is brought back.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Api;
 use super::extract::PathId;
-use super::paging::{invalid, parameter};
+use super::forwarded::public_url;
+use super::paging::{self, AllProjects, invalid, parameter};
+use super::report::{identifier, page_response};
 use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::domain::restore::DEFAULT_PATH;
+use crate::domain::series::SeriesQuery;
 use crate::error::ApiError;
+use crate::store::{NextPage, Order};
 
 /// Where files shall be put.
 pub(super) struct RestorePath(String);
@@ -47,4 +51,89 @@ pub(super) async fn restore(
         .restore_of_backup(&caller, backup_id, path)
         .await?;
     Ok(json_response(StatusCode::OK, &restore))
+}
+
+/// Series, or backups of one, on a page at most.
+const MAX_SERIES: u64 = 50;
+
+/// What a list of series is asked for.
+pub(super) struct SeriesList {
+    query: SeriesQuery,
+    next: NextPage,
+}
+
+impl FromRequest<Arc<Api>> for SeriesList {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<SeriesList, ApiError> {
+        let text = request.uri().query().unwrap_or_default();
+        let next = paging::next_page(&public_url(&api.config, &request), &request);
+        let limit = paging::limit(text, api)?.min(MAX_SERIES);
+        let order = paging::order_by(text, "last_at", Order::NewestFirst)?;
+        let query = SeriesQuery {
+            job_id: identifier(text, "job_id")?,
+            hostname: identifier(text, "hostname")?,
+            newest_first: order == Order::NewestFirst,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            marker: identifier(text, "marker")?,
+        };
+        Ok(SeriesList { query, next })
+    }
+}
+
+/// What the list of a series is asked for.
+pub(super) struct MemberList {
+    newest_first: bool,
+    limit: usize,
+    marker: Option<String>,
+    next: NextPage,
+}
+
+impl FromRequest<Arc<Api>> for MemberList {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<MemberList, ApiError> {
+        let text = request.uri().query().unwrap_or_default();
+        let next = paging::next_page(&public_url(&api.config, &request), &request);
+        let limit = paging::limit(text, api)?.min(MAX_SERIES);
+        let order = paging::order_by(text, "created_at", Order::NewestFirst)?;
+        Ok(MemberList {
+            newest_first: order == Order::NewestFirst,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            marker: identifier(text, "marker")?,
+            next,
+        })
+    }
+}
+
+/// `GET /report/series`: those of the project's backups, or with `all_projects` of all.
+pub(super) async fn series(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    AllProjects(all_projects): AllProjects,
+    SeriesList { query, next }: SeriesList,
+) -> Result<Response, ApiError> {
+    let catalogue = &api.catalogue;
+    let page = catalogue.list_series(&caller, all_projects, query).await?;
+    Ok(page_response("series", page, &next))
+}
+
+/// `GET /report/series/{series_id}/backups`: of any project for those who see all.
+pub(super) async fn series_backups(
+    State(api): State<Arc<Api>>,
+    caller: Authorized,
+    PathId(series_id): PathId,
+    list: MemberList,
+) -> Result<Response, ApiError> {
+    let page = api
+        .catalogue
+        .list_backups_of_series(
+            &caller,
+            series_id,
+            list.newest_first,
+            list.limit,
+            list.marker,
+        )
+        .await?;
+    Ok(page_response("backups", page, &list.next))
 }

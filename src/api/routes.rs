@@ -458,17 +458,49 @@ fn report_me_routes() -> Vec<Endpoint> {
     )]
 }
 
-/// `/v2/{project_id}/report/backups`.
+/// `/v2/{project_id}/report` on backups.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn report_backup_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const SERIES: &str = "/v2/{project_id}/report/series";
+    const BACKUPS: &str = "/v2/{project_id}/report/series/{series_id}/backups";
     const RESTORE: &str = "/v2/{project_id}/report/backups/{backup_id}/restore";
-    vec![endpoint(
-        Method::GET,
-        RESTORE,
-        rules::REPORT_GET,
-        report_backups::restore,
-        Operation::new("show_restore")
-            .answers(200, "Restore")
-            .asks(&["restore_path"])
-            .refuses(&[404]),
-    )]
+    vec![
+        endpoint(
+            M::GET,
+            SERIES,
+            rules::REPORT_GET,
+            report_backups::series,
+            Operation::new("list_series")
+                .answers(200, "SeriesList")
+                .asks(&[
+                    "limit",
+                    "marker",
+                    "series_sort",
+                    "run_job",
+                    "series_host",
+                    "all_projects",
+                ]),
+        ),
+        endpoint(
+            M::GET,
+            BACKUPS,
+            rules::REPORT_GET,
+            report_backups::series_backups,
+            Operation::new("list_series_backups")
+                .answers(200, "SeriesBackupList")
+                .asks(&["limit", "marker", "series_backup_sort"])
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::GET,
+            RESTORE,
+            rules::REPORT_GET,
+            report_backups::restore,
+            Operation::new("show_restore")
+                .answers(200, "Restore")
+                .asks(&["restore_path"])
+                .refuses(&[404]),
+        ),
+    ]
 }

@@ -1,4 +1,5 @@
-//! What the service does without being asked: it writes down what it has seen of schedulers, and forgets what is too old.
+//! What the service does without being asked: it writes down what it has seen of schedulers, puts backups into
+//! their series, and forgets what is too old.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,18 +7,61 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use crate::api::Api;
+use crate::service::SeriesKeeper;
+use crate::store::StoreError;
 
 /// How long it rests between two rounds of forgetting.
 const REST: Duration = Duration::from_secs(3600);
 const DAY: u64 = 86_400;
 /// How often what was seen of schedulers is written.
 const WRITING: Duration = Duration::from_secs(60);
+/// How often new backups are put into their series, and for how many seconds a node that does it need not say that it is there.
+const SERIES: Duration = Duration::from_secs(10);
+const SERIES_TERM: i64 = 25;
 /// How long the last writing may take, when the service ends.
 const LAST_WRITING: Duration = Duration::from_secs(5);
 
 /// Keeps house until it is dropped. All nodes of a service do so at once.
 pub(super) async fn keep(api: Arc<Api>) {
-    tokio::join!(forget(&api), write(&api));
+    tokio::join!(forget(&api), write(&api), keep_series(Arc::clone(&api)));
+}
+
+/// One node among all does it, for as long as it holds the lease.
+async fn keep_series(api: Arc<Api>) {
+    let holder = api.ids.hex();
+    let mut keeper = None;
+    loop {
+        match keep_series_once(Arc::clone(&api), holder.clone(), &mut keeper).await {
+            Ok(true) => tokio::time::sleep(SERIES).await,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "series of backups could not be brought up to date yet");
+                tokio::time::sleep(SERIES).await;
+            }
+        }
+    }
+}
+
+/// Whether there is nothing more to do now.
+async fn keep_series_once(
+    api: Arc<Api>,
+    holder: String,
+    keeper: &mut Option<SeriesKeeper>,
+) -> Result<bool, StoreError> {
+    if !api
+        .catalogue
+        .hold_series(holder.clone(), SERIES_TERM)
+        .await?
+    {
+        *keeper = None;
+        return Ok(true);
+    }
+    let keeper = keeper.get_or_insert_default();
+    let is_done = api.catalogue.keep_series(keeper).await?;
+    if is_done {
+        api.catalogue.finish_series(holder).await?;
+    }
+    Ok(is_done)
 }
 
 /// What one node has removed is gone for the others.

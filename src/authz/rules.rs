@@ -130,10 +130,12 @@ rules! {
 
     REPORT_GET = "report:get", ADMIN_OR_READER_OR_SERVICE, "Show what became of the runs of jobs, how jobs fare, and how backups are restored.",
         ["GET" "/v2/{project_id}/report/me", "GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",
-         "GET" "/v2/{project_id}/report/backups/{backup_id}/restore"];
+         "GET" "/v2/{project_id}/report/backups/{backup_id}/restore",
+         "GET" "/v2/{project_id}/report/series", "GET" "/v2/{project_id}/report/series/{series_id}/backups"];
     REPORT_GET_ALL_PROJECTS = "report:get_all_projects", ADMIN_OR_SERVICE, "Show that of all projects.",
         ["GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",
-         "GET" "/v2/{project_id}/report/backups/{backup_id}/restore"];
+         "GET" "/v2/{project_id}/report/backups/{backup_id}/restore",
+         "GET" "/v2/{project_id}/report/series", "GET" "/v2/{project_id}/report/series/{series_id}/backups"];
 
     SESSIONS_CREATE = "sessions:create", ADMIN_OR_OWNER, "Create a session.",
         ["POST" "/v2/{project_id}/sessions"];

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::data::require_current;
 use super::output;
+use super::progress::Display;
 use crate::domain::Scope;
 use crate::domain::job_report::{Finding, JobHistory, JobQuery};
 use crate::store::{Store, StoreError, Tx};
@@ -17,6 +18,9 @@ const BATCH: usize = 50;
 pub(super) enum Report {
     /// Lists the jobs with which something is wrong. Fails when one is failing or overdue, or has never succeeded.
     Problems(Problems),
+    /// Puts all backups into their series anew: after an import, or after another program has changed the tables. The service may run
+    /// meanwhile.
+    Rebuild,
 }
 
 /// `report problems`.
@@ -38,8 +42,24 @@ enum Format {
 
 pub(super) async fn report(store: &Store, command: Report) -> anyhow::Result<()> {
     require_current(store).await?;
-    let Report::Problems(arguments) = command;
-    problems(store, arguments).await
+    match command {
+        Report::Problems(arguments) => problems(store, arguments).await,
+        Report::Rebuild => rebuild(store).await,
+    }
+}
+
+async fn rebuild(store: &Store) -> anyhow::Result<()> {
+    let mut display = Display::new();
+    let rebuilt = store
+        .rebuild_series(&mut |progress| display.show(progress))
+        .await?;
+    output::line!(
+        "{} backups, {} were put into a series, {} that are gone were taken out",
+        rebuilt.backups,
+        rebuilt.placed,
+        rebuilt.removed
+    )?;
+    Ok(())
 }
 
 async fn problems(store: &Store, arguments: Problems) -> anyhow::Result<()> {

@@ -118,6 +118,11 @@ pub(super) static OWN: &[Revision] = &[
         title: "when schedulers polled",
         scripts: &[script!("13_freezer_0004")],
     },
+    Revision {
+        id: "0005",
+        title: "which backups belong together",
+        scripts: &[script!("14_freezer_0005")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -126,6 +131,7 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("11_freezer_0002_down"),
     script!("12_freezer_0003_down"),
     script!("13_freezer_0004_down"),
+    script!("14_freezer_0005_down"),
 ];
 
 #[cfg(test)]

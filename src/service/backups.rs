@@ -1,5 +1,7 @@
 //! Backups: what agents report that they have made.
 
+use std::slice;
+
 use super::Catalogue;
 use super::answer::Document;
 use super::documents::lock;
@@ -55,6 +57,7 @@ impl Catalogue {
                 patch.apply(&mut backup);
                 caller.user_id().clone_into(&mut backup.user_id);
                 tx.update(&backup).await?;
+                tx.place_again(&backup).await?;
                 Ok(Document::new(backup.to_json(), tx.room()))
             })
             .await
@@ -73,6 +76,7 @@ impl Catalogue {
         self.store
             .write("deleting a backup", async move |tx: &mut Tx| {
                 let backup = lock::<Backup>(tx, &scope, &backup_id).await?;
+                tx.remove_from_series(slice::from_ref(&backup.id)).await?;
                 Ok(tx.delete::<Backup>(&backup.id).await?)
             })
             .await

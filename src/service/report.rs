@@ -22,7 +22,7 @@ pub struct ReportPage {
 }
 
 /// What a caller sees of a report.
-fn report_scope(caller: &Authorized, all_projects: bool) -> Result<Scope, Denied> {
+pub(super) fn report_scope(caller: &Authorized, all_projects: bool) -> Result<Scope, Denied> {
     if !all_projects {
         return Ok(caller.scope());
     }

@@ -88,6 +88,18 @@ impl Tx {
         Ok(jobs)
     }
 
+    /// The last successful run of each job.
+    pub(super) async fn last_successes(
+        &mut self,
+        job_ids: &[&str],
+    ) -> Result<HashMap<String, Run>, StoreError> {
+        let runs = self.last_runs(job_ids, Some(RunState::Success), 1).await?;
+        let runs = runs
+            .into_iter()
+            .filter_map(|(job_id, mut runs)| Some((job_id, runs.pop()?)));
+        Ok(runs.collect())
+    }
+
     /// The last runs of each job, or of those in a state, the last first.
     async fn last_runs(
         &mut self,

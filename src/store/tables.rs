@@ -439,6 +439,41 @@ static LEASES: Table = Table {
     computed: &[],
 };
 
+/// Which backups belong together; made again from those.
+static SERIES: Table = Table {
+    name: "freezer_api_series",
+    role: Role::Bookkeeping,
+    owned: true,
+    columns: &[
+        text("id", 36).key(),
+        text("project_id", 36),
+        text("job_id", 36),
+        text("hostname", 255),
+        text("backup_name", 255),
+        text("container", 255),
+        text("storage", 255),
+        text("resource_id", 255),
+        integer("backups"),
+        integer("first_at"),
+        integer("last_at"),
+        text("last_backup_id", 36),
+    ],
+    computed: &[],
+};
+
+/// The series of each backup.
+static BACKUP_SERIES: Table = Table {
+    name: "freezer_api_backup_series",
+    role: Role::Bookkeeping,
+    owned: false,
+    columns: &[
+        text("backup_id", 36).key(),
+        text("series_id", 36),
+        integer("created_at"),
+    ],
+    computed: &[],
+};
+
 /// Its rows are made by registrations.
 static CLIENT_REGISTRATIONS: Table = Table {
     name: "client_registrations",
@@ -457,7 +492,7 @@ static FREEZER_API_VERSION: Table = Table {
 };
 
 /// All tables but those of other tools (`alembic_version`, `migrate_version`). What refers to others comes after them.
-pub(crate) static TABLES: [&Table; 14] = [
+pub(crate) static TABLES: [&Table; 16] = [
     &CLIENTS,
     &SESSIONS,
     &ACTIONS,
@@ -470,6 +505,8 @@ pub(crate) static TABLES: [&Table; 14] = [
     &RUNS,
     &CLIENT_ACTIVITY,
     &LEASES,
+    &SERIES,
+    &BACKUP_SERIES,
     &CLIENT_REGISTRATIONS,
     &FREEZER_API_VERSION,
 ];

@@ -36,7 +36,7 @@ on_each_engine! {
             for project in projects {
                 let path = route.path.replace("{project_id}", project);
                 let path = path.replace("{client_id}", "none").replace("{action_id}", "none").replace("{job_id}", "none");
-                let path = path.replace("{session_id}", "none").replace("{backup_id}", "none").replace("{run_id}", "none");
+                let path = path.replace("{session_id}", "none").replace("{backup_id}", "none").replace("{run_id}", "none").replace("{series_id}", "none");
                 assert!(!path.contains('{'), "{path}");
                 for (role, token) in callers {
                     let answer = cloud.send(route.method.as_str(), &path, &[("x-auth-token", &token.id)], Body::empty()).await;

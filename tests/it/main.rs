@@ -70,6 +70,7 @@ mod report_jobs;
 mod report_me;
 mod report_restores;
 mod report_runs;
+mod report_series;
 mod round_trips;
 mod server;
 mod signals;

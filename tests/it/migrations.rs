@@ -147,7 +147,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0004")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0005")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -473,6 +473,9 @@ async fn tables_are_those_of_the_reference(ours: Database) {
     let mut wanted = vec![
         "client_registrations.client_id",
         "client_registrations.registrations",
+        "freezer_api_backup_series.backup_id",
+        "freezer_api_backup_series.created_at",
+        "freezer_api_backup_series.series_id",
         "freezer_api_client_activity.addresses",
         "freezer_api_client_activity.agent_version",
         "freezer_api_client_activity.client_id",
@@ -506,6 +509,18 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_runs.session_tag",
         "freezer_api_runs.started_at",
         "freezer_api_runs.state",
+        "freezer_api_series.backup_name",
+        "freezer_api_series.backups",
+        "freezer_api_series.container",
+        "freezer_api_series.first_at",
+        "freezer_api_series.hostname",
+        "freezer_api_series.id",
+        "freezer_api_series.job_id",
+        "freezer_api_series.last_at",
+        "freezer_api_series.last_backup_id",
+        "freezer_api_series.project_id",
+        "freezer_api_series.resource_id",
+        "freezer_api_series.storage",
         "freezer_api_version.version_num",
     ];
     if engine == Engine::MySql {

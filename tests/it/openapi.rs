@@ -6,6 +6,7 @@ use std::path::Path;
 use axum::body::Body;
 use axum::http::Request;
 use freezer_api::api;
+use freezer_api::service::SeriesKeeper;
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 
@@ -206,6 +207,10 @@ on_each_engine! {
             });
             let answer = service.raw(&operation.method.to_uppercase(), &path, body).await;
             let id = operation.id();
+            if id == "list_backups" {
+                let kept = service.api.catalogue.keep_series(&mut SeriesKeeper::default()).await;
+                assert!(kept.unwrap());
+            }
             assert!((200..=300).contains(&answer.status), "{id}: {} {}", answer.status, answer.text());
             document.check(&operation, &answer);
             if answer.status == 201 {
@@ -218,6 +223,9 @@ on_each_engine! {
             if id == "list_runs" {
                 known.insert("run_id".to_owned(), answer.json()["runs"][0]["run_id"].as_str().unwrap().to_owned());
             }
+            if id == "list_series" {
+                known.insert("series_id".to_owned(), answer.json()["series"][0]["series_id"].as_str().unwrap().to_owned());
+            }
             // The lists found what they looked for.
             if id.starts_with("list_") && id != "list_versions" {
                 let list = answer.json();
@@ -229,7 +237,7 @@ on_each_engine! {
     async fn refusals_are_those_of_the_document(database: Database) {
         let service = Service::start(&database).await;
         let document = document();
-        let absent = ["client_id", "action_id", "job_id", "session_id", "backup_id", "run_id"].map(|name| (name.to_owned(), "absent".to_owned()));
+        let absent = ["client_id", "action_id", "job_id", "session_id", "backup_id", "run_id", "series_id"].map(|name| (name.to_owned(), "absent".to_owned()));
         let absent = HashMap::from(absent);
         for operation in document.operations() {
             let (method, path) = (operation.method.to_uppercase(), document.path(&operation, &absent));

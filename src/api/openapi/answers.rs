@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::job_report::Finding;
 use crate::domain::restore::BASES;
 use crate::domain::run::RunState;
+use crate::domain::series::SeriesFinding;
 
 /// The schemas of all answers by name.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -50,6 +51,10 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("Run", run()),
         ("RunList", list("runs", "Run")),
         ("Restore", restore()),
+        ("Series", series()),
+        ("SeriesList", list("series", "Series")),
+        ("SeriesBackup", series_backup()),
+        ("SeriesBackupList", list("backups", "SeriesBackup")),
         ("Me", me()),
         ("Versions", versions()),
         ("Error", error()),
@@ -272,6 +277,43 @@ fn me() -> Value {
         json!({"user_id": text(), "project_id": text(), "rules": rules}),
         &[],
     )
+}
+
+fn series() -> Value {
+    let findings = SeriesFinding::ALL.map(SeriesFinding::name);
+    let wrong = json!({
+        "type": "array", "items": {"enum": findings},
+        "description": "What is wrong, the worst first: no_record, its job has succeeded, and no record of a backup has arrived; pending, the last record is unfinished for a day, or says that the backup failed; orphan, its job is gone.",
+    });
+    let members = json!({
+        "series_id": text(),
+        "project_id": nullable_text(),
+        "job_id": nullable_text(),
+        "hostname": nullable_text(),
+        "backup_name": nullable_text(),
+        "container": nullable_text(),
+        "storage": nullable_text(),
+        "resource_id": nullable_text(),
+        "backups": {"type": "integer", "minimum": 0, "description": "How many backups it has."},
+        "first_at": time(),
+        "last_at": time(),
+        "last_backup_id": nullable_text(),
+        "last_status": nullable_text(),
+        "findings": wrong,
+    });
+    exactly(members, &[])
+}
+
+fn series_backup() -> Value {
+    let members = json!({
+        "backup_id": text(),
+        "project_id": nullable_text(),
+        "user_id": text(),
+        "status": text(),
+        "created_at": time(),
+        "backup_metadata": stored(),
+    });
+    exactly(members, &[])
 }
 
 fn versions() -> Value {

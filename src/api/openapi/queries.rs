@@ -40,7 +40,7 @@ pub(super) fn of_lists() -> [(&'static str, &'static str, Value); 5] {
 
 /// Those of reports: the name of the component, the name in the query, words and schema.
 #[expect(clippy::too_many_lines, reason = "a table")]
-pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 7] {
+pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 10] {
     let time =
         || json!({"type": "string", "format": "date-time", "example": "2024-02-29T23:59:58Z"});
     let states = RunState::ALL.map(RunState::name);
@@ -80,6 +80,24 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             "until",
             "Those that started before this time, by the host's clock.",
             time(),
+        ),
+        (
+            "series_sort",
+            "sort",
+            "The order: by the last backup, the last first, or with last_at:asc the oldest. sort_key and sort_dir say the same.",
+            json!({"enum": ["last_at", "last_at:asc", "last_at:desc"], "default": "last_at:desc"}),
+        ),
+        (
+            "series_backup_sort",
+            "sort",
+            "The order: the last first, or with created_at:asc the oldest. sort_key and sort_dir say the same.",
+            json!({"enum": ["created_at", "created_at:asc", "created_at:desc"], "default": "created_at:desc"}),
+        ),
+        (
+            "series_host",
+            "hostname",
+            "Those of this host.",
+            json!({"type": "string", "pattern": r"^[^\x00]*$"}),
         ),
         (
             "restore_path",

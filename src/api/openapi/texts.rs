@@ -173,6 +173,17 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
          refuse.",
     ),
     (
+        "list_series",
+        "List series of backups",
+        "Those of the project, 50 at most, the one with the last backup first. A series is what a job has backed up at one place: host, \
+         name, container, storage and resource. New backups are in one after some seconds.",
+    ),
+    (
+        "list_series_backups",
+        "List the backups of a series",
+        "50 at most, the last first. With the rule report:get_all_projects, of a series of any project.",
+    ),
+    (
         "show_restore",
         "Show how a backup is restored",
         "The command of freezer-agent, and the body of POST /jobs that does the same on the client that made the backup. With \
@@ -410,6 +421,21 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "until",
         "The time as of which is restored: that of this backup is the newest then. null where it needs none.",
     ),
+    ("created_at", "When it was recorded."),
+    ("first_at", "When the first one was recorded."),
+    ("last_at", "When the last one was recorded."),
+    ("last_backup_id", "The last one."),
+    (
+        "last_status",
+        "The state of the last one; null where it was removed this moment.",
+    ),
+    (
+        "resource_id",
+        "The instance, image or volume; null for files.",
+    ),
+    ("series", "Series of backups."),
+    ("series_id", "The identifier of the series."),
+    ("storage", "The kind of storage."),
     ("user_id", "Who wrote it last."),
     ("uuid", "The identifier of the registration."),
     (

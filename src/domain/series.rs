@@ -1,0 +1,388 @@
+//! Series of backups: those of one job at one place. Which series a backup belongs to is a pure function of its record, so that
+//! series can be made again at any time.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::backup::Backup;
+use super::document::{self, Object};
+use super::resource::raw;
+use super::restore::Place;
+use super::run::{Run, RunState, iso_time};
+
+/// The namespace of the ids of series.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f3c_a8d0_52c1_4f0e_9b7a_2d64_e1a0_7c35);
+/// How many characters of a text are shown.
+const SHOWN: usize = 255;
+/// How long the record of a backup may stay unfinished, and how long after its run it may arrive, in seconds.
+const UNFINISHED: i64 = 86_400;
+const ARRIVAL: i64 = 300;
+
+/// A backup as it is put into a series.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its id.
+    pub backup_id: String,
+    /// When it was recorded, in seconds since 1970.
+    pub created_at: i64,
+    /// The series that it belongs to.
+    pub series: SeriesKey,
+}
+
+/// What tells one series from another, and how it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns' names")]
+pub struct SeriesKey {
+    /// Made of all members; texts are cut only where they are shown.
+    pub id: String,
+    pub project_id: Option<String>,
+    pub job_id: Option<String>,
+    pub hostname: Option<String>,
+    pub backup_name: Option<String>,
+    pub container: Option<String>,
+    pub storage: Option<String>,
+    pub resource_id: Option<String>,
+}
+
+impl SeriesKey {
+    /// The series of a backup.
+    pub fn of(backup: &Backup) -> SeriesKey {
+        SeriesKey::new(
+            backup.project_id.clone(),
+            backup.job_id.clone(),
+            &document::stored_object(backup.backup_metadata.as_deref()),
+        )
+    }
+
+    /// The series of a project's backup by a job, with these metadata.
+    pub fn new(project_id: Option<String>, job_id: Option<String>, metadata: &Object) -> SeriesKey {
+        let place = Place::of(metadata);
+        let parts = [
+            &project_id,
+            &job_id,
+            &place.hostname,
+            &place.backup_name,
+            &place.container,
+            &place.storage,
+            &place.resource_id,
+        ];
+        let name = serde_json::to_vec(&parts).unwrap_or_default();
+        let id = Uuid::new_v5(&NAMESPACE, &name).simple().to_string();
+        SeriesKey {
+            id,
+            project_id,
+            job_id,
+            hostname: shown(place.hostname),
+            backup_name: shown(place.backup_name),
+            container: shown(place.container),
+            storage: shown(place.storage),
+            resource_id: shown(place.resource_id),
+        }
+    }
+}
+
+/// No column takes more, and PostgreSQL no NUL.
+fn shown(text: Option<String>) -> Option<String> {
+    let text = text?;
+    let kept = text.chars().filter(|c| *c != '\0').take(SHOWN);
+    Some(kept.collect())
+}
+
+/// What is wrong with a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SeriesFinding {
+    /// Its job has succeeded, and no record of a backup has arrived.
+    NoRecord,
+    /// The last record is unfinished since a day, or says that the backup failed.
+    Pending,
+    /// Its job is gone.
+    Orphan,
+}
+
+impl SeriesFinding {
+    /// All of them, the worst first.
+    pub const ALL: [SeriesFinding; 3] = [
+        SeriesFinding::NoRecord,
+        SeriesFinding::Pending,
+        SeriesFinding::Orphan,
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SeriesFinding::NoRecord => "no_record",
+            SeriesFinding::Pending => "pending",
+            SeriesFinding::Orphan => "orphan",
+        }
+    }
+}
+
+/// A series with what is known around it. Times are seconds since 1970.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// What tells it from others.
+    pub key: SeriesKey,
+    /// How many live backups it has.
+    pub backups: i64,
+    /// When the first and the last one were recorded.
+    pub first_at: i64,
+    /// The same of the last one.
+    pub last_at: i64,
+    /// The last one's id, and its state; none where it was removed this moment.
+    pub last_backup_id: Option<String>,
+    /// The state of the last one.
+    pub last_status: Option<String>,
+    /// Whether its job lives.
+    pub has_job: bool,
+    /// When the last record of any backup of its job arrived.
+    pub job_last_at: Option<i64>,
+    /// The last successful run of its job.
+    pub last_success: Option<Run>,
+    /// Until when all records are known to be in their series.
+    pub known_until: Option<i64>,
+}
+
+/// Which series a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesQuery {
+    /// Those of a job.
+    pub job_id: Option<String>,
+    /// Those of a host.
+    pub hostname: Option<String>,
+    /// Whether those with the last backup come first.
+    pub newest_first: bool,
+    /// How many at most.
+    pub limit: usize,
+    /// The id of the series behind which the list begins.
+    pub marker: Option<String>,
+}
+
+/// The document of a series in `GET /report/series`.
+#[derive(Serialize)]
+struct SeriesDocument<'a> {
+    series_id: &'a str,
+    project_id: &'a Option<String>,
+    job_id: &'a Option<String>,
+    hostname: &'a Option<String>,
+    backup_name: &'a Option<String>,
+    container: &'a Option<String>,
+    storage: &'a Option<String>,
+    resource_id: &'a Option<String>,
+    backups: i64,
+    first_at: Option<String>,
+    last_at: Option<String>,
+    last_backup_id: &'a Option<String>,
+    last_status: &'a Option<String>,
+    findings: Vec<&'static str>,
+}
+
+impl Series {
+    /// The document that answers show.
+    pub fn report(&self, now: i64) -> Box<RawValue> {
+        let findings = self.findings(now);
+        raw(&SeriesDocument {
+            series_id: &self.key.id,
+            project_id: &self.key.project_id,
+            job_id: &self.key.job_id,
+            hostname: &self.key.hostname,
+            backup_name: &self.key.backup_name,
+            container: &self.key.container,
+            storage: &self.key.storage,
+            resource_id: &self.key.resource_id,
+            backups: self.backups,
+            first_at: iso_time(self.first_at),
+            last_at: iso_time(self.last_at),
+            last_backup_id: &self.last_backup_id,
+            last_status: &self.last_status,
+            findings: findings.into_iter().map(SeriesFinding::name).collect(),
+        })
+    }
+
+    /// What is wrong with it, the worst first.
+    pub fn findings(&self, now: i64) -> Vec<SeriesFinding> {
+        let mut findings = Vec::new();
+        if self.has_job && self.misses_record() {
+            findings.push(SeriesFinding::NoRecord);
+        }
+        let is_old = now.saturating_sub(self.last_at) > UNFINISHED;
+        match self.last_status.as_deref() {
+            Some("error") => findings.push(SeriesFinding::Pending),
+            Some("creating") if is_old => findings.push(SeriesFinding::Pending),
+            _ => {}
+        }
+        if self.key.job_id.is_some() && !self.has_job {
+            findings.push(SeriesFinding::Orphan);
+        }
+        findings
+    }
+
+    /// Whether its job has succeeded with a backup, and none was recorded since that run began: both by the clock of this service,
+    /// and only where the records of that time are known.
+    fn misses_record(&self) -> bool {
+        let success = self.last_success.as_ref();
+        let Some(run) = success.filter(|run| is_backup(run)) else {
+            return false;
+        };
+        let (Some(began), Some(ended)) = (run.seen_started_at, run.seen_ended_at) else {
+            return false;
+        };
+        let is_known = self
+            .known_until
+            .is_some_and(|until| until > ended.saturating_add(ARRIVAL));
+        is_known && self.job_last_at.is_none_or(|last_at| last_at < began)
+    }
+}
+
+fn is_backup(run: &Run) -> bool {
+    let actions = run.actions.as_deref().unwrap_or_default();
+    run.state == RunState::Success && actions.split(',').any(|kind| kind == "backup")
+}
+
+/// A backup in the list of its series.
+#[derive(Serialize)]
+struct SeriesBackup<'a> {
+    backup_id: &'a str,
+    project_id: &'a Option<String>,
+    user_id: &'a str,
+    status: &'a str,
+    created_at: Option<String>,
+    backup_metadata: Box<RawValue>,
+}
+
+/// The document of a backup that was recorded at this time, in the list of its series.
+pub fn backup_report(backup: &Backup, created_at: i64) -> Box<RawValue> {
+    let metadata = backup.backup_metadata.as_deref().unwrap_or("null");
+    raw(&SeriesBackup {
+        backup_id: &backup.id,
+        project_id: &backup.project_id,
+        user_id: &backup.user_id,
+        status: &backup.status,
+        created_at: iso_time(created_at),
+        backup_metadata: document::stored(metadata),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn backup(project: &str, job: Option<&str>, metadata: &Value) -> Backup {
+        Backup {
+            project_id: Some(project.to_owned()),
+            job_id: job.map(str::to_owned),
+            backup_metadata: Some(metadata.to_string()),
+            ..Backup::default()
+        }
+    }
+
+    fn run(seen: (i64, i64), actions: &str) -> Run {
+        Run {
+            id: "r".to_owned(),
+            project_id: None,
+            job_id: "j".to_owned(),
+            client_id: "c".to_owned(),
+            session_id: None,
+            session_tag: None,
+            actions: Some(actions.to_owned()),
+            state: RunState::Success,
+            attempts: 1,
+            started_at: 0,
+            ended_at: Some(0),
+            seen_started_at: Some(seen.0),
+            seen_ended_at: Some(seen.1),
+        }
+    }
+
+    fn series() -> Series {
+        Series {
+            key: SeriesKey::of(&backup("p", Some("j"), &json!({}))),
+            backups: 1,
+            first_at: 1_000,
+            last_at: 1_000,
+            last_backup_id: Some("b".to_owned()),
+            last_status: Some("available".to_owned()),
+            has_job: true,
+            job_last_at: Some(1_000),
+            last_success: None,
+            known_until: Some(10_000),
+        }
+    }
+
+    #[test]
+    fn a_success_without_a_record_is_found_once_it_is_known() {
+        let mut series = series();
+        assert_eq!(series.findings(5_000), []);
+        series.last_success = Some(run((2_000, 2_100), "backup,exec"));
+        assert_eq!(series.findings(5_000), [SeriesFinding::NoRecord]);
+        let changed = |change: fn(&mut Series)| {
+            let mut other = series.clone();
+            change(&mut other);
+            other
+        };
+        for other in [
+            changed(|series| series.job_last_at = Some(2_000)),
+            changed(|series| series.known_until = Some(2_400)),
+            changed(|series| series.known_until = None),
+            changed(|series| series.has_job = false),
+            changed(|series| series.last_success = Some(run((2_000, 2_100), "restore"))),
+            changed(|series| series.last_success = None),
+        ] {
+            let findings = other.findings(5_000);
+            assert!(!findings.contains(&SeriesFinding::NoRecord), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn records_that_stay_unfinished_and_series_without_job_are_found() {
+        let mut series = series();
+        series.last_status = Some("creating".to_owned());
+        assert_eq!(series.findings(1_000 + UNFINISHED), []);
+        assert_eq!(
+            series.findings(1_001 + UNFINISHED),
+            [SeriesFinding::Pending]
+        );
+        series.last_status = Some("error".to_owned());
+        series.has_job = false;
+        assert_eq!(
+            series.findings(1_000),
+            [SeriesFinding::Pending, SeriesFinding::Orphan]
+        );
+        series.key.job_id = None;
+        assert_eq!(series.findings(1_000), [SeriesFinding::Pending]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_member_tells_series_apart_and_no_other_does(
+            texts in prop::array::uniform6("[a-c\"|,]{0,3}"), member in 0..6usize, other in "[d-f]{1,3}",
+        ) {
+            const MEMBERS: [&str; 4] = ["hostname", "backup_name", "container", "storage"];
+            let metadata = |texts: &[String; 6]| {
+                let mut metadata = json!({"mode": "fs", "time_stamp": texts[5].len(), "path_to_backup": texts[0]});
+                for (name, text) in MEMBERS.iter().zip(texts) {
+                    metadata[*name] = text.clone().into();
+                }
+                metadata
+            };
+            let key = |texts: &[String; 6]| SeriesKey::of(&backup(&texts[4], Some(&texts[5]), &metadata(texts)));
+            let mut changed = texts.clone();
+            changed[member] = other;
+            prop_assert_ne!(key(&texts).id, key(&changed).id);
+            let mut noise = metadata(&texts);
+            noise["time_stamp"] = 99.into();
+            noise["curr_backup_level"] = 3.into();
+            prop_assert_eq!(key(&texts), SeriesKey::of(&backup(&texts[4], Some(&texts[5]), &noise)));
+        }
+
+        #[test]
+        fn what_is_shown_fits_its_column(text in ".{0,400}") {
+            let key = SeriesKey::of(&backup("p", None, &json!({"hostname": text.clone(), "container": text})));
+            prop_assert!(key.hostname.unwrap_or_default().chars().count() <= SHOWN);
+            prop_assert_eq!(key.id.len(), 32);
+        }
+    }
+}

@@ -1,0 +1,541 @@
+//! Series of backups in the database: derived from the rows of `backups`, and made again from them at any time.
+//!
+//! Who changes which backups a series has locks its row first, in the order of the ids, so that no two count at the same time.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use super::rows::{Conditions, SMALL_TEXT};
+use super::statement::{Statement, in_lists, pieces, placeholders, sql};
+use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::backup::Backup;
+use crate::domain::document;
+use crate::domain::series::{Recorded, Series, SeriesKey, SeriesQuery};
+
+/// How many backups one transaction puts into their series.
+pub const BATCH: usize = 500;
+/// How often a series is made that others remove at the same time.
+const MAX_TRIES: usize = 3;
+/// The name of the lease of who keeps series.
+pub const LEASE: &str = "series";
+
+const KEY_COLUMNS: &str =
+    "id, project_id, job_id, hostname, backup_name, container, storage, resource_id";
+
+/// A place among all backups, in the order in which they were recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frontier {
+    created_at: PrimitiveDateTime,
+    id: String,
+}
+
+impl Frontier {
+    /// The place before all backups of a time, in seconds since 1970.
+    pub fn at(seconds: i64) -> Frontier {
+        let time =
+            OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Frontier {
+            created_at: PrimitiveDateTime::new(time.date(), time.time()),
+            id: String::new(),
+        }
+    }
+
+    /// The later one of two places.
+    #[must_use]
+    pub fn max(self, other: Frontier) -> Frontier {
+        let is_later = (self.created_at, &self.id) >= (other.created_at, &other.id);
+        if is_later { self } else { other }
+    }
+}
+
+/// Some backups in the order in which they were recorded.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Those.
+    pub backups: Vec<Recorded>,
+    /// The place of the last one; `None` where there is none.
+    pub last: Option<Frontier>,
+}
+
+/// What is read of a backup to find its series.
+struct Row {
+    id: String,
+    project_id: Option<String>,
+    job_id: Option<String>,
+    metadata: Option<String>,
+    created_at: PrimitiveDateTime,
+}
+
+super::rows::impl_from_row!(Row {
+    id,
+    project_id,
+    job_id,
+    metadata,
+    created_at
+});
+
+impl<'r, R> FromRow<'r, R> for Series
+where
+    R: sqlx::Row,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let live_job: Option<String> = row.try_get("live_job")?;
+        Ok(Series {
+            key: SeriesKey {
+                id: row.try_get("id")?,
+                project_id: row.try_get("project_id")?,
+                job_id: row.try_get("job_id")?,
+                hostname: row.try_get("hostname")?,
+                backup_name: row.try_get("backup_name")?,
+                container: row.try_get("container")?,
+                storage: row.try_get("storage")?,
+                resource_id: row.try_get("resource_id")?,
+            },
+            backups: row.try_get("backups")?,
+            first_at: row.try_get("first_at")?,
+            last_at: row.try_get("last_at")?,
+            last_backup_id: row.try_get("last_backup_id")?,
+            last_status: row.try_get("last_status")?,
+            has_job: live_job.is_some(),
+            job_last_at: None,
+            last_success: None,
+            known_until: None,
+        })
+    }
+}
+
+/// What an INSERT does where the row is there.
+fn stays(engine: Engine, key: &str) -> String {
+    match engine {
+        Engine::MySql => format!(" ON DUPLICATE KEY UPDATE {key} = {key}"),
+        Engine::Postgres | Engine::Sqlite => " ON CONFLICT DO NOTHING".to_owned(),
+    }
+}
+
+impl Tx {
+    /// The live backups behind a place that are in no series yet, or with `all` those that are in one too; [`BATCH`] at most.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backups_behind(
+        &mut self,
+        place: &Frontier,
+        all: bool,
+    ) -> Result<Batch, StoreError> {
+        let (join, unknown) = if all {
+            ("", "")
+        } else {
+            (
+                " LEFT JOIN freezer_api_backup_series m ON m.backup_id = b.id",
+                "m.backup_id IS NULL AND ",
+            )
+        };
+        // Metadata that are larger than any agent's tell of no series.
+        let query = sql(format!(
+            "SELECT b.id AS id, b.project_id AS project_id, b.job_id AS job_id, b.created_at AS created_at, \
+             CASE WHEN OCTET_LENGTH(b.backup_metadata) <= {SMALL_TEXT} THEN b.backup_metadata END AS metadata \
+             FROM backups b{join} WHERE {unknown}b.deleted = FALSE AND b.created_at >= ? AND (b.created_at > ? OR b.id > ?) \
+             ORDER BY b.created_at, b.id LIMIT {BATCH}"
+        ));
+        let times = [place.created_at; 2];
+        let query = query.bind_all(times).bind(&place.id);
+        let rows: Vec<Row> = self.session.fetch_all(query).await?;
+        let last = rows.last().map(|row| Frontier {
+            created_at: row.created_at,
+            id: row.id.clone(),
+        });
+        let backups = rows.into_iter().map(|row| {
+            let metadata = document::stored_object(row.metadata.as_deref());
+            Recorded {
+                backup_id: row.id,
+                created_at: row.created_at.assume_utc().unix_timestamp(),
+                series: SeriesKey::new(row.project_id, row.job_id, &metadata),
+            }
+        });
+        Ok(Batch {
+            backups: backups.collect(),
+            last,
+        })
+    }
+
+    /// When the last backup was recorded that is in a series, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_in_series(&mut self) -> Result<Option<i64>, StoreError> {
+        let query = sql("SELECT MAX(created_at) FROM freezer_api_backup_series");
+        let rows: Vec<(Option<i64>,)> = self.session.fetch_all(query).await?;
+        Ok(rows.into_iter().find_map(|(last,)| last))
+    }
+
+    /// Puts backups into their series, out of those that they are in; how many changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn place_backups(&mut self, backups: &[Recorded]) -> Result<usize, StoreError> {
+        let ids: Vec<String> = backups.iter().map(|one| one.backup_id.clone()).collect();
+        let now_in = self.series_of(&ids).await?;
+        let moved: Vec<&Recorded> = backups
+            .iter()
+            .filter(|one| now_in.get(&one.backup_id) != Some(&one.series.id))
+            .collect();
+        if moved.is_empty() {
+            return Ok(0);
+        }
+        let left = moved.iter().filter_map(|one| now_in.get(&one.backup_id));
+        let joined = moved.iter().map(|one| &one.series.id);
+        let touched: BTreeSet<String> = left.chain(joined).cloned().collect();
+        self.make_and_lock(&moved, &touched).await?;
+        let engine = self.engine();
+        let changes = match engine {
+            Engine::MySql => " ON DUPLICATE KEY UPDATE series_id = VALUES(series_id)",
+            Engine::Postgres | Engine::Sqlite => {
+                " ON CONFLICT (backup_id) DO UPDATE SET series_id = excluded.series_id"
+            }
+        };
+        for piece in pieces(&moved) {
+            let rows = vec!["(?, ?, ?)"; piece.len()].join(", ");
+            let mut insert = sql(format!(
+                "INSERT INTO freezer_api_backup_series (backup_id, series_id, created_at) VALUES {rows}{changes}"
+            ));
+            for one in piece {
+                insert = insert
+                    .bind(&one.backup_id)
+                    .bind(&one.series.id)
+                    .bind(one.created_at);
+            }
+            self.session.execute(insert).await?;
+        }
+        self.count_again(&touched).await?;
+        Ok(moved.len())
+    }
+
+    /// Takes backups out of their series; how many were in one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_from_series(&mut self, backup_ids: &[String]) -> Result<usize, StoreError> {
+        let now_in = self.series_of(backup_ids).await?;
+        let touched: BTreeSet<String> = now_in.values().cloned().collect();
+        if touched.is_empty() {
+            return Ok(0);
+        }
+        self.lock_series(&touched).await?;
+        for ids in in_lists(backup_ids) {
+            let list = placeholders(ids.len());
+            let delete =
+                format!("DELETE FROM freezer_api_backup_series WHERE backup_id IN ({list})");
+            self.session.execute(sql(delete).bind_all(ids)).await?;
+        }
+        self.count_again(&touched).await?;
+        Ok(now_in.len())
+    }
+
+    /// Puts a backup whose record was changed into the series that it belongs to now, if it is in one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn place_again(&mut self, backup: &Backup) -> Result<(), StoreError> {
+        let query = sql("SELECT created_at FROM freezer_api_backup_series WHERE backup_id = ?");
+        let rows: Vec<(i64,)> = self.session.fetch_all(query.bind(&backup.id)).await?;
+        let Some((created_at,)) = rows.into_iter().next() else {
+            return Ok(());
+        };
+        let recorded = Recorded {
+            backup_id: backup.id.clone(),
+            created_at,
+            series: SeriesKey::of(backup),
+        };
+        self.place_backups(&[recorded]).await.map(drop)
+    }
+
+    /// The backups behind this id that are in a series, in the order of their ids: each with whether it lives; [`BATCH`] at most.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn members_behind(&mut self, id: &str) -> Result<Vec<(String, bool)>, StoreError> {
+        let query = sql(format!(
+            "SELECT m.backup_id, (SELECT MIN(b.id) FROM backups b WHERE b.id = m.backup_id AND b.deleted = FALSE) \
+             FROM freezer_api_backup_series m WHERE m.backup_id > ? ORDER BY m.backup_id LIMIT {BATCH}"
+        ));
+        let rows: Vec<(String, Option<String>)> = self.session.fetch_all(query.bind(id)).await?;
+        let members = rows.into_iter().map(|(id, live)| (id, live.is_some()));
+        Ok(members.collect())
+    }
+
+    /// The series in which backups are.
+    async fn series_of(&mut self, ids: &[String]) -> Result<HashMap<String, String>, StoreError> {
+        let mut found = HashMap::new();
+        for ids in in_lists(ids) {
+            let list = placeholders(ids.len());
+            let query = format!(
+                "SELECT backup_id, series_id FROM freezer_api_backup_series WHERE backup_id IN ({list})"
+            );
+            let rows: Vec<(String, String)> =
+                self.session.fetch_all(sql(query).bind_all(ids)).await?;
+            found.extend(rows);
+        }
+        Ok(found)
+    }
+
+    /// Makes the series that are not there yet, and locks these. One that others remove in between is made again.
+    async fn make_and_lock(
+        &mut self,
+        backups: &[&Recorded],
+        touched: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
+        let mut keys: Vec<&SeriesKey> = backups.iter().map(|one| &one.series).collect();
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys.dedup_by(|a, b| a.id == b.id);
+        for _ in 0..MAX_TRIES {
+            for piece in pieces(&keys) {
+                let insert = insertion(self.engine(), piece);
+                self.session.execute(insert).await?;
+            }
+            let locked = self.lock_series(touched).await?;
+            if keys.iter().all(|key| locked.contains(&key.id)) {
+                return Ok(());
+            }
+        }
+        Err(StoreError::BrokenOff)
+    }
+
+    /// Locks series until the transaction ends; the ids of those that are there.
+    async fn lock_series(
+        &mut self,
+        ids: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let ids: Vec<&String> = ids.iter().collect();
+        let lock = match self.engine() {
+            Engine::MySql | Engine::Postgres => " FOR UPDATE",
+            Engine::Sqlite => "",
+        };
+        let mut locked = BTreeSet::new();
+        for ids in in_lists(&ids) {
+            let list = placeholders(ids.len());
+            let query =
+                format!("SELECT id FROM freezer_api_series WHERE id IN ({list}) ORDER BY id{lock}");
+            let rows: Vec<(String,)> = self.session.fetch_all(sql(query).bind_all(ids)).await?;
+            locked.extend(rows.into_iter().map(|(id,)| id));
+        }
+        Ok(locked)
+    }
+
+    /// Counts the backups of locked series anew, and removes those without any.
+    async fn count_again(&mut self, ids: &BTreeSet<String>) -> Result<(), StoreError> {
+        const OF_SERIES: &str =
+            "FROM freezer_api_backup_series m WHERE m.series_id = freezer_api_series.id";
+        let ids: Vec<&String> = ids.iter().collect();
+        for ids in in_lists(&ids) {
+            let list = placeholders(ids.len());
+            let update = format!(
+                "UPDATE freezer_api_series SET backups = (SELECT COUNT(*) {OF_SERIES}), \
+                 first_at = COALESCE((SELECT MIN(m.created_at) {OF_SERIES}), 0), \
+                 last_at = COALESCE((SELECT MAX(m.created_at) {OF_SERIES}), 0), \
+                 last_backup_id = (SELECT m.backup_id {OF_SERIES} ORDER BY m.created_at DESC, m.backup_id DESC LIMIT 1) \
+                 WHERE id IN ({list})"
+            );
+            self.session
+                .execute(sql(update).bind_all(ids.clone()))
+                .await?;
+            let delete =
+                format!("DELETE FROM freezer_api_series WHERE backups = 0 AND id IN ({list})");
+            self.session.execute(sql(delete).bind_all(ids)).await?;
+        }
+        Ok(())
+    }
+
+    /// When the last backup of a series was recorded, if it is in the scope: its place in lists.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn place_of_series(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<i64>, StoreError> {
+        let query = sql("SELECT id, last_at FROM freezer_api_series s WHERE id = ?").bind(id);
+        let rows: Vec<(String, i64)> = self.session.fetch_all(within(query, scope)).await?;
+        Ok(rows
+            .into_iter()
+            .find(|(found, _)| found == id)
+            .map(|(_, last_at)| last_at))
+    }
+
+    /// The series of a scope that a query asks for, as many as its limit and one more where there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_series(
+        &mut self,
+        scope: &Scope,
+        query: &SeriesQuery,
+        after: Option<i64>,
+    ) -> Result<Vec<Series>, StoreError> {
+        let mut select = sql(
+            "SELECT s.id AS id, s.project_id AS project_id, s.job_id AS job_id, s.hostname AS hostname, \
+             s.backup_name AS backup_name, s.container AS container, s.storage AS storage, s.resource_id AS resource_id, \
+             s.backups AS backups, s.first_at AS first_at, s.last_at AS last_at, s.last_backup_id AS last_backup_id, \
+             (SELECT MIN(b.status) FROM backups b WHERE b.id = s.last_backup_id) AS last_status, \
+             (SELECT MIN(j.id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id AND j.deleted = FALSE) AS live_job \
+             FROM freezer_api_series s WHERE 1 = 1",
+        )
+        .not_kept();
+        select = within(select, scope);
+        for (column, value) in [("job_id", &query.job_id), ("hostname", &query.hostname)] {
+            if let Some(value) = value {
+                select = select.push(&format!(" AND s.{column} = ?")).bind(value);
+            }
+        }
+        let (direction, comparison) = if query.newest_first {
+            (" DESC", "<")
+        } else {
+            ("", ">")
+        };
+        if let (Some(last_at), Some(id)) = (after, &query.marker) {
+            let behind = format!(
+                " AND s.last_at {comparison}= ? AND (s.last_at {comparison} ? OR s.id {comparison} ?)"
+            );
+            select = select.push(&behind).bind(last_at).bind(last_at).bind(id);
+        }
+        let end = format!(
+            " ORDER BY s.last_at{direction}, s.id{direction} LIMIT {}",
+            query.limit.saturating_add(1)
+        );
+        let mut series: Vec<Series> = self.session.fetch_all(select.push(&end)).await?;
+        self.add_runs(&mut series).await?;
+        Ok(series)
+    }
+
+    /// What is known of the runs and records of the jobs of series.
+    async fn add_runs(&mut self, series: &mut [Series]) -> Result<(), StoreError> {
+        let jobs: BTreeSet<String> = series
+            .iter()
+            .filter(|one| one.has_job)
+            .filter_map(|one| one.key.job_id.clone())
+            .collect();
+        let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let successes = self.last_successes(&jobs).await?;
+        let mut last_at: HashMap<(String, Option<String>), i64> = HashMap::new();
+        for jobs in in_lists(&jobs) {
+            let list = placeholders(jobs.len());
+            let query = format!(
+                "SELECT job_id, project_id, MAX(last_at) FROM freezer_api_series WHERE job_id IN ({list}) \
+                 GROUP BY job_id, project_id"
+            );
+            let query = sql(query).bind_all(jobs);
+            let rows: Vec<(String, Option<String>, i64)> = self.session.fetch_all(query).await?;
+            let rows = rows.into_iter();
+            last_at.extend(rows.map(|(job_id, project_id, last)| ((job_id, project_id), last)));
+        }
+        let known_until = self.lease_done_at(LEASE).await?;
+        for one in series {
+            let Some(job_id) = &one.key.job_id else {
+                continue;
+            };
+            let success = successes.get(job_id);
+            let success = success.filter(|run| run.project_id == one.key.project_id);
+            one.last_success = success.cloned();
+            let job = (job_id.clone(), one.key.project_id.clone());
+            one.job_last_at = last_at.get(&job).copied();
+            one.known_until = known_until;
+        }
+        Ok(())
+    }
+
+    /// The backups of a series, the last first or last: each with the time when it was recorded, in seconds since 1970. As many as
+    /// the limit and one more where there are more, without those that were deleted this moment.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn members_of_series(
+        &mut self,
+        series_id: &str,
+        newest_first: bool,
+        limit: usize,
+        marker: Option<&str>,
+    ) -> Result<Option<Vec<(String, i64)>>, StoreError> {
+        let mut query =
+            sql("SELECT backup_id, created_at FROM freezer_api_backup_series WHERE series_id = ?")
+                .bind(series_id);
+        let (direction, comparison) = if newest_first {
+            (" DESC", "<")
+        } else {
+            ("", ">")
+        };
+        if let Some(marker) = marker {
+            let place = sql(
+                "SELECT backup_id, created_at FROM freezer_api_backup_series WHERE backup_id = ? AND series_id = ?",
+            );
+            let place = place.bind(marker).bind(series_id);
+            let rows: Vec<(String, i64)> = self.session.fetch_all(place).await?;
+            let Some((id, created_at)) = rows.into_iter().find(|(id, _)| id == marker) else {
+                return Ok(None);
+            };
+            let behind = format!(
+                " AND created_at {comparison}= ? AND (created_at {comparison} ? OR backup_id {comparison} ?)"
+            );
+            query = query
+                .push(&behind)
+                .bind(created_at)
+                .bind(created_at)
+                .bind(id);
+        }
+        let end = format!(
+            " ORDER BY created_at{direction}, backup_id{direction} LIMIT {}",
+            limit.saturating_add(1)
+        );
+        let members = self.session.fetch_all(query.push(&end).not_kept()).await?;
+        Ok(Some(members))
+    }
+
+    /// The live backups of these ids, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backups_of_ids(&mut self, ids: &[String]) -> Result<Vec<Backup>, StoreError> {
+        let mut backups = Vec::new();
+        for ids in in_lists(ids) {
+            let list = format!("b.id IN ({})", placeholders(ids.len()));
+            let conditions = Conditions::live::<Backup>().and(&list, ids);
+            backups.extend(self.select::<Backup>(conditions).await?);
+        }
+        Ok(backups)
+    }
+}
+
+fn within(query: Statement, scope: &Scope) -> Statement {
+    match scope {
+        Scope::Project(project_id) => query.push(" AND s.project_id = ?").bind(project_id),
+        Scope::All => query,
+    }
+}
+
+fn insertion(engine: Engine, keys: &[&SeriesKey]) -> Statement {
+    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"; keys.len()].join(", ");
+    let mut insert = sql(format!(
+        "INSERT INTO freezer_api_series ({KEY_COLUMNS}, backups, first_at, last_at) VALUES {rows}{}",
+        stays(engine, "id")
+    ));
+    for key in keys {
+        insert = insert
+            .bind(&key.id)
+            .bind(&key.project_id)
+            .bind(&key.job_id)
+            .bind(&key.hostname)
+            .bind(&key.backup_name)
+            .bind(&key.container)
+            .bind(&key.storage)
+            .bind(&key.resource_id);
+    }
+    insert
+}
