@@ -16,6 +16,7 @@ import typing
 import urllib.parse
 
 import requests
+import sqlalchemy as sa
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "clients"))
@@ -41,6 +42,18 @@ class Dev(services.Ours):
 
 class Before(services.Ours):
     """An earlier build of ours."""
+
+
+class Few(services.Ours):
+    """Our server with few rows."""
+
+    jobs, backups = 1_000, 10_000
+
+
+class Many(services.Ours):
+    """Our server with a hundred times as many."""
+
+    jobs, backups = 100_000, 1_000_000
 
 
 class Floor:
@@ -129,6 +142,48 @@ class Subject:
             sys.exit(f"{self.title}: {errors} of {number} answers to {method} {paths[0]} in {seconds} s were errors")
         settle(server)
         return Measured(number / duration * 1e6, p99 / 1000, busy[0].seconds() / number * 1e6, busy[1].seconds() / number * 1e6)
+
+
+class Grown(Subject):
+    """Our server with so many rows: half of them in a thousand other projects, and as many again that were deleted, which are the oldest.
+    A client has as many jobs whatever their number."""
+
+    CLIENT = "CONCAT('node', MOD(seq, {clients}), '.example.org')"
+    COMMON = ("id, project_id, user_id, deleted, created_at", "CONCAT('{kind}-', seq), IF(MOD(seq, 2) = 1, '{project}', CONCAT('p', MOD(seq, 1000))), "
+              "'u1', seq <= {rows}, TIMESTAMP '2024-01-01 00:00:00' + INTERVAL seq SECOND")
+    TABLES = {
+        "jobs": ("client_id, session_tag, description, schedule",
+                 CLIENT + ", 0, CONCAT('job ', seq), CONCAT('{{\"schedule_interval\":\"1 days\",\"status\":\"', "
+                 "IF(MOD(seq DIV {clients}, 10) = 0, 'completed', 'scheduled'), '\"}}')"),
+        "actions": ("action, max_retries, max_retries_interval, backup_metadata", "'backup', 3, 60, '{action}'"),
+        "backups": ("backup_metadata", "CONCAT('{backup}', seq, '}}')"),
+    }
+
+    def __init__(self, kind, folder, keystone):
+        super().__init__(f"{kind.jobs:,} jobs, {kind.backups:,} backups", kind, folder, keystone)
+        self.rows = {"jobs": kind.jobs, "actions": kind.jobs, "backups": kind.backups}
+
+    def seed(self):
+        start, clients = time.monotonic(), self.rows["jobs"] // 50
+        with requests.Session() as session:
+            for number in range(clients):
+                self.post(session, "clients", {"client_id": client(number), "hostname": client(number)})
+        backup = json.dumps({**BACKUP, "backup_name": "etc"})[:-1] + ', "number": '
+        filled = {"project": self.project, "clients": clients, "action": json.dumps(action("backup", 1)["freezer_action"]), "backup": backup}
+        engine = sa.create_engine(self.database)
+        with engine.begin() as connection:
+            for table, rows in self.rows.items():
+                columns, values = (", ".join(parts) for parts in zip(self.COMMON, self.TABLES[table]))
+                statement = f"INSERT INTO {table} ({columns}) SELECT {values.format(kind=table[:-1], rows=rows, **filled)} FROM seq_1_to_{2 * rows}"
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+            jobs = self.rows["jobs"]
+            connection.exec_driver_sql(
+                "INSERT INTO job_actions (id, job_id, action_id, position, deleted) SELECT CONCAT('entry-', seq), CONCAT('job-', seq), "
+                f"CONCAT('action-', seq), 0, seq <= {jobs} FROM seq_1_to_{2 * jobs}")
+            connection.exec_driver_sql("ANALYZE TABLE jobs, actions, job_actions, backups")
+        engine.dispose()
+        self.jobs = [f"job-{number}" for number in range(jobs + 1, 2 * jobs, 2)]
+        return time.monotonic() - start
 
 
 class FloorSubject(Subject):
@@ -276,6 +331,7 @@ def main():
     parser.add_argument("--no-build", action="store_true", help="take what the last run built")
     parser.add_argument("--before", metavar="FOLDER", type=pathlib.Path, help="measure the programs there instead of the reference")
     parser.add_argument("--floor", action="store_true", help="also a bare program with the same statements")
+    parser.add_argument("--growth", action="store_true", help="ours with few and with many rows, instead of the reference")
     parser.add_argument("--only", choices=["ours", "reference"])
     parser.add_argument("--kinds", metavar="KIND", nargs="+", help="the kinds of request to measure, by the names in the table")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
@@ -290,14 +346,18 @@ def main():
             print(f"release build from clean on {os.cpu_count()} cores: {seconds:.0f} s ({processor:.0f} s of processor time)")
         for name in ("freezer-api", "freezer-manage", "freezer-manager-status"):
             print(f"{name}: {(programs / name).stat().st_size / 1e6:.1f} MB")
-    print(f"{CLIENTS} clients, {JOBS} jobs of 2 actions, {BACKUPS} backups; MariaDB without fsync; wrk with {CONNECTIONS} connections,\n"
-          f"median of {options.rounds} rounds of {options.seconds} s; the reference: freezer-api 19.0.0 under uWSGI, 2 processes of 4 threads.\n"
-          "wrk, the server and MariaDB share the machine's cores.")
+    if not options.growth:
+        print(f"{CLIENTS} clients, {JOBS} jobs of 2 actions, {BACKUPS} backups; the reference: freezer-api 19.0.0 under uWSGI, 2 processes of 4 threads.")
+    print(f"MariaDB without fsync; wrk with {CONNECTIONS} connections, median of {options.rounds} rounds of {options.seconds} s; wrk, the server and\n"
+          "MariaDB share the machine's cores.")
     if options.dev:
         print("NOTE: ours runs with --dev, that is without authentication and policy; the reference checks a token from its cache and\n"
               "its policy on every request. The ratios flatter ours by that work.")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        if options.growth:
+            compare([Grown(kind, folder, keystone) for kind in (Few, Many)], options.seconds, options.rounds, options.kinds)
+            return
         subjects = []
         if options.only != "reference":
             subjects.append(Subject("ours --dev", Dev, folder, keystone) if options.dev

@@ -18,7 +18,7 @@ ALTER TABLE jobs
     MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY schedule MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     ADD INDEX ix_jobs_client (client_id, project_id, created_at, id),
-    ADD INDEX ix_jobs_project (project_id, created_at, id);
+    ADD INDEX ix_jobs_project (project_id, deleted, created_at, id);
 
 --@ unless index actions.ix_actions_project
 ALTER TABLE actions
@@ -48,7 +48,7 @@ ALTER TABLE backups
     MODIFY job_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY project_id VARCHAR(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     MODIFY backup_metadata MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
-    ADD INDEX ix_backups_project (project_id, created_at, id);
+    ADD INDEX ix_backups_project (project_id, deleted, created_at, id);
 
 --@ unless index clients.ix_clients_project
 ALTER TABLE clients

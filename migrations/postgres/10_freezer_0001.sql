@@ -29,7 +29,7 @@ CREATE INDEX ix_actions_naming_client ON actions (project_id) WHERE backup_metad
 CREATE INDEX ix_clients_client ON clients (client_id);
 
 --@ unless index jobs.ix_jobs_project
-CREATE INDEX ix_jobs_project ON jobs (project_id, created_at NULLS FIRST, id);
+CREATE INDEX ix_jobs_project ON jobs (project_id, deleted, created_at NULLS FIRST, id);
 
 --@ unless index actions.ix_actions_project
 CREATE INDEX ix_actions_project ON actions (project_id, created_at NULLS FIRST, id);
@@ -38,7 +38,7 @@ CREATE INDEX ix_actions_project ON actions (project_id, created_at NULLS FIRST, 
 CREATE INDEX ix_sessions_project ON sessions (project_id, created_at NULLS FIRST, id);
 
 --@ unless index backups.ix_backups_project
-CREATE INDEX ix_backups_project ON backups (project_id, created_at NULLS FIRST, id);
+CREATE INDEX ix_backups_project ON backups (project_id, deleted, created_at NULLS FIRST, id);
 
 --@ unless index clients.ix_clients_project
 CREATE INDEX ix_clients_project ON clients (project_id, created_at NULLS FIRST, id);

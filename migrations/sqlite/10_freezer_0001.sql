@@ -156,7 +156,7 @@ CREATE INDEX ix_actions_naming_client ON actions (project_id, deleted) WHERE bac
 CREATE INDEX ix_clients_client ON clients (client_id);
 
 --@ unless index jobs.ix_jobs_project
-CREATE INDEX ix_jobs_project ON jobs (project_id, created_at, id);
+CREATE INDEX ix_jobs_project ON jobs (project_id, deleted, created_at, id);
 
 --@ unless index actions.ix_actions_project
 CREATE INDEX ix_actions_project ON actions (project_id, created_at, id);
@@ -165,7 +165,7 @@ CREATE INDEX ix_actions_project ON actions (project_id, created_at, id);
 CREATE INDEX ix_sessions_project ON sessions (project_id, created_at, id);
 
 --@ unless index backups.ix_backups_project
-CREATE INDEX ix_backups_project ON backups (project_id, created_at, id);
+CREATE INDEX ix_backups_project ON backups (project_id, deleted, created_at, id);
 
 --@ unless index clients.ix_clients_project
 CREATE INDEX ix_clients_project ON clients (project_id, created_at, id);
