@@ -1,6 +1,7 @@
 //! The composition root: from a configuration to a running service.
 
 mod housekeeper;
+mod rounds;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,17 +9,20 @@ use std::sync::Arc;
 use jsonschema::ValidationError;
 use listenfd::ListenFd;
 
+use rounds::Rounds;
+
 use crate::api::{self, Api, Authentication, KeyError, Logins};
 use crate::authz::rules;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
+use crate::domain::host::ROUNDS;
 use crate::domain::validation::Schemas;
 use crate::keystone::{Keystone, SetupError, Trusts};
 use crate::oslo::policy::{Enforcer, Options, PolicyError};
 use crate::schema::{MigrateError, Migration, SchemaState};
 use crate::server::{self, ListenError, Listeners, Services};
-use crate::service::{Catalogue, JobTrusts};
-use crate::store::{Memory, Store, StoreError};
+use crate::service::{Catalogue, JobTrusts, RoundTerms, count_days, judge_all};
+use crate::store::{Memory, Store, StoreError, Tx};
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +152,34 @@ pub fn policy_options(config: &Config) -> Options {
     }
 }
 
+/// Finds anew how hosts fare and what is wrong, and counts the runs of the last days, as the service does by itself.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rebuild_reports(store: &Store, days: i64) -> Result<(), StoreError> {
+    const HOLDER: &str = "freezer-manage";
+    const TERM: i64 = 20;
+    let hold = async |tx: &mut Tx| tx.hold_lease(ROUNDS, HOLDER, TERM).await;
+    let held = store.write("holding a lease", hold).await?;
+    let heard = async |tx: &mut Tx| tx.lease_since(ROUNDS).await;
+    let watching = store.read("looking at a lease", heard).await?;
+    let terms = RoundTerms {
+        watching: watching.unwrap_or_else(|| store.clock.timestamp()),
+        is_gentle: false,
+    };
+    // Beside a node that has its rounds, both write the same.
+    judge_all(store, terms).await?;
+    count_days(store, days, days).await?;
+    if held.is_some() {
+        let end = async |tx: &mut Tx| {
+            tx.finish_lease(ROUNDS, HOLDER).await?;
+            tx.release_lease(ROUNDS, HOLDER).await
+        };
+        store.write("giving a lease back", end).await?;
+    }
+    Ok(())
+}
+
 /// Takes the sockets that systemd has opened, else those that the configuration names.
 ///
 /// # Errors
@@ -161,12 +193,16 @@ pub async fn run(api: Arc<Api>, listeners: Listeners, stop: impl Future<Output =
     let options = api.config.api.clone();
     server::raise_file_limit(&api.config);
     let full = api::full_service(Arc::clone(&api));
-    let housekeeping = tokio::spawn(housekeeper::keep(Arc::clone(&api)));
+    let rounds = Rounds::new(Arc::clone(&api));
+    let keeping_house = tokio::spawn(housekeeper::keep(Arc::clone(&api)));
+    let having_rounds = tokio::spawn(rounds.clone().keep());
     let main = match api.authentication {
         Authentication::Keystone(_) => api::service(Arc::clone(&api)),
         Authentication::None => api::local_service(Arc::clone(&api)),
     };
     server::serve(listeners, Services { main, full }, &options, stop).await;
-    housekeeping.abort();
+    keeping_house.abort();
+    having_rounds.abort();
     housekeeper::end(&api).await;
+    rounds.end().await;
 }

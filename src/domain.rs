@@ -8,16 +8,20 @@ pub mod action;
 pub mod backup;
 pub mod client;
 pub mod document;
+pub mod finding;
+pub mod host;
 pub mod job;
 pub mod job_report;
 pub mod liveness;
 pub mod resource;
 pub mod restore;
 pub mod run;
+pub mod run_day;
 pub mod schedule;
 pub mod search;
 pub mod series;
 pub mod session;
+pub mod summary;
 pub mod validation;
 
 /// Why a well-formed request is not carried out. The text is for the caller.

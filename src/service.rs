@@ -7,22 +7,29 @@ mod actions;
 mod answer;
 mod backups;
 mod clients;
+mod days;
 mod documents;
+mod hosts;
 mod jobs;
+mod judging;
 mod leases;
 mod liveness;
 mod report;
 mod restores;
 mod series;
 mod sessions;
+mod summary;
 mod trusts;
 
 use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
 use crate::store::{Memory, Store};
 use liveness::Liveness;
+use summary::Summaries;
 
 pub use answer::{Answer, Document, Pieces};
+pub use days::count_days;
+pub use judging::{RoundTerms, judge_all};
 pub use report::ReportPage;
 pub use series::SeriesKeeper;
 pub use trusts::JobTrusts;
@@ -41,6 +48,7 @@ pub struct Catalogue {
     /// The memory for large lists and bodies.
     pub memory: Memory,
     liveness: Liveness,
+    summaries: Summaries,
 }
 
 impl Catalogue {
@@ -63,6 +71,7 @@ impl Catalogue {
             max_document_size,
             memory,
             liveness: Liveness::default(),
+            summaries: Summaries::default(),
         }
     }
 }

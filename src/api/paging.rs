@@ -87,24 +87,40 @@ fn marker(query: &str) -> Result<Option<String>, ApiError> {
 
 /// The order by the `only` key of a list: `sort=created_at:desc`, or `sort_key=created_at&sort_dir=desc`.
 pub(super) fn order_by(query: &str, only: &str, default: Order) -> Result<Order, ApiError> {
+    order_by_any(query, &[only], default).map(|(_, order)| order)
+}
+
+/// The same by one of several keys, of which the first is meant where none is named.
+pub(super) fn order_by_any<'k>(
+    query: &str,
+    keys: &[&'k str],
+    default: Order,
+) -> Result<(&'k str, Order), ApiError> {
     let sort = parameter(query, "sort").unwrap_or_default();
     let (key, direction) = sort.split_once(':').unwrap_or((&sort, ""));
     let given = |text: &str, name| match text {
         "" => parameter(query, name),
         _ => Some(text.to_owned()),
     };
-    if given(key, "sort_key").is_some_and(|key| key != only) {
-        return Err(invalid("sort", &format!("The key must be \"{only}\".")));
-    }
-    match given(direction, "sort_dir").as_deref() {
-        None => Ok(default),
-        Some("asc") => Ok(Order::OldestFirst),
-        Some("desc") => Ok(Order::NewestFirst),
-        Some(_) => Err(invalid(
-            "sort",
-            "The direction must be \"asc\" or \"desc\".",
-        )),
-    }
+    let named = given(key, "sort_key");
+    let named = match &named {
+        None => keys.first(),
+        Some(named) => keys.iter().find(|key| *key == named),
+    };
+    let Some(key) = named else {
+        let all = keys.join("\" or \"");
+        return Err(invalid("sort", &format!("The key must be \"{all}\".")));
+    };
+    let order = match given(direction, "sort_dir").as_deref() {
+        None => default,
+        Some("asc") => Order::OldestFirst,
+        Some("desc") => Order::NewestFirst,
+        Some(_) => {
+            let reason = "The direction must be \"asc\" or \"desc\".";
+            return Err(invalid("sort", reason));
+        }
+    };
+    Ok((key, order))
 }
 
 /// The address of the page that follows: the same parameters, behind another document.

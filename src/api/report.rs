@@ -125,7 +125,11 @@ struct Link {
 }
 
 /// The document of a page, with the link to the next one.
-pub(super) fn page_response(collection: &str, page: ReportPage, next: &NextPage) -> Response {
+pub(super) fn document_of_page(
+    collection: &str,
+    page: ReportPage,
+    next: &NextPage,
+) -> BTreeMap<String, Box<RawValue>> {
     let mut document: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
     document.insert(collection.to_owned(), raw(&page.documents));
     if let Some(id) = page.next {
@@ -133,7 +137,12 @@ pub(super) fn page_response(collection: &str, page: ReportPage, next: &NextPage)
         let links = [Link { rel: "next", href }];
         document.insert(format!("{collection}_links"), raw(&links));
     }
-    json_response(StatusCode::OK, &document)
+    document
+}
+
+/// The answer with a page.
+pub(super) fn page_response(collection: &str, page: ReportPage, next: &NextPage) -> Response {
+    json_response(StatusCode::OK, &document_of_page(collection, page, next))
 }
 
 /// `GET /report/jobs`: how the project's jobs fare, or with `all_projects` all.

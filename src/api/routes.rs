@@ -9,7 +9,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::operation::Operation;
 use super::{
-    Api, actions, backups, clients, documents, jobs, report, report_backups, report_me, sessions,
+    Api, actions, backups, clients, documents, jobs, report, report_backups, report_hosts,
+    report_me, report_summary, sessions,
 };
 use crate::authz::rules::{self, Rule};
 use crate::domain::action::Action;
@@ -68,6 +69,8 @@ pub fn routes() -> Vec<Endpoint> {
         report_routes(),
         report_backup_routes(),
         report_me_routes(),
+        report_host_routes(),
+        report_summary_routes(),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -501,6 +504,88 @@ fn report_backup_routes() -> Vec<Endpoint> {
                 .answers(200, "Restore")
                 .asks(&["restore_path"])
                 .refuses(&[404]),
+        ),
+    ]
+}
+
+/// `/v2/{project_id}/report` on hosts, and what is wrong.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn report_host_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const HOSTS: &str = "/v2/{project_id}/report/hosts";
+    const HOST: &str = "/v2/{project_id}/report/hosts/{client_id}";
+    const PROBLEMS: &str = "/v2/{project_id}/report/problems";
+    vec![
+        endpoint(
+            M::GET,
+            HOSTS,
+            rules::REPORT_GET,
+            report_hosts::list,
+            Operation::new("list_hosts")
+                .answers(200, "HostList")
+                .asks(&[
+                    "limit",
+                    "marker",
+                    "host_sort",
+                    "host_state",
+                    "report_client",
+                    "all_projects",
+                ]),
+        ),
+        endpoint(
+            M::GET,
+            HOST,
+            rules::REPORT_GET,
+            report_hosts::get,
+            Operation::new("show_host")
+                .answers(200, "Host")
+                .refuses(&[404]),
+        ),
+        endpoint(
+            M::GET,
+            PROBLEMS,
+            rules::REPORT_GET,
+            report_hosts::problems,
+            Operation::new("list_problems")
+                .answers(200, "ProblemList")
+                .asks(&[
+                    "limit",
+                    "marker",
+                    "problem_kind",
+                    "problem_severity",
+                    "report_client",
+                    "problem_job",
+                    "all_projects",
+                ]),
+        ),
+    ]
+}
+
+/// `/v2/{project_id}/report` on all at once.
+fn report_summary_routes() -> Vec<Endpoint> {
+    use Method as M;
+    const SUMMARY: &str = "/v2/{project_id}/report/summary";
+    const DAYS: &str = "/v2/{project_id}/report/days";
+    vec![
+        endpoint(
+            M::GET,
+            SUMMARY,
+            rules::REPORT_GET,
+            report_summary::summary,
+            Operation::new("show_summary")
+                .answers(200, "Summary")
+                .asks(&["all_projects"]),
+        ),
+        endpoint(
+            M::GET,
+            DAYS,
+            rules::REPORT_GET,
+            report_summary::days,
+            Operation::new("list_days").answers(200, "DayList").asks(&[
+                "first_day",
+                "last_day",
+                "all_projects",
+            ]),
         ),
     ]
 }

@@ -73,6 +73,10 @@ async fn forget(api: &Api) {
             Ok(runs) => tracing::info!(runs, "old runs are forgotten"),
             Err(error) => tracing::warn!(%error, "old runs could not be removed"),
         }
+        let days = api.config.report.summary_days.into();
+        if let Err(error) = api.catalogue.forget_days(days).await {
+            tracing::warn!(%error, "the counts of old days could not be removed");
+        }
         tokio::time::sleep(REST).await;
     }
 }

@@ -128,14 +128,20 @@ rules! {
     JOBS_EVENT_CREATE = "jobs:event:create", ADMIN_OR_OWNER, "Send an event to a job.",
         ["POST" "/v2/{project_id}/jobs/{job_id}/event"];
 
-    REPORT_GET = "report:get", ADMIN_OR_READER_OR_SERVICE, "Show what became of the runs of jobs, how jobs fare, and how backups are restored.",
+    REPORT_GET = "report:get", ADMIN_OR_READER_OR_SERVICE, "Show what became of the runs of jobs, how jobs and hosts fare, what is wrong, and how backups are restored.",
         ["GET" "/v2/{project_id}/report/me", "GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",
          "GET" "/v2/{project_id}/report/backups/{backup_id}/restore",
-         "GET" "/v2/{project_id}/report/series", "GET" "/v2/{project_id}/report/series/{series_id}/backups"];
+         "GET" "/v2/{project_id}/report/series", "GET" "/v2/{project_id}/report/series/{series_id}/backups",
+         "GET" "/v2/{project_id}/report/hosts",
+         "GET" "/v2/{project_id}/report/hosts/{client_id}", "GET" "/v2/{project_id}/report/problems",
+         "GET" "/v2/{project_id}/report/summary", "GET" "/v2/{project_id}/report/days"];
     REPORT_GET_ALL_PROJECTS = "report:get_all_projects", ADMIN_OR_SERVICE, "Show that of all projects.",
         ["GET" "/v2/{project_id}/report/jobs", "GET" "/v2/{project_id}/report/runs", "GET" "/v2/{project_id}/report/runs/{run_id}",
          "GET" "/v2/{project_id}/report/backups/{backup_id}/restore",
-         "GET" "/v2/{project_id}/report/series", "GET" "/v2/{project_id}/report/series/{series_id}/backups"];
+         "GET" "/v2/{project_id}/report/series", "GET" "/v2/{project_id}/report/series/{series_id}/backups",
+         "GET" "/v2/{project_id}/report/hosts",
+         "GET" "/v2/{project_id}/report/hosts/{client_id}", "GET" "/v2/{project_id}/report/problems",
+         "GET" "/v2/{project_id}/report/summary", "GET" "/v2/{project_id}/report/days"];
 
     SESSIONS_CREATE = "sessions:create", ADMIN_OR_OWNER, "Create a session.",
         ["POST" "/v2/{project_id}/sessions"];

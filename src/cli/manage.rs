@@ -134,6 +134,11 @@ pub fn main() -> ExitCode {
     exit(run(Arguments::parse()))
 }
 
+async fn report(config: &Config, command: report::Report) -> anyhow::Result<()> {
+    let store = connect_for_maintenance(config).await?;
+    report::report(&store, command, config.report.run_days).await
+}
+
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(script) = arguments.completion.script::<Arguments>() {
         return Ok(output::write(format_args!("{script}"))?);
@@ -166,9 +171,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Report(command) => {
             let (config, _log) = begin()?;
-            block_on(async {
-                report::report(&connect_for_maintenance(&config).await?, command).await
-            })
+            block_on(report(&config, command))
         }
         Command::Db(Db::Copy(copy)) => block_on(data::copy(&arguments.config, *copy)),
         Command::Db(Db::Configured(command)) => {

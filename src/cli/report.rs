@@ -1,5 +1,7 @@
 //! `freezer-manage report`: what is wrong with jobs, for a terminal, cron and monitoring.
 
+mod overview;
+
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use time::OffsetDateTime;
@@ -8,7 +10,8 @@ use super::data::require_current;
 use super::output;
 use super::progress::Display;
 use crate::domain::Scope;
-use crate::domain::job_report::{Finding, JobHistory, JobQuery};
+use crate::domain::finding::Finding;
+use crate::domain::job_report::{JobHistory, JobQuery, Judgement};
 use crate::store::{Store, StoreError, Tx};
 
 /// How many jobs are read at once.
@@ -17,21 +20,31 @@ const BATCH: usize = 50;
 #[derive(Debug, Subcommand)]
 pub(super) enum Report {
     /// Lists the jobs with which something is wrong. Fails when one is failing or overdue, or has never succeeded.
-    Problems(Problems),
-    /// Puts all backups into their series anew: after an import, or after another program has changed the tables. The service may run
-    /// meanwhile.
+    Problems(Of),
+    /// Shows how many findings, hosts, jobs and runs there are. Fails when backups are missing, or no service has looked for ten minutes.
+    Summary(Of),
+    /// Lists how hosts fare. Fails when backups of one are missing, or no service has looked for ten minutes.
+    Hosts(Of),
+    /// Puts all backups into their series anew, finds how hosts fare and what is wrong, and counts the runs of each day: after an import, or
+    /// after another program has changed the tables. The service may run meanwhile.
     Rebuild,
 }
 
-/// `report problems`.
+/// What is shown, and how.
 #[derive(Debug, Args)]
-pub(super) struct Problems {
-    /// Only the jobs of this project.
+pub(super) struct Of {
+    /// Only what this project has.
     #[arg(long, value_name = "ID")]
     project: Option<String>,
-    /// A line of words for each job, or its document as the REST interface shows it.
+    /// Lines of words, or documents as the REST interface shows them.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+}
+
+impl Of {
+    fn scope(&self) -> Scope {
+        self.project.clone().map_or(Scope::All, Scope::Project)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,11 +53,16 @@ enum Format {
     Json,
 }
 
-pub(super) async fn report(store: &Store, command: Report) -> anyhow::Result<()> {
+pub(super) async fn report(store: &Store, command: Report, run_days: u32) -> anyhow::Result<()> {
     require_current(store).await?;
     match command {
-        Report::Problems(arguments) => problems(store, arguments).await,
-        Report::Rebuild => rebuild(store).await,
+        Report::Problems(of) => problems(store, of).await,
+        Report::Summary(of) => overview::summary(store, of).await,
+        Report::Hosts(of) => overview::hosts(store, of).await,
+        Report::Rebuild => {
+            rebuild(store).await?;
+            overview::rebuild(store, run_days).await
+        }
     }
 }
 
@@ -62,8 +80,8 @@ async fn rebuild(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn problems(store: &Store, arguments: Problems) -> anyhow::Result<()> {
-    let scope = arguments.project.map_or(Scope::All, Scope::Project);
+async fn problems(store: &Store, arguments: Of) -> anyhow::Result<()> {
+    let scope = arguments.scope();
     let now = store.clock.now();
     let (mut looked_at, mut wrong, mut urgent) = (0, 0, 0);
     let mut marker = None;
@@ -72,7 +90,8 @@ async fn problems(store: &Store, arguments: Problems) -> anyhow::Result<()> {
         marker = jobs.get(BATCH - 1).map(|job| job.job_id.clone());
         for job in jobs.iter().take(BATCH) {
             looked_at += 1;
-            let findings = job.findings(now);
+            let judgement = job.judge(now);
+            let findings: Vec<Finding> = judgement.found.iter().map(|one| one.finding).collect();
             if findings.is_empty() {
                 continue;
             }
@@ -80,7 +99,7 @@ async fn problems(store: &Store, arguments: Problems) -> anyhow::Result<()> {
             urgent += usize::from(findings.iter().any(|finding| finding.is_urgent()));
             match arguments.format {
                 Format::Json => output::line!("{}", job.report(now))?,
-                Format::Table => print(job, &findings, now)?,
+                Format::Table => print(job, &judgement, &findings)?,
             }
         }
         if jobs.len() <= BATCH {
@@ -123,8 +142,8 @@ async fn batch(
 
 fn print(
     job: &JobHistory,
+    judgement: &Judgement,
     findings: &[Finding],
-    now: OffsetDateTime,
 ) -> Result<(), output::OutputError> {
     let findings: Vec<&str> = findings.iter().map(|finding| finding.name()).collect();
     let description = job.description.as_deref().unwrap_or_default();
@@ -134,8 +153,8 @@ fn print(
         job.project_id.as_deref().unwrap_or("-"),
         // Texts of users may have characters that steer a terminal.
         job.client_id.escape_debug().to_string(),
-        time_of(job.last_success_at(), "never"),
-        time_of(job.due_at(now), "no more"),
+        time_of(judgement.last_success_at, "never"),
+        time_of(judgement.due_at, "no more"),
         job.job_id,
     )
 }

@@ -200,6 +200,8 @@ options! {
     "report" Report {
         /// Days for which the runs of jobs are kept.
         run_days: u32 = 90, 1..=36_500;
+        /// Days for which it is kept how many runs each day had.
+        summary_days: u32 = 1096, 1..=36_500;
     }
 
     /// `[ui]`: the web page at /ui/.

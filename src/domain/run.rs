@@ -253,7 +253,7 @@ impl Run {
 }
 
 /// Seconds since 1970 as ISO 8601 writes the time in UTC; `None` beyond the years that it has.
-pub(super) fn iso_time(seconds: i64) -> Option<String> {
+pub fn iso_time(seconds: i64) -> Option<String> {
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
     time.format(&Rfc3339).ok()
 }

@@ -123,6 +123,16 @@ pub(super) static OWN: &[Revision] = &[
         title: "which backups belong together",
         scripts: &[script!("14_freezer_0005")],
     },
+    Revision {
+        id: "0006",
+        title: "how hosts fare, and what is wrong",
+        scripts: &[script!("15_freezer_0006")],
+    },
+    Revision {
+        id: "0007",
+        title: "how many runs each day had",
+        scripts: &[script!("16_freezer_0007")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -132,6 +142,8 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("12_freezer_0003_down"),
     script!("13_freezer_0004_down"),
     script!("14_freezer_0005_down"),
+    script!("15_freezer_0006_down"),
+    script!("16_freezer_0007_down"),
 ];
 
 #[cfg(test)]

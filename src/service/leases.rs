@@ -14,9 +14,10 @@ impl Catalogue {
         holder: String,
         term: i64,
     ) -> Result<Option<HeldLease>, StoreError> {
+        let name = name.to_owned();
         self.store
             .write("holding a lease", async move |tx: &mut Tx| {
-                tx.hold_lease(name, &holder, term).await
+                tx.hold_lease(&name, &holder, term).await
             })
             .await
     }
@@ -26,9 +27,10 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError`].
     pub async fn finish_lease(&self, name: &'static str, holder: String) -> Result<(), StoreError> {
+        let name = name.to_owned();
         self.store
             .write("noting the end of a round", async move |tx: &mut Tx| {
-                tx.finish_lease(name, &holder).await
+                tx.finish_lease(&name, &holder).await
             })
             .await
     }
@@ -38,9 +40,10 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError`].
     pub async fn lease_done_at(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
+        let name = name.to_owned();
         self.store
             .read("looking at a lease", async move |tx: &mut Tx| {
-                tx.lease_done_at(name).await
+                tx.lease_done_at(&name).await
             })
             .await
     }
@@ -54,9 +57,10 @@ impl Catalogue {
         name: &'static str,
         holder: String,
     ) -> Result<(), StoreError> {
+        let name = name.to_owned();
         self.store
             .write("giving a lease back", async move |tx: &mut Tx| {
-                tx.release_lease(name, &holder).await
+                tx.release_lease(&name, &holder).await
             })
             .await
     }

@@ -1,6 +1,6 @@
 //! Jobs with what was seen of them, as reports show them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
@@ -8,13 +8,17 @@ use time::PrimitiveDateTime;
 use super::pages::{Cursor, Order, Page, Slice, Start};
 use super::rows::Conditions;
 use super::runs::COLUMNS;
-use super::statement::{Statement, sql};
+use super::statement::{Statement, in_lists, placeholders, sql};
 use super::{StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::document;
 use crate::domain::job::Job;
 use crate::domain::job_report::{JobHistory, JobQuery, LAST_RUNS};
 use crate::domain::run::{Run, RunState};
+
+/// The columns of a job without its runs.
+const HISTORY: &str = "j.id AS id, j.project_id AS project_id, j.client_id AS client_id, j.description AS description, \
+     j.schedule AS schedule, j.created_at AS created_at, j.updated_at AS updated_at";
 
 /// A job without its runs.
 impl<'r, R> FromRow<'r, R> for JobHistory
@@ -27,13 +31,16 @@ where
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let schedule: Option<String> = row.try_get("schedule")?;
         let created_at: Option<PrimitiveDateTime> = row.try_get("created_at")?;
+        let changed_at: Option<PrimitiveDateTime> = row.try_get("updated_at")?;
+        let seconds = |time: PrimitiveDateTime| time.assume_utc().unix_timestamp();
         Ok(JobHistory {
             job_id: row.try_get("id")?,
             project_id: row.try_get("project_id")?,
             client_id: row.try_get("client_id")?,
             description: row.try_get("description")?,
             schedule: document::stored_object(schedule.as_deref()),
-            created_at: created_at.map(|time| time.assume_utc().unix_timestamp()),
+            created_at: created_at.map(seconds),
+            changed_at: changed_at.map(seconds),
             runs: Vec::new(),
             last_success: None,
         })
@@ -71,21 +78,63 @@ impl Tx {
             start: after.map_or(Start::Beginning, Start::Behind),
             page,
         };
-        let columns = "j.id AS id, j.project_id AS project_id, j.client_id AS client_id, j.description AS description, \
-             j.schedule AS schedule, j.created_at AS created_at";
-        let jobs = slice.select::<Job>(self.engine(), columns);
+        let jobs = slice.select::<Job>(self.engine(), HISTORY);
         let mut jobs: Vec<JobHistory> = self.session.fetch_all(jobs).await?;
+        self.add_last_runs(&mut jobs).await?;
+        Ok(jobs)
+    }
+
+    /// The live jobs behind a place, in the order of their clients' names, with their last runs: at most so many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn jobs_by_client(
+        &mut self,
+        after: &(String, String),
+        limit: usize,
+    ) -> Result<Vec<JobHistory>, StoreError> {
+        let (client_id, id) = after;
+        let query = sql(format!(
+            "SELECT {HISTORY} FROM jobs j WHERE j.client_id >= ? AND (j.client_id > ? OR j.id > ?) AND j.deleted = FALSE \
+             ORDER BY j.client_id, j.id LIMIT {limit}"
+        ));
+        let query = query.bind(client_id).bind(client_id).bind(id);
+        let mut jobs: Vec<JobHistory> = self.session.fetch_all(query).await?;
+        self.add_last_runs(&mut jobs).await?;
+        Ok(jobs)
+    }
+
+    /// Which of these jobs have an action that makes backups.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backup_jobs(&mut self, job_ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let mut found = HashSet::new();
+        for ids in in_lists(job_ids) {
+            let query = format!(
+                "SELECT DISTINCT ja.job_id FROM job_actions ja JOIN actions a ON a.id = ja.action_id \
+                 WHERE ja.job_id IN ({}) AND ja.deleted = FALSE AND a.action = 'backup'",
+                placeholders(ids.len())
+            );
+            let rows: Vec<(String,)> = self.session.fetch_all(sql(query).bind_all(ids)).await?;
+            found.extend(rows.into_iter().map(|(id,)| id));
+        }
+        Ok(found)
+    }
+
+    /// Gives jobs their last runs.
+    async fn add_last_runs(&mut self, jobs: &mut [JobHistory]) -> Result<(), StoreError> {
         let shown: Vec<&str> = jobs.iter().map(|job| job.job_id.as_str()).collect();
         let mut runs = self.last_runs(&shown, None, LAST_RUNS).await?;
         let mut successes = self.last_runs(&shown, Some(RunState::Success), 1).await?;
-        for job in &mut jobs {
+        for job in jobs.iter_mut() {
             job.runs = runs.remove(&job.job_id).unwrap_or_default();
             let success = successes
                 .remove(&job.job_id)
                 .and_then(|mut runs| runs.pop());
             job.last_success = success;
         }
-        Ok(jobs)
+        Ok(())
     }
 
     /// The last successful run of each job.

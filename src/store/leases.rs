@@ -94,6 +94,16 @@ impl Tx {
         Ok(rows.into_iter().find_map(|(done_at,)| done_at))
     }
 
+    /// From when on a lease has been held without a gap, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lease_since(&mut self, name: &str) -> Result<Option<i64>, StoreError> {
+        let query = sql("SELECT since FROM freezer_api_leases WHERE name = ?").bind(name);
+        let rows: Vec<(i64,)> = self.session.fetch_all(query).await?;
+        Ok(rows.into_iter().next().map(|(since,)| since))
+    }
+
     /// Gives a lease back before its time, so that another node need not wait for it.
     ///
     /// # Errors

@@ -474,6 +474,72 @@ static BACKUP_SERIES: Table = Table {
     computed: &[],
 };
 
+/// How hosts fare, which the next round finds again.
+static HOSTS: Table = Table {
+    name: "freezer_api_hosts",
+    role: Role::Bookkeeping,
+    owned: true,
+    columns: &[
+        text("id", 36).key(),
+        text("project_id", 36),
+        text("client_id", 255),
+        text("hostname", 255),
+        boolean("is_central"),
+        boolean("is_registered"),
+        text("state", 16),
+        text("findings", 255),
+        integer("jobs"),
+        integer("active_jobs"),
+        boolean("is_protected"),
+        integer("last_success_at"),
+        integer("due_at"),
+        integer("running"),
+        integer("running_since"),
+        integer("failed_in_a_row"),
+        integer("clock_skew"),
+        text("job_findings", 255),
+        boolean("is_red"),
+    ],
+    computed: &[],
+};
+
+/// What is wrong, which the next round finds again.
+static PROBLEMS: Table = Table {
+    name: "freezer_api_problems",
+    role: Role::Bookkeeping,
+    owned: true,
+    columns: &[
+        text("id", 36).key(),
+        integer("urgency"),
+        integer("since"),
+        text("project_id", 36),
+        text("client_id", 255),
+        text("job_id", 36),
+        text("description", 255),
+        integer("last_success_at"),
+        integer("due_at"),
+        integer("failed_in_a_row"),
+        integer("clock_skew"),
+    ],
+    computed: &[],
+};
+
+/// How many runs each day had, also of days whose runs are forgotten.
+static RUN_DAYS: Table = Table {
+    name: "freezer_api_run_days",
+    role: Role::History,
+    owned: true,
+    columns: &[
+        text("project_id", 36).key(),
+        integer("day").key(),
+        text("state", 16).key(),
+        integer("runs"),
+        integer("seconds"),
+        integer("longest"),
+    ],
+    computed: &[],
+};
+
 /// Its rows are made by registrations.
 static CLIENT_REGISTRATIONS: Table = Table {
     name: "client_registrations",
@@ -492,7 +558,7 @@ static FREEZER_API_VERSION: Table = Table {
 };
 
 /// All tables but those of other tools (`alembic_version`, `migrate_version`). What refers to others comes after them.
-pub(crate) static TABLES: [&Table; 16] = [
+pub(crate) static TABLES: [&Table; 19] = [
     &CLIENTS,
     &SESSIONS,
     &ACTIONS,
@@ -503,7 +569,10 @@ pub(crate) static TABLES: [&Table; 16] = [
     &ACTION_REPORTS,
     &LEFTOVERS,
     &RUNS,
+    &RUN_DAYS,
     &CLIENT_ACTIVITY,
+    &HOSTS,
+    &PROBLEMS,
     &LEASES,
     &SERIES,
     &BACKUP_SERIES,

@@ -147,7 +147,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0005")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0007")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -485,6 +485,25 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_client_activity.polls",
         "freezer_api_client_activity.project_id",
         "freezer_api_client_activity.restarts",
+        "freezer_api_hosts.active_jobs",
+        "freezer_api_hosts.client_id",
+        "freezer_api_hosts.clock_skew",
+        "freezer_api_hosts.due_at",
+        "freezer_api_hosts.failed_in_a_row",
+        "freezer_api_hosts.findings",
+        "freezer_api_hosts.hostname",
+        "freezer_api_hosts.id",
+        "freezer_api_hosts.is_central",
+        "freezer_api_hosts.is_protected",
+        "freezer_api_hosts.is_red",
+        "freezer_api_hosts.is_registered",
+        "freezer_api_hosts.job_findings",
+        "freezer_api_hosts.jobs",
+        "freezer_api_hosts.last_success_at",
+        "freezer_api_hosts.project_id",
+        "freezer_api_hosts.running",
+        "freezer_api_hosts.running_since",
+        "freezer_api_hosts.state",
         "freezer_api_leases.done_at",
         "freezer_api_leases.held_until",
         "freezer_api_leases.holder",
@@ -496,6 +515,23 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_leftovers.row_id",
         "freezer_api_leftovers.table_name",
         "freezer_api_leftovers.value",
+        "freezer_api_problems.client_id",
+        "freezer_api_problems.clock_skew",
+        "freezer_api_problems.description",
+        "freezer_api_problems.due_at",
+        "freezer_api_problems.failed_in_a_row",
+        "freezer_api_problems.id",
+        "freezer_api_problems.job_id",
+        "freezer_api_problems.last_success_at",
+        "freezer_api_problems.project_id",
+        "freezer_api_problems.since",
+        "freezer_api_problems.urgency",
+        "freezer_api_run_days.day",
+        "freezer_api_run_days.longest",
+        "freezer_api_run_days.project_id",
+        "freezer_api_run_days.runs",
+        "freezer_api_run_days.seconds",
+        "freezer_api_run_days.state",
         "freezer_api_runs.actions",
         "freezer_api_runs.attempts",
         "freezer_api_runs.client_id",

@@ -202,6 +202,12 @@ on_each_engine! {
         let mut known = HashMap::new();
         for operation in operations {
             let path = document.path(&operation, &known);
+            if path.contains("/report/") {
+                // Its run goes on for so long that something is wrong.
+                service.clock.advance(7 * 3600);
+                crate::report_hosts::round(&service).await;
+                service.api.catalogue.count_days(1, 36_500).await.unwrap();
+            }
             let body = operation.example().map_or(Body::empty(), |example| {
                 Body::from(with_known(example, &known).to_string())
             });
@@ -229,7 +235,8 @@ on_each_engine! {
             // The lists found what they looked for.
             if id.starts_with("list_") && id != "list_versions" {
                 let list = answer.json();
-                assert!(!list.as_object().unwrap().values().next().unwrap().as_array().unwrap().is_empty(), "{id}");
+                let mut members = list.as_object().unwrap().values();
+                assert!(!members.find_map(Value::as_array).unwrap().is_empty(), "{id}");
             }
         }
     }

@@ -17,7 +17,7 @@ const CREATED: &str = "2024-02-18 14:41:00";
 const BEHIND: [&str; 3] = [CREATED, CREATED, "id70001"];
 
 /// A select of the numbers from 1.
-fn numbers(engine: Engine, count: usize) -> String {
+pub(crate) fn numbers(engine: Engine, count: usize) -> String {
     match engine {
         Engine::MySql => format!("(SELECT seq AS n FROM seq_1_to_{count}) numbers"),
         Engine::Postgres => format!("generate_series(1, {count}) AS numbers (n)"),
@@ -28,7 +28,7 @@ fn numbers(engine: Engine, count: usize) -> String {
 }
 
 /// A text with a number in it.
-fn numbered(engine: Engine, before: &str, number: &str, behind: &str) -> String {
+pub(crate) fn numbered(engine: Engine, before: &str, number: &str, behind: &str) -> String {
     match engine {
         Engine::MySql => format!("CONCAT('{before}', {number}, '{behind}')"),
         Engine::Postgres | Engine::Sqlite => format!("'{before}' || ({number}) || '{behind}'"),

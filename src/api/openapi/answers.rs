@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::job_report::Finding;
+use crate::domain::finding::Finding;
+use crate::domain::host::HostState;
 use crate::domain::restore::BASES;
 use crate::domain::run::RunState;
 use crate::domain::series::SeriesFinding;
@@ -56,6 +57,13 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("SeriesBackup", series_backup()),
         ("SeriesBackupList", list("backups", "SeriesBackup")),
         ("Me", me()),
+        ("Host", host()),
+        ("HostList", list("hosts", "Host")),
+        ("Problem", problem()),
+        ("ProblemList", problem_list()),
+        ("Summary", summary()),
+        ("Day", day()),
+        ("DayList", day_list()),
         ("Versions", versions()),
         ("Error", error()),
         ("Unauthorized", unauthorized()),
@@ -220,7 +228,7 @@ fn time() -> Value {
 }
 
 fn job_report() -> Value {
-    let findings = Finding::ALL.map(Finding::name);
+    let findings: Vec<&str> = Finding::all().map(Finding::name).collect();
     let members = json!({
         "job_id": text(),
         "project_id": nullable_text(),
@@ -269,6 +277,115 @@ fn restore() -> Value {
         "missing": {"type": "array", "items": text()},
     });
     exactly(members, &[])
+}
+
+fn host() -> Value {
+    let findings: Vec<&str> = Finding::all().map(Finding::name).collect();
+    let members = json!({
+        "host_id": text(),
+        "project_id": nullable_text(),
+        "client_id": text(),
+        "hostname": nullable_text(),
+        "is_central": {"type": "boolean"},
+        "is_registered": {"type": "boolean"},
+        "state": {"enum": HostState::ALL.map(HostState::name)},
+        "last_poll_at": time(),
+        "poll_interval": {"type": ["integer", "null"], "minimum": 0},
+        "addresses": count(),
+        "restarts": count(),
+        "jobs": count(),
+        "active_jobs": count(),
+        "last_success_at": time(),
+        "due_at": time(),
+        "running": count(),
+        "failed_in_a_row": count(),
+        "os": nullable_text(),
+        "agent_version": nullable_text(),
+        "clock_skew": nullable_integer(),
+        "findings": {"type": "array", "items": {"enum": findings}},
+    });
+    exactly(members, &[])
+}
+
+fn problem() -> Value {
+    let kinds: Vec<&str> = Finding::all().map(Finding::name).collect();
+    let members = json!({
+        "problem_id": text(),
+        "kind": {"enum": kinds},
+        "severity": {"enum": ["red", "amber"]},
+        "project_id": nullable_text(),
+        "client_id": text(),
+        "job_id": nullable_text(),
+        "description": nullable_text(),
+        "since": time(),
+        "last_success_at": time(),
+        "due_at": time(),
+        "failed_in_a_row": {"type": "integer", "minimum": 0},
+        "clock_skew": nullable_integer(),
+        "next_step": text(),
+    });
+    exactly(members, &[])
+}
+
+fn problem_list() -> Value {
+    let problems = json!({"type": "array", "items": reference("Problem")});
+    let members = json!({"as_of": time(), "problems": problems, "problems_links": page_links()});
+    exactly(members, &["problems_links"])
+}
+
+fn count() -> Value {
+    json!({"type": "integer", "minimum": 0})
+}
+
+/// How many runs came to each state, with other members.
+fn state_counts(mut members: Value) -> Value {
+    if let Some(members) = members.as_object_mut() {
+        for state in RunState::ALL {
+            members.insert(state.name().to_owned(), count());
+        }
+    }
+    exactly(members, &[])
+}
+
+fn summary() -> Value {
+    let kinds: Vec<&str> = Finding::all().map(Finding::name).collect();
+    let kind = json!({
+        "kind": {"enum": kinds}, "severity": {"enum": ["red", "amber"]}, "count": count(), "since": time(),
+    });
+    let project = json!({
+        "project_id": nullable_text(), "hosts": count(), "red": count(), "amber": count(), "oldest_success_at": time(),
+    });
+    let hosts = json!({
+        "total": count(), "alive": count(), "silent": count(), "unknown": count(), "red": count(),
+    });
+    let jobs = json!({"total": count(), "active": count()});
+    let hour = state_counts(json!({"hour": time()}));
+    let members = json!({
+        "as_of": time(),
+        "computed_at": time(),
+        "findings": {"type": "array", "items": exactly(kind, &[])},
+        "red": count(),
+        "amber": count(),
+        "hosts": exactly(hosts, &[]),
+        "jobs": exactly(jobs, &[]),
+        "running": count(),
+        "longest_running_since": time(),
+        "due_soon": count(),
+        "hours": {"type": "array", "items": hour},
+        "projects": {"type": "array", "items": exactly(project, &[])},
+        "projects_left_out": count(),
+    });
+    exactly(members, &[])
+}
+
+fn day() -> Value {
+    let day = json!({"type": ["string", "null"], "format": "date"});
+    state_counts(json!({"day": day, "seconds": count(), "longest": count()}))
+}
+
+fn day_list() -> Value {
+    let days = json!({"type": "array", "items": reference("Day")});
+    exactly(json!({"days": days}), &[])
 }
 
 fn me() -> Value {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::finding::Finding;
+use crate::domain::host::{HostKey, HostState};
 use crate::domain::restore::DEFAULT_PATH;
 use crate::domain::run::RunState;
 
@@ -40,7 +42,7 @@ pub(super) fn of_lists() -> [(&'static str, &'static str, Value); 5] {
 
 /// Those of reports: the name of the component, the name in the query, words and schema.
 #[expect(clippy::too_many_lines, reason = "a table")]
-pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 10] {
+pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 17] {
     let time =
         || json!({"type": "string", "format": "date-time", "example": "2024-02-29T23:59:58Z"});
     let states = RunState::ALL.map(RunState::name);
@@ -67,6 +69,49 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             "report_client",
             "client_id",
             "Those on this client.",
+            json!({"type": "string", "pattern": r"^[^\x00]*$"}),
+        ),
+        (
+            "first_day",
+            "since",
+            "Days from this one on, in UTC; thirty before the end where it is missing, and 1100 at most.",
+            json!({"type": "string", "format": "date", "example": "2024-02-29"}),
+        ),
+        (
+            "last_day",
+            "until",
+            "Days before this one, in UTC; with today where it is missing.",
+            json!({"type": "string", "format": "date", "example": "2024-02-29"}),
+        ),
+        (
+            "host_sort",
+            "sort",
+            "The order: by the name, or by last_success_at, in which those that never succeeded come before all others, or by due_at, in \
+             which those that are not due come after all others; the other way round with :desc.",
+            json!({"enum": host_sorts(), "default": "client_id:asc"}),
+        ),
+        (
+            "host_state",
+            "state",
+            "Those in this state; of several, in one of them.",
+            json!({"type": "array", "items": {"enum": HostState::ALL.map(HostState::name)}}),
+        ),
+        (
+            "problem_kind",
+            "kind",
+            "Those of this kind; of several, of one of them.",
+            json!({"type": "array", "items": {"enum": Finding::all().map(Finding::name).collect::<Vec<_>>()}}),
+        ),
+        (
+            "problem_severity",
+            "severity",
+            "Those of this severity: red where backups are missing or about to be, else amber.",
+            json!({"enum": ["red", "amber"]}),
+        ),
+        (
+            "problem_job",
+            "job_id",
+            "Those of this job.",
             json!({"type": "string", "pattern": r"^[^\x00]*$"}),
         ),
         (
@@ -106,4 +151,14 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             json!({"type": "string", "pattern": r"^/[A-Za-z0-9/._\-@:=%]*$", "default": DEFAULT_PATH}),
         ),
     ]
+}
+
+/// Each key in each direction, and alone.
+fn host_sorts() -> Vec<String> {
+    let keys = HostKey::ALL.map(HostKey::name);
+    let sorts = keys.iter().flat_map(|key| {
+        let directions = ["", ":asc", ":desc"];
+        directions.map(|direction| format!("{key}{direction}"))
+    });
+    sorts.collect()
 }

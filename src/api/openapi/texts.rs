@@ -184,6 +184,34 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
         "50 at most, the last first. With the rule report:get_all_projects, of a series of any project.",
     ),
     (
+        "list_hosts",
+        "List how hosts fare",
+        "The project's own clients, and the central ones that have jobs of the project: whether their schedulers poll, what their jobs \
+         say together, and what is wrong. One node among all looks at them once a minute.",
+    ),
+    (
+        "show_host",
+        "Show how a host fares",
+        "Of a client of the project, or of a central one that has jobs of the project; with the rule report:get_all_projects, of any.",
+    ),
+    (
+        "list_problems",
+        "List what is wrong",
+        "Findings of the project's jobs and clients, the worst first, and of one kind the oldest first. One node among all looks for them \
+         once a minute; as_of says when it has done so.",
+    ),
+    (
+        "show_summary",
+        "Show how all is",
+        "Findings by kind, hosts by state, what runs, the runs of the last 24 hours by the hour of their start, and the projects with the most that is \
+         wrong. Computed once in 15 s; an ETag goes with it, and 304 answers an If-None-Match that names it.",
+    ),
+    (
+        "list_days",
+        "List how many runs each day had",
+        "By the day of their start, in UTC; with all_projects of all projects together. Days without a run are left out.",
+    ),
+    (
         "show_restore",
         "Show how a backup is restored",
         "The command of freezer-agent, and the body of POST /jobs that does the same on the client that made the backup. With \
@@ -195,6 +223,7 @@ pub(super) const OPERATIONS: &[(&str, &str, &str)] = &[
 pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("_version", "Ignored; kept for clients that send it."),
     ("abort", "Break off what runs; the value does not matter."),
+    ("aborted", "Runs that were broken off as asked."),
     ("action", "What to do."),
     (
         "action_defaults",
@@ -204,6 +233,25 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     (
         "actions",
         "Actions, the oldest first; of a run, the kinds of its job's actions.",
+    ),
+    ("active", "How many are to run."),
+    (
+        "active_jobs",
+        "Its jobs that are to run: neither stopped nor completed.",
+    ),
+    (
+        "addresses",
+        "From how many addresses its scheduler polled within a minute of the last hour.",
+    ),
+    (
+        "agent_version",
+        "The version of the agent, as it said with its last backup.",
+    ),
+    ("alive", "Hosts whose schedulers poll."),
+    ("amber", "Findings that are not red."),
+    (
+        "as_of",
+        "When it was looked for last; null where that was never.",
     ),
     (
         "attempts",
@@ -223,24 +271,33 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("client", "What the client said of itself."),
     ("client_id", "The name of the client, usually PROJECT_HOST."),
+    (
+        "clock_skew",
+        "How many seconds the host's clock is behind that of this service, as its last runs say; negative where it is ahead.",
+    ),
     ("command", "The command for a POSIX shell of the host."),
     ("clients", "Clients, the oldest first."),
     ("code", "The status again."),
+    ("computed_at", "When this was computed."),
     (
         "container",
         "Where the backup lies in its storage: a container, a bucket or a folder.",
     ),
+    ("count", "How many."),
     (
         "current_pid",
         "The process that runs the job. Shown only to the client's own project, and with \
          jobs:get_all_projects.",
     ),
     ("current_tag", "The session's tag as the job knows it."),
+    ("day", "The day, in UTC."),
+    ("days", "Days, the oldest first."),
     ("description", "Free text for people."),
     (
         "due_at",
         "When the job shall have succeeded again at the latest; null where it is not to run again.",
     ),
+    ("due_soon", "Hosts of which a job is due within the hour."),
     (
         "duration",
         "Seconds from start to end, by the host's clock.",
@@ -252,13 +309,14 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("error", "Why there is no valid token."),
     ("event", "What the scheduler is asked to do."),
+    ("fail", "Runs of which an action failed."),
     (
         "failed_in_a_row",
         "How many of its last runs have failed, one after the other; 20 at most.",
     ),
     (
         "findings",
-        "What is wrong, the worst first: failing, its last run failed; overdue, it should have succeeded again by now; never, it should have succeeded by now for the first time; lost, nobody knows how its last run ended; stuck, it runs for far longer than it used to; unreadable, its schedule cannot be read.",
+        "What is wrong, the worst first: failing, its last run failed; overdue, it should have succeeded again by now; never, it should have succeeded by now for the first time; lost, nobody knows how its last run ended; stuck, it runs for far longer than it used to; unreadable, its schedule cannot be read; paused, it has been stopped for a week. Of hosts also silent, its scheduler does not poll any more; unprotected, it has no job that makes backups; clock_skew, its clock is wrong by more than a minute.",
     ),
     (
         "freezer_action",
@@ -269,10 +327,21 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "hold_off",
         "Seconds after a start in which further jobs join it.",
     ),
+    ("host_id", "The identifier of the host in reports."),
     ("hostname", "The host."),
+    ("hosts", "Hosts."),
+    ("hour", "When the hour began."),
+    (
+        "hours",
+        "The last 24 hours and the one that has begun, the oldest first.",
+    ),
     ("href", "An address."),
     ("id", "The name of the version."),
     ("is_central", "Whether the client runs jobs of any project."),
+    (
+        "is_registered",
+        "Whether the client is registered in the project itself.",
+    ),
     (
         "job_actions",
         "The job's actions in their order. One with an action_id refers to an action of the \
@@ -284,7 +353,12 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("job_id", "The job's identifier."),
     ("job_schedule", "When the job runs, and how it went."),
-    ("jobs", "Jobs."),
+    ("jobs", "Jobs; of a host, how many."),
+    ("kind", "What is wrong."),
+    (
+        "last_poll_at",
+        "When its scheduler asked for its jobs last.",
+    ),
     (
         "last_success_at",
         "When its last successful run started, by the host's clock.",
@@ -292,6 +366,15 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("link", "Where to read on."),
     ("links", "Where it is."),
     ("log_file", "Where the agent writes its log."),
+    (
+        "longest",
+        "Seconds that the longest of the runs that succeeded took.",
+    ),
+    (
+        "longest_running_since",
+        "When the run began that goes on for the longest time.",
+    ),
+    ("lost", "Runs of which nobody knows how they ended."),
     ("mandatory", "Whether the job fails when this action does."),
     (
         "match",
@@ -307,14 +390,43 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "Options that the agent needs besides and the record does not have, by their names in an action, as passwords.",
     ),
     ("mode", "What is backed up or restored."),
+    ("next_step", "What to do about it."),
+    (
+        "oldest_success_at",
+        "The oldest of the last successes of its hosts.",
+    ),
+    (
+        "os",
+        "The operating system, as the agent said with its last backup.",
+    ),
     ("path_to_backup", "The file or folder."),
     (
         "period",
         "The most seconds from one start to the next, by its schedule; null where it runs once, or never.",
     ),
+    (
+        "poll_interval",
+        "Seconds between two polls of its scheduler, as they were learned.",
+    ),
     ("priority", "The agent's priority."),
+    (
+        "problem_id",
+        "The identifier of the problem, the same for as long as it is found.",
+    ),
+    ("problems", "Findings, the worst first."),
     ("project_id", "The project."),
+    (
+        "projects",
+        "Projects, those with the most that is red first, 100 at most.",
+    ),
+    ("projects_left_out", "How many projects are not shown."),
+    ("red", "What means that backups are missing or about to be."),
     ("rel", "What the address is."),
+    ("removed", "Runs whose job was deleted meanwhile."),
+    (
+        "restarts",
+        "How often its scheduler has started since this is noted.",
+    ),
     ("restore_abs_path", "Where a restore writes."),
     ("result", "How it went."),
     (
@@ -322,6 +434,7 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "The rules that requests ask for, each with whether it lets the caller pass.",
     ),
     ("run_id", "The run's identifier."),
+    ("running", "How many of its jobs run."),
     ("runs", "Runs of jobs, the last first."),
     ("schedule", "When the jobs of the session run."),
     ("schedule_date", "Run once at this time."),
@@ -340,6 +453,10 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("schedule_week", "As in cron."),
     ("schedule_year", "As in cron."),
     (
+        "seconds",
+        "Seconds that the runs that succeeded took together.",
+    ),
+    (
         "seen_ended_at",
         "When this service heard of its end, or took it for ended.",
     ),
@@ -354,14 +471,21 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
         "How often the session was started; of a job, the start that it knows of.",
     ),
     ("sessions", "Sessions, the oldest first."),
+    (
+        "severity",
+        "red where backups are missing or about to be, else amber.",
+    ),
+    ("silent", "Hosts whose schedulers do not poll any more."),
+    ("since", "Since when."),
     ("start", "A job starts; of a job's event: run now."),
     ("started_at", "When it started, by the host's clock."),
     (
         "state",
-        "What became of it. lost: its scheduler came back and knows no end. unreported: the next run has started. removed: its job was deleted meanwhile.",
+        "What became of it. lost: its scheduler came back and knows no end. unreported: the next run has started. removed: its job was deleted meanwhile. Of a host: alive where its scheduler polls, silent where it does not any more, unknown where it never did.",
     ),
     ("status", "How far it has come."),
     ("stop", "Do not run any more; the value does not matter."),
+    ("success", "Runs that succeeded."),
     (
         "supported_actions",
         "What the client can do; without it, everything.",
@@ -409,8 +533,14 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ),
     ("timeout", "Seconds that the action may take."),
     ("title", "What kind of error it is."),
+    ("total", "How many there are."),
     ("trust_id", "The trust at Keystone."),
     ("trustor_user_id", "The user who gave the trust."),
+    (
+        "unknown",
+        "Hosts whose schedulers never polled since this is noted.",
+    ),
+    ("unreported", "Runs whose end was not reported."),
     ("updated", "When the interface last changed."),
     (
         "user_credentials",

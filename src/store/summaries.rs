@@ -1,0 +1,135 @@
+//! Counts of hosts, findings and runs.
+
+use super::statement::{Statement, sql};
+use super::upsert::as_integer;
+use super::{Engine, StoreError, Tx};
+use crate::domain::Scope;
+use crate::domain::finding::Finding;
+use crate::domain::host::{HostState, NEVER};
+use crate::domain::run::RunState;
+use crate::domain::summary::{
+    Counts, FindingCount, HOURS, HostCounts, HourCount, ProjectCount, SECONDS_OF_HOUR,
+};
+
+/// Counts of hosts and jobs, in the order of the columns.
+type HostRow = (i64, i64, i64, i64, i64, i64, i64, i64, Option<i64>);
+
+fn counts_of(row: HostRow) -> HostCounts {
+    let (total, alive, silent, red, jobs, active_jobs, running, due_soon, running_since) = row;
+    HostCounts {
+        total,
+        alive,
+        silent,
+        unknown: total - alive - silent,
+        red,
+        jobs,
+        active_jobs,
+        running,
+        running_since,
+        due_soon,
+    }
+}
+
+impl Tx {
+    /// All that a summary is made of, but when it was found.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_all(&mut self, scope: &Scope) -> Result<Counts, StoreError> {
+        Ok(Counts {
+            as_of: None,
+            hosts: self.count_hosts(scope).await?,
+            findings: self.count_findings(scope).await?,
+            projects: self.count_projects(scope).await?,
+            hours: self.count_hours(scope).await?,
+        })
+    }
+
+    async fn count_hosts(&mut self, scope: &Scope) -> Result<HostCounts, StoreError> {
+        let engine = self.engine();
+        let sum = |expression: &str| as_integer(engine, &format!("COALESCE(SUM({expression}), 0)"));
+        let hosts_that = |condition: &str| sum(&format!("CASE WHEN {condition} THEN 1 ELSE 0 END"));
+        let in_state = |state: HostState| hosts_that(&format!("state = '{}'", state.name()));
+        let now = self.now().unix_timestamp();
+        let soon = now.saturating_add(SECONDS_OF_HOUR);
+        let columns = [
+            "COUNT(*)".to_owned(),
+            in_state(HostState::Alive),
+            in_state(HostState::Silent),
+            hosts_that("is_red"),
+            sum("jobs"),
+            sum("active_jobs"),
+            sum("running"),
+            hosts_that("due_at >= ? AND due_at < ?"),
+            "MIN(running_since)".to_owned(),
+        ];
+        let query = sql(format!(
+            "SELECT {} FROM freezer_api_hosts WHERE 1 = 1",
+            columns.join(", ")
+        ));
+        let query = within(query.bind(now).bind(soon), scope);
+        let rows: Vec<HostRow> = self.session.fetch_all(query).await?;
+        Ok(rows.into_iter().next().map(counts_of).unwrap_or_default())
+    }
+
+    async fn count_findings(&mut self, scope: &Scope) -> Result<Vec<FindingCount>, StoreError> {
+        let query = sql(
+            "SELECT project_id, urgency, COUNT(*), MIN(since) FROM freezer_api_problems WHERE 1 = 1",
+        );
+        let query = within(query, scope).push(" GROUP BY project_id, urgency");
+        let rows: Vec<(Option<String>, i64, i64, i64)> = self.session.fetch_all(query).await?;
+        let count = |(project_id, urgency, count, since)| {
+            Some(FindingCount {
+                project_id,
+                finding: Finding::of_urgency(urgency)?,
+                count,
+                since,
+            })
+        };
+        Ok(rows.into_iter().filter_map(count).collect())
+    }
+
+    async fn count_projects(&mut self, scope: &Scope) -> Result<Vec<ProjectCount>, StoreError> {
+        let query = sql(format!(
+            "SELECT project_id, COUNT(*), MIN(CASE WHEN last_success_at <> {NEVER} THEN last_success_at END) \
+             FROM freezer_api_hosts WHERE 1 = 1"
+        ));
+        let query = within(query, scope).push(" GROUP BY project_id");
+        let rows: Vec<(Option<String>, i64, Option<i64>)> = self.session.fetch_all(query).await?;
+        let count = |(project_id, hosts, oldest_success_at)| ProjectCount {
+            project_id,
+            hosts,
+            oldest_success_at,
+        };
+        Ok(rows.into_iter().map(count).collect())
+    }
+
+    async fn count_hours(&mut self, scope: &Scope) -> Result<Vec<HourCount>, StoreError> {
+        let divided = match self.engine() {
+            Engine::MySql => "DIV",
+            Engine::Postgres | Engine::Sqlite => "/",
+        };
+        let hour = format!("started_at {divided} {SECONDS_OF_HOUR}");
+        let next = self.now().unix_timestamp().div_euclid(SECONDS_OF_HOUR) + 1;
+        let query = sql(format!(
+            "SELECT {hour}, state, COUNT(*) FROM freezer_api_runs WHERE started_at >= ? AND started_at < ?"
+        ));
+        let query = query
+            .bind((next - HOURS).saturating_mul(SECONDS_OF_HOUR))
+            .bind(next.saturating_mul(SECONDS_OF_HOUR));
+        let query = within(query, scope).push(&format!(" GROUP BY {hour}, state"));
+        let rows: Vec<(i64, String, i64)> = self.session.fetch_all(query).await?;
+        let count = |(hour, state, runs): (i64, String, i64)| {
+            let state = RunState::parse(&state)?;
+            Some(HourCount { hour, state, runs })
+        };
+        Ok(rows.into_iter().filter_map(count).collect())
+    }
+}
+
+fn within(query: Statement, scope: &Scope) -> Statement {
+    match scope {
+        Scope::Project(project_id) => query.push(" AND project_id = ?").bind(project_id),
+        Scope::All => query,
+    }
+}

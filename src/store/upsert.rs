@@ -1,0 +1,65 @@
+//! Rows of tables that are made of others: written as they shall be, whether they are there or not.
+
+use super::statement::{Argument, Statement, pieces, sql};
+use super::{Engine, StoreError, Tx};
+
+/// A table whose rows are replaced by their key.
+pub(super) struct Replaced {
+    pub(super) table: &'static str,
+    pub(super) key: &'static [&'static str],
+    /// All columns, in the order of the values.
+    pub(super) columns: &'static [&'static str],
+    /// Those that change where the row is there already.
+    pub(super) changed: &'static [&'static str],
+}
+
+impl Replaced {
+    fn statement(&self, engine: Engine, rows: usize) -> Statement {
+        let Replaced { table, columns, .. } = self;
+        let row = format!("({})", vec!["?"; columns.len()].join(", "));
+        let rows = vec![row; rows].join(", ");
+        let (begin, new) = match engine {
+            Engine::MySql => ("ON DUPLICATE KEY UPDATE".to_owned(), ["VALUES(", ")"]),
+            Engine::Postgres | Engine::Sqlite => (
+                format!("ON CONFLICT ({}) DO UPDATE SET", self.key.join(", ")),
+                ["excluded.", ""],
+            ),
+        };
+        let [open, close] = new;
+        let changes: Vec<String> = self
+            .changed
+            .iter()
+            .map(|column| format!("{column} = {open}{column}{close}"))
+            .collect();
+        sql(format!(
+            "INSERT INTO {table} ({}) VALUES {rows} {begin} {}",
+            columns.join(", "),
+            changes.join(", ")
+        ))
+    }
+}
+
+impl Tx {
+    /// Writes rows, each with its values in the order of the columns.
+    pub(super) async fn replace(
+        &mut self,
+        what: &Replaced,
+        rows: &[Vec<Argument>],
+    ) -> Result<(), StoreError> {
+        for rows in pieces(rows) {
+            let statement = what.statement(self.engine(), rows.len());
+            let statement = statement.bind_all(rows.iter().flatten().cloned());
+            self.session.execute(statement).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An expression of a sum as an integer of 64 bits: engines add integers up to numbers of other types.
+pub(super) fn as_integer(engine: Engine, expression: &str) -> String {
+    let kind = match engine {
+        Engine::MySql => "SIGNED",
+        Engine::Postgres | Engine::Sqlite => "BIGINT",
+    };
+    format!("CAST({expression} AS {kind})")
+}
