@@ -1,4 +1,9 @@
 // Which pages there are.
+import { report } from "./session.js";
+import * as overview from "./pages/overview.js";
+import * as problems from "./pages/problems.js";
+import * as hosts from "./pages/hosts.js";
+import * as host from "./pages/host.js";
 import * as jobs from "./pages/jobs.js";
 import * as job from "./pages/job.js";
 import * as runs from "./pages/runs.js";
@@ -7,14 +12,21 @@ import * as backups from "./pages/backups.js";
 import * as backup from "./pages/backup.js";
 import * as sessions from "./pages/sessions.js";
 
-/** By the first part of the address: the list, and one of its rows. */
-const found = { jobs: [jobs, job], runs: [runs, run], backups: [backups, backup], sessions: [sessions] };
+/** By the first part of the address: the list, one of its rows, and one of that row's. */
+const found = {
+  overview: [overview], problems: [problems], hosts: [hosts, host], jobs: [jobs, job], runs: [runs, run], backups: [backups, backup], sessions: [sessions],
+};
+let findings = 0;
 
 export const pages = {
   menu: Object.entries(found).map(([name, [page]]) => [name, page.title]),
-  first: "jobs",
+  first: "overview",
   /** The page of a path. */
-  at: ([name, ...ids]) => found[name]?.[ids.length] ?? jobs,
-  findings: () => 0,
-  count: async () => {},
+  at: ([name, ...ids]) => found[name]?.[ids.length] ?? overview,
+  /** How many problems there are, for the title and the menu. */
+  findings: () => findings,
+  count: async () => {
+    const { red, amber } = await report("summary");
+    findings = red + amber;
+  },
 };

@@ -6,7 +6,20 @@ import { isSound, launch, looks, open, picture, settled } from "./browser.mjs";
 import { developed } from "./server.mjs";
 
 let server, browser;
-before(async () => { [server, browser] = await Promise.all([developed("--sample"), launch()]); });
+before(async () => {
+  [server, browser] = await Promise.all([developed("--sample"), launch()]);
+  await judged();
+});
+
+/** Hosts are judged once a minute. */
+async function judged() {
+  for (let tries = 0; tries < 120; tries += 1) {
+    if ((await server.api("GET", "demo/report/hosts")).hosts.length > 0 && (await server.api("GET", "demo/report/summary")).red > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  assert.fail("no host was judged");
+}
+
 after(async () => { await browser?.close(); await server?.end(); });
 
 const first = async (path, member) => (await server.api("GET", `demo/${path}`))[member][0];
@@ -16,7 +29,7 @@ async function places() {
   const job = await first("report/jobs", "jobs");
   const backup = await first("backups?limit=1", "backups");
   return {
-    backups: "#/backups", backup: `#/backups/${backup.backup_id}`, jobs: "#/jobs", runs: "#/runs", failed: "#/runs?state=fail&state=lost", sessions: "#/sessions",
+    overview: "#/overview", problems: "#/problems", hosts: "#/hosts", host: "#/hosts/db-02.example.com", backups: "#/backups", backup: `#/backups/${backup.backup_id}`, jobs: "#/jobs", runs: "#/runs", failed: "#/runs?state=fail&state=lost", sessions: "#/sessions",
     run: `#/runs/${run.run_id}`, job: `#/jobs/${job.job_id}`, absent: "#/jobs/absent",
   };
 }
@@ -33,6 +46,17 @@ for (const look of Object.keys(looks)) {
     await page.context().close();
   });
 }
+
+test("the overview gives the verdict, and each number leads to its list", async () => {
+  const page = await open(browser, `${server.url}/ui/`);
+  await page.locator(".verdict", { hasText: /2 of 6 hosts have no recent backup/ }).waitFor();
+  assert.match(await page.title(), /^\(\d+\) Overview/, "the title carries the count");
+  await page.locator(".tiles a", { hasText: "failing" }).click();
+  await settled(page);
+  assert.match(page.url(), /#\/problems\?kind=failing/);
+  assert.match(await page.locator("tbody tr").first().innerText(), /failing[\s\S]*db-02/);
+  await page.context().close();
+});
 
 test("filters and order are in the address, and the server does them", async () => {
   const page = await open(browser, `${server.url}/ui/#/runs`);
