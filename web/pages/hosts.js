@@ -10,19 +10,16 @@ export const title = "Hosts";
 
 export async function load({ query }) {
   const answer = await report("hosts", {
-    limit: 50, marker: query.get("marker"), sort: query.get("sort"), state: query.getAll("state"), finding: query.getAll("finding"), client_id: query.get("client_id"),
+    limit: 50, marker: query.get("marker"), sort: query.get("sort"), state: query.getAll("state"), client_id: query.get("client_id"),
   });
   return { hosts: answer.hosts, next: nextMarker(answer.hosts_links) };
 }
 
 export const view = ({ hosts, next }) => html`
-  ${filters([
-    choices("state", "Scheduler", ["alive", "silent", "unknown"]),
-    choices("finding", "With", ["failing", "overdue", "never", "stuck", "unprotected"]), textFilter("client_id", "Client"),
-  ])}
+  ${filters([choices("state", "Scheduler", ["alive", "silent", "unknown"]), textFilter("client_id", "Client")])}
   ${hosts.length ? table("Hosts", columns(), hosts, next) : filtered() ? html`<p>No host fits.</p>` : firstHost()}`;
 
-const filtered = () => ["state", "finding", "client_id", "marker"].some((parameter) => here().query.has(parameter));
+const filtered = () => ["state", "client_id", "marker"].some((parameter) => here().query.has(parameter));
 
 /** How a first host comes into the catalogue. */
 export const firstHost = () => html`<p>There is no host yet. On the host to back up:</p>

@@ -36,7 +36,7 @@ const columns = () => [
   { label: "Job", cell: (problem) => html`<a href=${target(problem)}>${problem.job_id ? name(problem.description || problem.job_id) : "the host"}</a>`, text: (problem) => problem.description || problem.job_id },
   { label: "Since", cell: (problem) => time(problem.since), text: (problem) => problem.since },
   { label: "Last success", wide: true, cell: (problem) => time(problem.last_success_at), text: (problem) => problem.last_success_at },
-  { label: "Next step", cell: (problem) => problem.next_step, text: (problem) => problem.next_step },
+  { label: "Next step", cell: (problem) => html`<div class="prose">${problem.next_step}</div>`, text: (problem) => problem.next_step },
 ].filter(Boolean);
 
 /** The same in one line, for the overview. */
