@@ -312,10 +312,10 @@ async fn a_schedulers_poll_uses_the_index_on_clients() {
             let plan = rows::explain(&database, statement, &values).await;
             // Whether actions name a client is answered by an index that has only such actions.
             let by_index = plan.contains("ix_actions_naming_client") || engine == Engine::Postgres;
-            assert!(
-                plan.contains("ix_jobs_client") && by_index,
-                "{engine:?} {statement}\n{plan}"
-            );
+            // The jobs of all projects are few and sorted, whichever index on clients they are found by.
+            let by_client = plan.contains("ix_jobs_client")
+                || (project.is_empty() && plan.contains("ix_jobs_by_client"));
+            assert!(by_client && by_index, "{engine:?} {statement}\n{plan}");
         }
     }
 }
