@@ -163,7 +163,7 @@ impl Basis {
     }
 }
 
-/// All words of [`RestoreDocument::basis`].
+/// All words that say what the time of a restore rests on.
 pub const BASES: [&str; 5] = [
     "run_end",
     "created_at",
