@@ -35,7 +35,7 @@ impl FromRequest<Arc<Api>> for List {
         let query = request.uri().query().unwrap_or_default();
         let page = page(query, api)?;
         let order = order_by(query, "created_at", Order::OldestFirst)?;
-        let marker = marker(query)?;
+        let marker = identifier(query, "marker")?;
         let is_linked = LINKED.iter().any(|name| parameter(query, name).is_some());
         let next = is_linked.then(|| next_page(&public_url(&api.config, &request), &request));
         let max_terms = api.config.api.max_search_terms as usize;
@@ -77,10 +77,10 @@ pub(super) fn limit(query: &str, api: &Api) -> Result<u64, ApiError> {
         .min(api.config.api.max_limit.into()))
 }
 
-/// The id behind which the page begins. PostgreSQL takes no NUL, and no document has one.
-fn marker(query: &str) -> Result<Option<String>, ApiError> {
-    match parameter(query, "marker") {
-        Some(id) if id.contains('\0') => Err(invalid("marker", "No id has a NUL.")),
+/// The id that a parameter names. PostgreSQL takes no NUL, and no id has one.
+pub(super) fn identifier(query: &str, name: &str) -> Result<Option<String>, ApiError> {
+    match parameter(query, name) {
+        Some(id) if id.contains('\0') => Err(invalid(name, "No id has a NUL.")),
         other => Ok(other),
     }
 }

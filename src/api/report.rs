@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use super::Api;
 use super::extract::PathId;
 use super::forwarded::public_url;
-use super::paging::{self, AllProjects, invalid, parameter, parameters};
+use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
 use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::domain::job_report::JobQuery;
@@ -95,14 +95,6 @@ fn states(query: &str) -> Result<Vec<RunState>, ApiError> {
     states.sort_unstable();
     states.dedup();
     Ok(states)
-}
-
-/// PostgreSQL takes no NUL, and no id has one.
-pub(super) fn identifier(query: &str, name: &str) -> Result<Option<String>, ApiError> {
-    match parameter(query, name) {
-        Some(id) if id.contains('\0') => Err(invalid(name, "No id has a NUL.")),
-        other => Ok(other),
-    }
 }
 
 fn second(query: &str, name: &str) -> Result<Option<i64>, ApiError> {

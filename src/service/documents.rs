@@ -61,11 +61,14 @@ impl Catalogue {
 /// # Errors
 /// [`ApiError::InvalidParameter`] where there is none.
 pub(super) fn known(place: Option<Cursor>) -> Result<Cursor, ApiError> {
-    place.ok_or_else(|| {
-        ApiError::InvalidParameter(
-            "The \"marker\" parameter is invalid. No document of the list has this id.".to_owned(),
-        )
-    })
+    place.ok_or_else(|| unknown_marker("document"))
+}
+
+/// What a marker is answered that names nothing of this kind.
+pub(super) fn unknown_marker(kind: &str) -> ApiError {
+    ApiError::InvalidParameter(format!(
+        "The \"marker\" parameter is invalid. No {kind} of the list has this id."
+    ))
 }
 
 /// The document that a request changes, locked until the transaction ends.

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Catalogue;
+use super::documents::unknown_marker;
 use super::report::{ReportPage, report_scope};
 use crate::authz::{Authorized, rules};
 use crate::domain::Refusal;
@@ -11,12 +12,6 @@ use crate::domain::finding::ProblemQuery;
 use crate::domain::host::{HostQuery, ROUNDS};
 use crate::error::ApiError;
 use crate::store::Tx;
-
-fn unknown_marker(kind: &str) -> ApiError {
-    ApiError::InvalidParameter(format!(
-        "The \"marker\" parameter is invalid. No {kind} of the list has this id."
-    ))
-}
 
 impl Catalogue {
     /// A page of the hosts of the project, or with `all_projects` of all.

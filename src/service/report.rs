@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Catalogue;
 use super::documents::known;
+use super::documents::unknown_marker;
 use crate::authz::{Authorized, Denied, rules};
 use crate::domain::job_report::JobQuery;
 use crate::domain::run::RunQuery;
@@ -46,7 +47,11 @@ impl Catalogue {
             .read("listing runs", async move |tx: &mut Tx| {
                 let after = match &query.marker {
                     None => None,
-                    Some(id) => Some(tx.get_run(&scope, id).await?.ok_or_else(unknown_marker)?),
+                    Some(id) => Some(
+                        tx.get_run(&scope, id)
+                            .await?
+                            .ok_or_else(|| unknown_marker("run"))?,
+                    ),
                 };
                 let mut runs = tx.list_runs(&scope, &query, after.as_ref()).await?;
                 let has_more = runs.len() > query.limit;
@@ -131,10 +136,4 @@ impl Catalogue {
             forgotten += some;
         }
     }
-}
-
-fn unknown_marker() -> ApiError {
-    ApiError::InvalidParameter(
-        "The \"marker\" parameter is invalid. No run of the list has this id.".to_owned(),
-    )
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::Catalogue;
+use super::documents::unknown_marker;
 use super::report::{ReportPage, report_scope};
 use crate::authz::{Authorized, rules};
 use crate::domain::backup::Backup;
@@ -222,10 +223,4 @@ async fn documents(
         Some(backup_report(backup, *created_at))
     });
     Ok(shown.collect())
-}
-
-fn unknown_marker(kind: &str) -> ApiError {
-    ApiError::InvalidParameter(format!(
-        "The \"marker\" parameter is invalid. No {kind} of the list has this id."
-    ))
 }

@@ -38,24 +38,6 @@ const TABLE: Replaced = Replaced {
         "job_findings",
         "is_red",
     ],
-    changed: &[
-        "hostname",
-        "is_central",
-        "is_registered",
-        "state",
-        "findings",
-        "jobs",
-        "active_jobs",
-        "is_protected",
-        "last_success_at",
-        "due_at",
-        "running",
-        "running_since",
-        "failed_in_a_row",
-        "clock_skew",
-        "job_findings",
-        "is_red",
-    ],
 };
 
 impl<'r, R> FromRow<'r, R> for Host
@@ -247,7 +229,7 @@ impl Tx {
         scope: &Scope,
         client_id: &str,
     ) -> Result<Option<HostReport>, StoreError> {
-        let query = within(select_reports(), scope);
+        let query = select_reports().of_scope(scope, "h.project_id");
         let query = query.push(" AND h.client_id = ?").bind(client_id);
         let hosts: Vec<HostReport> = self.session.fetch_all(query).await?;
         // MySQL's comparison ignores trailing blanks.
@@ -263,7 +245,10 @@ impl Tx {
     /// [`StoreError`].
     pub async fn find_host(&mut self, scope: &Scope, id: &str) -> Result<Option<Host>, StoreError> {
         let query = sql("SELECT h.* FROM freezer_api_hosts h WHERE h.id = ?").bind(id);
-        let hosts: Vec<Host> = self.session.fetch_all(within(query, scope)).await?;
+        let hosts: Vec<Host> = self
+            .session
+            .fetch_all(query.of_scope(scope, "h.project_id"))
+            .await?;
         Ok(hosts.into_iter().find(|host| host.id == id))
     }
 
@@ -277,7 +262,7 @@ impl Tx {
         query: &HostQuery,
         after: Option<&Host>,
     ) -> Result<Vec<HostReport>, StoreError> {
-        let mut select = within(select_reports().not_kept(), scope);
+        let mut select = select_reports().not_kept().of_scope(scope, "h.project_id");
         if !query.states.is_empty() {
             let list = placeholders(query.states.len());
             let names = query.states.iter().map(|state| state.name());
@@ -310,12 +295,5 @@ impl Tx {
             query.limit.saturating_add(1)
         );
         self.session.fetch_all(select.push(&end)).await
-    }
-}
-
-fn within(query: Statement, scope: &Scope) -> Statement {
-    match scope {
-        Scope::Project(project_id) => query.push(" AND h.project_id = ?").bind(project_id),
-        Scope::All => query,
     }
 }

@@ -1,7 +1,8 @@
 //! Work that one node among all does: who holds the lease of its name does it.
 
 use super::statement::sql;
-use super::{Engine, StoreError, Tx};
+use super::upsert::or_stays;
+use super::{StoreError, Tx};
 
 /// For how many seconds nobody may have held a lease without a gap in what its holders have seen.
 const GAP: i64 = 60;
@@ -56,12 +57,9 @@ impl Tx {
         now: i64,
         term: i64,
     ) -> Result<(), StoreError> {
-        let stays = match self.engine() {
-            Engine::MySql => "ON DUPLICATE KEY UPDATE name = name",
-            Engine::Postgres | Engine::Sqlite => "ON CONFLICT DO NOTHING",
-        };
+        let stays = or_stays(self.engine(), "name");
         let insert = format!(
-            "INSERT INTO freezer_api_leases (name, holder, since, held_until) VALUES (?, ?, ?, ?) {stays}"
+            "INSERT INTO freezer_api_leases (name, holder, since, held_until) VALUES (?, ?, ?, ?){stays}"
         );
         let insert = sql(insert)
             .bind(name)

@@ -2,7 +2,7 @@
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::statement::{Argument, Statement, in_lists, placeholders, sql};
+use super::statement::{Argument, in_lists, placeholders, sql};
 use super::upsert::Replaced;
 use super::{StoreError, Tx};
 use crate::domain::Scope;
@@ -13,18 +13,6 @@ const TABLE: Replaced = Replaced {
     key: &["id"],
     columns: &[
         "id",
-        "urgency",
-        "since",
-        "project_id",
-        "client_id",
-        "job_id",
-        "description",
-        "last_success_at",
-        "due_at",
-        "failed_in_a_row",
-        "clock_skew",
-    ],
-    changed: &[
         "urgency",
         "since",
         "project_id",
@@ -184,7 +172,10 @@ impl Tx {
         id: &str,
     ) -> Result<Option<Problem>, StoreError> {
         let query = sql("SELECT * FROM freezer_api_problems WHERE id = ?").bind(id);
-        let rows: Vec<Stored> = self.session.fetch_all(within(query, scope)).await?;
+        let rows: Vec<Stored> = self
+            .session
+            .fetch_all(query.of_scope(scope, "project_id"))
+            .await?;
         let mut problems = rows.into_iter().filter_map(|Stored(problem)| problem);
         Ok(problems.find(|problem| problem.id == id))
     }
@@ -228,7 +219,7 @@ impl Tx {
         after: Option<&Problem>,
     ) -> Result<Vec<Problem>, StoreError> {
         let select = sql("SELECT * FROM freezer_api_problems WHERE 1 = 1");
-        let mut select = within(select.not_kept(), scope);
+        let mut select = select.not_kept().of_scope(scope, "project_id");
         for (column, value) in [("job_id", &query.job_id), ("client_id", &query.client_id)] {
             if let Some(value) = value {
                 select = select.push(&format!(" AND {column} = ?")).bind(value);
@@ -251,12 +242,5 @@ impl Tx {
         let rows: Vec<Stored> = self.session.fetch_all(select.push(&end)).await?;
         let known = rows.into_iter().filter_map(|Stored(problem)| problem);
         Ok(known.collect())
-    }
-}
-
-fn within(query: Statement, scope: &Scope) -> Statement {
-    match scope {
-        Scope::Project(project_id) => query.push(" AND project_id = ?").bind(project_id),
-        Scope::All => query,
     }
 }

@@ -12,7 +12,6 @@ const TABLE: Replaced = Replaced {
     table: "freezer_api_run_days",
     key: &["project_id", "day", "state"],
     columns: &["project_id", "day", "state", "runs", "seconds", "longest"],
-    changed: &["runs", "seconds", "longest"],
 };
 
 impl<'r, R> FromRow<'r, R> for DayCount

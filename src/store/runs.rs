@@ -230,7 +230,7 @@ impl Tx {
         let query = sql(format!(
             "SELECT {COLUMNS} FROM freezer_api_runs WHERE id = ?"
         ));
-        let query = within(query.bind(id), scope);
+        let query = query.bind(id).of_scope(scope, "project_id");
         let rows: Vec<Run> = self.session.fetch_all(query).await?;
         Ok(rows.into_iter().find(|run| run.id == id))
     }
@@ -249,7 +249,7 @@ impl Tx {
             "SELECT {COLUMNS} FROM freezer_api_runs WHERE 1 = 1"
         ))
         .not_kept();
-        let mut select = filtered(within(select, scope), query);
+        let mut select = filtered(select.of_scope(scope, "project_id"), query);
         let (direction, comparison) = if query.newest_first {
             (" DESC", "<")
         } else {
@@ -299,13 +299,6 @@ impl Tx {
             }
         }
         Ok(forgotten)
-    }
-}
-
-fn within(query: Statement, scope: &Scope) -> Statement {
-    match scope {
-        Scope::Project(project_id) => query.push(" AND project_id = ?").bind(project_id),
-        Scope::All => query,
     }
 }
 

@@ -8,7 +8,8 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::rows::{Conditions, SMALL_TEXT};
-use super::statement::{Statement, in_lists, pieces, placeholders, sql};
+use super::statement::{Argument, Statement, in_lists, pieces, placeholders, sql};
+use super::upsert::{Replaced, or_stays};
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::backup::Backup;
@@ -21,6 +22,13 @@ pub const BATCH: usize = 500;
 const MAX_TRIES: usize = 3;
 /// The name of the lease of who keeps series.
 pub const LEASE: &str = "series";
+
+/// Which backup is in which series.
+const MEMBERS: Replaced = Replaced {
+    table: "freezer_api_backup_series",
+    key: &["backup_id"],
+    columns: &["backup_id", "series_id", "created_at"],
+};
 
 const KEY_COLUMNS: &str =
     "id, project_id, job_id, hostname, backup_name, container, storage, resource_id";
@@ -110,14 +118,6 @@ where
     }
 }
 
-/// What an INSERT does where the row is there.
-fn stays(engine: Engine, key: &str) -> String {
-    match engine {
-        Engine::MySql => format!(" ON DUPLICATE KEY UPDATE {key} = {key}"),
-        Engine::Postgres | Engine::Sqlite => " ON CONFLICT DO NOTHING".to_owned(),
-    }
-}
-
 impl Tx {
     /// The live backups behind a place that are in no series yet, or with `all` those that are in one too; [`BATCH`] at most.
     ///
@@ -192,26 +192,17 @@ impl Tx {
         let joined = moved.iter().map(|one| &one.series.id);
         let touched: BTreeSet<String> = left.chain(joined).cloned().collect();
         self.make_and_lock(&moved, &touched).await?;
-        let engine = self.engine();
-        let changes = match engine {
-            Engine::MySql => " ON DUPLICATE KEY UPDATE series_id = VALUES(series_id)",
-            Engine::Postgres | Engine::Sqlite => {
-                " ON CONFLICT (backup_id) DO UPDATE SET series_id = excluded.series_id"
-            }
-        };
-        for piece in pieces(&moved) {
-            let rows = vec!["(?, ?, ?)"; piece.len()].join(", ");
-            let mut insert = sql(format!(
-                "INSERT INTO freezer_api_backup_series (backup_id, series_id, created_at) VALUES {rows}{changes}"
-            ));
-            for one in piece {
-                insert = insert
-                    .bind(&one.backup_id)
-                    .bind(&one.series.id)
-                    .bind(one.created_at);
-            }
-            self.session.execute(insert).await?;
-        }
+        let rows: Vec<Vec<Argument>> = moved
+            .iter()
+            .map(|one| {
+                vec![
+                    (&one.backup_id).into(),
+                    (&one.series.id).into(),
+                    one.created_at.into(),
+                ]
+            })
+            .collect();
+        self.replace(&MEMBERS, &rows).await?;
         self.count_again(&touched).await?;
         Ok(moved.len())
     }
@@ -361,7 +352,10 @@ impl Tx {
         id: &str,
     ) -> Result<Option<i64>, StoreError> {
         let query = sql("SELECT id, last_at FROM freezer_api_series s WHERE id = ?").bind(id);
-        let rows: Vec<(String, i64)> = self.session.fetch_all(within(query, scope)).await?;
+        let rows: Vec<(String, i64)> = self
+            .session
+            .fetch_all(query.of_scope(scope, "s.project_id"))
+            .await?;
         Ok(rows
             .into_iter()
             .find(|(found, _)| found == id)
@@ -387,7 +381,7 @@ impl Tx {
              FROM freezer_api_series s WHERE 1 = 1",
         )
         .not_kept();
-        select = within(select, scope);
+        select = select.of_scope(scope, "s.project_id");
         for (column, value) in [("job_id", &query.job_id), ("hostname", &query.hostname)] {
             if let Some(value) = value {
                 select = select.push(&format!(" AND s.{column} = ?")).bind(value);
@@ -513,18 +507,11 @@ impl Tx {
     }
 }
 
-fn within(query: Statement, scope: &Scope) -> Statement {
-    match scope {
-        Scope::Project(project_id) => query.push(" AND s.project_id = ?").bind(project_id),
-        Scope::All => query,
-    }
-}
-
 fn insertion(engine: Engine, keys: &[&SeriesKey]) -> Statement {
     let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"; keys.len()].join(", ");
     let mut insert = sql(format!(
         "INSERT INTO freezer_api_series ({KEY_COLUMNS}, backups, first_at, last_at) VALUES {rows}{}",
-        stays(engine, "id")
+        or_stays(engine, "id")
     ));
     for key in keys {
         insert = insert

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::Engine;
+use crate::domain::Scope;
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -138,6 +139,14 @@ impl Statement {
     pub(crate) fn push(mut self, text: &str) -> Statement {
         self.sql.to_mut().push_str(text);
         self
+    }
+
+    /// Adds the condition that the rows are those of a scope; `column` is that of their project.
+    pub(super) fn of_scope(self, scope: &Scope, column: &str) -> Statement {
+        match scope {
+            Scope::Project(project_id) => self.push(&format!(" AND {column} = ?")).bind(project_id),
+            Scope::All => self,
+        }
     }
 
     /// Adds another statement's text and values.

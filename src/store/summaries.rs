@@ -1,6 +1,6 @@
 //! Counts of hosts, findings and runs.
 
-use super::statement::{Statement, sql};
+use super::statement::sql;
 use super::upsert::as_integer;
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
@@ -67,7 +67,7 @@ impl Tx {
             "SELECT {} FROM freezer_api_hosts WHERE 1 = 1",
             columns.join(", ")
         ));
-        let query = within(query.bind(now).bind(soon), scope);
+        let query = query.bind(now).bind(soon).of_scope(scope, "project_id");
         let rows: Vec<HostRow> = self.session.fetch_all(query).await?;
         Ok(rows.into_iter().next().map(counts_of).unwrap_or_default())
     }
@@ -76,7 +76,9 @@ impl Tx {
         let query = sql(
             "SELECT project_id, urgency, COUNT(*), MIN(since) FROM freezer_api_problems WHERE 1 = 1",
         );
-        let query = within(query, scope).push(" GROUP BY project_id, urgency");
+        let query = query
+            .of_scope(scope, "project_id")
+            .push(" GROUP BY project_id, urgency");
         let rows: Vec<(Option<String>, i64, i64, i64)> = self.session.fetch_all(query).await?;
         let count = |(project_id, urgency, count, since)| {
             Some(FindingCount {
@@ -94,7 +96,9 @@ impl Tx {
             "SELECT project_id, COUNT(*), MIN(CASE WHEN last_success_at <> {NEVER} THEN last_success_at END) \
              FROM freezer_api_hosts WHERE 1 = 1"
         ));
-        let query = within(query, scope).push(" GROUP BY project_id");
+        let query = query
+            .of_scope(scope, "project_id")
+            .push(" GROUP BY project_id");
         let rows: Vec<(Option<String>, i64, Option<i64>)> = self.session.fetch_all(query).await?;
         let count = |(project_id, hosts, oldest_success_at)| ProjectCount {
             project_id,
@@ -117,19 +121,14 @@ impl Tx {
         let query = query
             .bind((next - HOURS).saturating_mul(SECONDS_OF_HOUR))
             .bind(next.saturating_mul(SECONDS_OF_HOUR));
-        let query = within(query, scope).push(&format!(" GROUP BY {hour}, state"));
+        let query = query
+            .of_scope(scope, "project_id")
+            .push(&format!(" GROUP BY {hour}, state"));
         let rows: Vec<(i64, String, i64)> = self.session.fetch_all(query).await?;
         let count = |(hour, state, runs): (i64, String, i64)| {
             let state = RunState::parse(&state)?;
             Some(HourCount { hour, state, runs })
         };
         Ok(rows.into_iter().filter_map(count).collect())
-    }
-}
-
-fn within(query: Statement, scope: &Scope) -> Statement {
-    match scope {
-        Scope::Project(project_id) => query.push(" AND project_id = ?").bind(project_id),
-        Scope::All => query,
     }
 }

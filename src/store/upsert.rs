@@ -9,8 +9,6 @@ pub(super) struct Replaced {
     pub(super) key: &'static [&'static str],
     /// All columns, in the order of the values.
     pub(super) columns: &'static [&'static str],
-    /// Those that change where the row is there already.
-    pub(super) changed: &'static [&'static str],
 }
 
 impl Replaced {
@@ -26,9 +24,8 @@ impl Replaced {
             ),
         };
         let [open, close] = new;
-        let changes: Vec<String> = self
-            .changed
-            .iter()
+        let others = columns.iter().filter(|column| !self.key.contains(column));
+        let changes: Vec<String> = others
             .map(|column| format!("{column} = {open}{column}{close}"))
             .collect();
         sql(format!(
@@ -52,6 +49,14 @@ impl Tx {
             self.session.execute(statement).await?;
         }
         Ok(())
+    }
+}
+
+/// What an INSERT does where the row is there: nothing.
+pub(super) fn or_stays(engine: Engine, key: &str) -> String {
+    match engine {
+        Engine::MySql => format!(" ON DUPLICATE KEY UPDATE {key} = {key}"),
+        Engine::Postgres | Engine::Sqlite => " ON CONFLICT DO NOTHING".to_owned(),
     }
 }
 
