@@ -11,6 +11,8 @@ export class Failure extends Error {
     this.title = title;
     /** Seconds, where the server says so. */
     this.retryAfter = retryAfter;
+    /** Whether a change was refused, and what is shown is still as it was. */
+    this.isOfChange = false;
   }
 }
 

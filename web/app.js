@@ -26,7 +26,7 @@ function draw() {
 /** Where the page is drawn. What the document has there is for the time until the scripts run. */
 function root() {
   const element = document.getElementById("page");
-  if (!element._$litPart$) element.replaceChildren();
+  if (!("_$litPart$" in element)) element.replaceChildren();
   return element;
 }
 

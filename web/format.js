@@ -2,6 +2,12 @@
 
 const pad = (number) => String(number).padStart(2, "0");
 
+/** The time in ISO 8601 of seconds since 1970, as schedulers and agents give it; null where it is none. */
+export function ofSeconds(value) {
+  const seconds = Number(value);
+  return seconds > 0 && seconds < 8.64e12 ? new Date(seconds * 1000).toISOString() : null;
+}
+
 /** `2026-11-30 02:14:05Z` of a time in ISO 8601. */
 export const utc = (time) => new Date(time).toISOString().replace("T", " ").replace(/\.\d+/, "");
 
@@ -19,7 +25,7 @@ export function duration(seconds) {
   const sign = seconds < 0 ? "−" : "";
   let rest = Math.round(Math.abs(seconds));
   const parts = [];
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]]) {
+  for (const [unit, size] of Object.entries({ d: 86400, h: 3600, m: 60, s: 1 })) {
     const number = Math.trunc(rest / size);
     rest %= size;
     if (number > 0 || (unit === "s" && parts.length === 0)) parts.push(`${number}${unit}`);
@@ -31,7 +37,7 @@ export function duration(seconds) {
 
 /** How long ago, or in how long. */
 export function relative(time) {
-  const seconds = (Date.now() - new Date(time)) / 1000;
+  const seconds = (Date.now() - new Date(time).getTime()) / 1000;
   return seconds >= 0 ? `${duration(seconds)} ago` : `in ${duration(-seconds)}`;
 }
 

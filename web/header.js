@@ -38,7 +38,8 @@ function projectChoice(changed) {
     return undefined;
   };
   if (user.login === "none") {
-    return html`<label>Project <input size="12" .value=${all ? ALL : project.id} @change=${choose} title="The id of a project, or * for all" spellcheck="false"></label>`;
+    return html`<label>Project <input size="12" list="projects" .value=${all ? ALL : project.id} @change=${choose} title="The id of a project, or * for all" spellcheck="false"></label>
+      <datalist id="projects"><option value=${ALL}>all projects</option>${projects.map((one) => html`<option value=${one.id}></option>`)}</datalist>`;
   }
   return html`<label>Project <select @change=${choose}>
     ${may("report:get_all_projects") ? html`<option value=${ALL} ?selected=${all}>All projects</option>` : nothing}

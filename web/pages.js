@@ -8,13 +8,14 @@ import * as jobs from "./pages/jobs.js";
 import * as job from "./pages/job.js";
 import * as runs from "./pages/runs.js";
 import * as run from "./pages/run.js";
-import * as backups from "./pages/backups.js";
+import * as series from "./pages/series.js";
+import * as seriesBackups from "./pages/series_backups.js";
 import * as backup from "./pages/backup.js";
 import * as sessions from "./pages/sessions.js";
 
 /** By the first part of the address: the list, one of its rows, and one of that row's. */
 const found = {
-  overview: [overview], problems: [problems], hosts: [hosts, host], jobs: [jobs, job], runs: [runs, run], backups: [backups, backup], sessions: [sessions],
+  overview: [overview], problems: [problems], hosts: [hosts, host], jobs: [jobs, job], runs: [runs, run], backups: [series, seriesBackups, backup], sessions: [sessions],
 };
 let findings = 0;
 
@@ -22,7 +23,7 @@ export const pages = {
   menu: Object.entries(found).map(([name, [page]]) => [name, page.title]),
   first: "overview",
   /** The page of a path. */
-  at: ([name, ...ids]) => found[name]?.[ids.length] ?? overview,
+  at: (path) => found[path[0]]?.[path.length - 1] ?? overview,
   /** How many problems there are, for the title and the menu. */
   findings: () => findings,
   count: async () => {

@@ -2,6 +2,7 @@
 import { html, nothing } from "./vendor/lit-html.js";
 import { duration, local, relative, shortened, text, utc } from "./format.js";
 import { changed, go, here, link } from "./route.js";
+import { user } from "./session.js";
 
 /** What each word of the API looks like: a sign beside the word, so that nothing is said by colour alone. */
 const SIGNS = {
@@ -18,6 +19,12 @@ export function state(word, severity) {
 
 /** A name that stays in one line; the whole one when pointed at. */
 export const name = (value, most = 40) => html`<span class="name" title=${text(value).length > most ? shortened(value, 500) : nothing}>${shortened(value, most)}</span>`;
+
+/** A project by its name, where the reader knows it, or the beginning of its id; the whole id when pointed at. */
+export function project(id) {
+  const known = user.session?.projects.find((one) => one.id === id)?.name;
+  return html`<span class="name" title=${text(id)}>${shortened(known ?? id, known ? 40 : 12)}</span>`;
+}
 
 /** A time in UTC, with how long ago; in the reader's own time when pointed at. */
 export function time(value, { ago = true } = {}) {
@@ -112,7 +119,7 @@ export function filters(fields, verb = "Filter") {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const names = new Set([...event.currentTarget.elements].map((element) => element.name).filter(Boolean));
-    go(changed(Object.fromEntries([...names].map((name) => [name, form.getAll(name).map((value) => value.trim())]))));
+    go(changed(Object.fromEntries([...names].map((name) => [name, form.getAll(name).map((value) => String(value).trim())]))));
   };
   return html`<form class="filters" role="search" @submit=${submit}>${fields}<button>${verb}</button><a href=${link(here().path)}>Clear</a></form>`;
 }
@@ -128,7 +135,7 @@ export function choices(name, label, words) {
 
 /** Asks before something is done; the answer is true or false. */
 export function confirmed(question, verb) {
-  const dialog = document.getElementById("ask");
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("ask"));
   dialog.querySelector("p").textContent = question;
   dialog.querySelector("button[value=yes]").textContent = verb;
   dialog.returnValue = "";

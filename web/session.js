@@ -5,10 +5,22 @@ import { here } from "./route.js";
 /** login: "none" (a server for development) or "keystone"; session: null while nobody is logged in. */
 export const user = { login: "keystone", session: null, refused: null, version: "", rules: {} };
 
-function take(document) {
+async function take(document) {
   Object.assign(user, { session: null, refused: null, rules: {} }, document);
   if (user.login === "none") user.session = { user: { name: "developer" }, project: { id: remembered() ?? "demo" }, projects: [] };
-  return readRules();
+  await readRules();
+  if (user.login === "none") user.session.projects = await knownProjects();
+}
+
+/** Without Keystone, projects are those that have hosts. */
+async function knownProjects() {
+  try {
+    const { projects } = await ask("GET", `${v2("report/summary")}?all_projects=true`);
+    return projects.map(({ project_id: id }) => ({ id, name: id })).filter(({ id }) => id !== null);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return [];
+  }
 }
 
 /** Asks who is logged in. */

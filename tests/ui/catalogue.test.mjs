@@ -11,7 +11,7 @@ after(async () => { await browser?.close(); await server?.end(); });
 test("an empty catalogue says what to do first", async () => {
   const page = await open(browser, `${server.url}/ui/#/jobs`);
   assert.match(await page.locator("main").innerText(), /freezer-scheduler/);
-  for (const place of ["overview", "problems", "hosts", "jobs", "runs", "backups", "sessions"]) {
+  for (const place of ["overview", "problems", "hosts", "jobs", "runs", "backups", "backups/all", "sessions"]) {
     await page.place(`#/${place}`);
     await isSound(page, `empty ${place}`);
   }
@@ -45,8 +45,9 @@ test("a hostile catalogue shows nothing but text", async () => {
   }
   const { jobs } = await server.api("GET", "demo/jobs?limit=50");
   const { runs } = await server.api("GET", "demo/report/runs?limit=50");
-  const { backups } = await server.api("GET", "demo/backups?limit=50");
-  const places = ["#/overview", "#/problems", "#/hosts", "#/jobs", "#/runs", "#/backups", "#/sessions", ...backups.map((backup) => `#/backups/${backup.backup_id}`), ...jobs.map((job) => `#/jobs/${job.job_id}`), ...runs.map((run) => `#/runs/${run.run_id}`),
+  const backups = await server.grouped();
+  assert.equal(backups.length, HOSTILE.length);
+  const places = ["#/overview", "#/problems", "#/hosts", "#/jobs", "#/runs", "#/backups", "#/sessions", "#/backups/all", ...backups, ...jobs.map((job) => `#/jobs/${job.job_id}`), ...runs.map((run) => `#/runs/${run.run_id}`),
     ...HOSTILE.map((text) => `#/runs?client_id=${encodeURIComponent(text.slice(0, 100))}`), `#/${encodeURIComponent("<img src=x onerror=window.hurt=1>")}`, "#/%E0%A4%A"];
   for (const look of ["light", "phone"]) {
     const page = await open(browser, `${server.url}/ui/`, { look, expected: [400] });

@@ -8,7 +8,7 @@ import { developed } from "./server.mjs";
 let server, browser;
 before(async () => {
   [server, browser] = await Promise.all([developed("--sample"), launch()]);
-  await judged();
+  await Promise.all([judged(), server.grouped()]);
 });
 
 /** Hosts are judged once a minute. */
@@ -27,9 +27,9 @@ const first = async (path, member) => (await server.api("GET", `demo/${path}`))[
 async function places() {
   const run = await first("report/runs?state=fail", "runs");
   const job = await first("report/jobs", "jobs");
-  const backup = await first("backups?limit=1", "backups");
+  const [backup] = await server.grouped();
   return {
-    overview: "#/overview", problems: "#/problems", hosts: "#/hosts", host: "#/hosts/db-02.example.com", backups: "#/backups", backup: `#/backups/${backup.backup_id}`, jobs: "#/jobs", runs: "#/runs", failed: "#/runs?state=fail&state=lost", sessions: "#/sessions",
+    overview: "#/overview", problems: "#/problems", hosts: "#/hosts", host: "#/hosts/db-02.example.com", backups: "#/backups", series: backup.slice(0, backup.lastIndexOf("/")), records: "#/backups/all", backup, jobs: "#/jobs", runs: "#/runs", failed: "#/runs?state=fail&state=lost", sessions: "#/sessions",
     run: `#/runs/${run.run_id}`, job: `#/jobs/${job.job_id}`, absent: "#/jobs/absent",
   };
 }
@@ -51,6 +51,8 @@ test("the overview gives the verdict, and each number leads to its list", async 
   const page = await open(browser, `${server.url}/ui/`);
   await page.locator(".verdict", { hasText: /2 of 6 hosts have no recent backup/ }).waitFor();
   assert.match(await page.title(), /^\(\d+\) Overview/, "the title carries the count");
+  assert.match(await page.locator(".tiles a", { hasText: "silent" }).innerText(), /1$/, "one scheduler of the sample has fallen silent");
+  assert.equal(await page.locator("datalist option[value=demo]").count(), 1, "the projects that have hosts can be chosen");
   await page.locator(".tiles a", { hasText: "failing" }).click();
   await settled(page);
   assert.match(page.url(), /#\/problems\?kind=failing/);
@@ -97,7 +99,12 @@ test("a table is saved as CSV", async () => {
 
 test("a backup is restored by its command, or as a job", async () => {
   const page = await open(browser, `${server.url}/ui/#/backups`);
-  await page.locator("tbody tr", { hasText: "db-01" }).first().getByRole("link").first().click();
+  await page.getByRole("textbox", { name: "Host" }).fill("db-01.example.com");
+  await page.getByRole("button", { name: "Filter" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
+  await page.getByRole("link", { name: "mysql", exact: true }).click();
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 14);
+  await page.locator("tbody tr").first().getByRole("link").first().click();
   const command = page.locator("pre").first();
   await command.waitFor();
   assert.match(await command.innerText(), /^TZ=UTC freezer-agent --action restore --mode mysql .*--hostname db-01.example.com --restore-abs-path \/restore --restore-from-date /);
@@ -121,12 +128,13 @@ test("a backup is restored by its command, or as a job", async () => {
 
 test("the record of a backup is deleted after a yes", async () => {
   const page = await open(browser, `${server.url}/ui/#/backups`);
+  await page.getByRole("link", { name: "Each backup, the newest first" }).click();
   await page.locator("tbody tr").first().getByRole("link").first().click();
   await page.getByRole("button", { name: "Delete the record" }).click();
   await page.getByRole("dialog").getByText("The data stay where they are").waitFor();
   const id = page.url().split("/").pop();
   await page.getByRole("dialog").getByRole("button", { name: "Delete the record" }).click();
-  await page.getByRole("heading", { name: "Backups" }).waitFor();
+  await page.getByRole("heading", { name: "Backups, one by one" }).waitFor();
   await assert.rejects(server.api("GET", `demo/backups/${id}`), /404/);
   await page.context().close();
 });

@@ -57,6 +57,20 @@ class Server {
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return text ? JSON.parse(text) : null;
   }
+
+  /** The places of the last backups, by the series into which a housekeeper puts them within ten seconds. */
+  async grouped(project = "demo") {
+    const { backups } = await this.api("GET", `${project}/backups?limit=500`);
+    for (let tries = 0; tries < 60; tries += 1) {
+      const { series } = await this.api("GET", `${project}/report/series?limit=50`);
+      if (series.reduce((sum, one) => sum + one.backups, 0) === backups.length) {
+        const members = await Promise.all(series.map(({ series_id: id }) => this.api("GET", `${project}/report/series/${id}/backups?limit=50`)));
+        return members.flatMap((member, at) => member.backups.map((backup) => `#/backups/${series[at].series_id}/${backup.backup_id}`));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    throw new Error("the backups did not come into series");
+  }
 }
 
 /** `freezer-api --dev` on a new SQLite file. */

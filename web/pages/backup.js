@@ -8,7 +8,7 @@ import { may, v2 } from "../session.js";
 
 export const title = "Backup";
 
-export async function load({ path: [, id], query }) {
+export async function load({ path: [, , id], query }) {
   const path = search({ path: query.get("path") ?? "/restore" });
   const [backup, restore] = await Promise.all([
     ask("GET", v2(`backups/${encodeURIComponent(id)}`)),
@@ -46,6 +46,6 @@ async function remove(backup, act) {
   if (!(await confirmed("Delete the record of this backup? The data stay where they are; nothing here will know of them.", "Delete the record"))) return;
   await act(async () => {
     await ask("DELETE", v2(`backups/${encodeURIComponent(backup.backup_id)}`));
-    go(link("backups"));
+    go(link(here().path.slice(0, 2)));
   });
 }

@@ -27,4 +27,4 @@ export const view = ({ host, jobs }) => html`
   <h2>Jobs</h2>
   ${jobs.length ? html`<ul class="plain">${jobs.map((job) => html`<li><a href=${link(["jobs", job.job_id])}>${name(job.description || job.job_id, 80)}</a>
     ${job.findings.map((word) => state(word))} ${strip(job.runs, link("runs", { job_id: job.job_id }))}</li>`)}</ul>` : html`<p>Nothing is backed up on this host.</p>`}
-  <p><a href=${link("jobs", { client_id: host.client_id })}>Its jobs</a> · <a href=${link("runs", { client_id: host.client_id })}>its runs</a> · <a href=${link("problems", { client_id: host.client_id })}>its problems</a></p>`;
+  <p><a href=${link("jobs", { client_id: host.client_id })}>Its jobs</a> · <a href=${link("runs", { client_id: host.client_id })}>its runs</a>${host.hostname ? html` · <a href=${link("backups", { hostname: host.hostname })}>its backups</a>` : nothing} · <a href=${link("problems", { client_id: host.client_id })}>its problems</a></p>`;

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html.js";
 import { nextMarker } from "../api.js";
 import { duration } from "../format.js";
-import { ago, choices, filters, name, state, table, textFilter } from "../parts.js";
+import { ago, choices, filters, name, project, state, table, textFilter } from "../parts.js";
 import { here, link } from "../route.js";
 import { report, showsAll } from "../session.js";
 
@@ -32,7 +32,7 @@ export const findings = (host) => (host.findings.length ? host.findings.map((wor
 
 const columns = () => [
   { label: "State", cell: findings, text: (host) => host.findings.join(" ") },
-  showsAll() && { label: "Project", cell: (host) => host.project_id, text: (host) => host.project_id },
+  showsAll() && { label: "Project", cell: (host) => project(host.project_id), text: (host) => host.project_id },
   { label: "Client", sort: "client_id", first: "client_id:asc", cell: (host) => html`<a href=${link(["hosts", host.client_id], { all: null })}>${name(host.client_id)}</a>${host.is_central ? html` <small>central</small>` : nothing}`, text: (host) => host.client_id },
   { label: "Scheduler", cell: (host) => state(host.state), text: (host) => host.state },
   { label: "Last poll", wide: true, cell: (host) => ago(host.last_poll_at), text: (host) => host.last_poll_at },

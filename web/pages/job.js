@@ -31,7 +31,7 @@ export function view({ job, runs }, act) {
       ["Id", job.job_id],
     ])}
     <h2>Last runs</h2>
-    <p>${strip(runs, link("runs", { job_id: job.job_id }))} <a href=${link("runs", { job_id: job.job_id })}>All runs of this job</a></p>
+    <p>${strip(runs, link("runs", { job_id: job.job_id }))} <a href=${link("runs", { job_id: job.job_id })}>All runs of this job</a> · <a href=${link("backups", { job_id: job.job_id })}>its backups</a></p>
     ${runs.length ? html`<ul class="plain">${runs.slice(0, 5).map((run) => html`<li><a href=${link(["runs", run.run_id])}>${state(run.state)}</a> ${time(run.started_at)}, took ${duration(run.duration)}</li>`)}</ul>` : nothing}
     <h2>Actions</h2>
     ${(job.job_actions ?? []).map((entry, at) => action(entry, at))}`;

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html.js";
 import { bars } from "../bars.js";
 import { duration, relative, utc } from "../format.js";
-import { name, state, time } from "../parts.js";
+import { name, project as projectCell, state, time } from "../parts.js";
 import { link } from "../route.js";
 import { report, showsAll } from "../session.js";
 import { firstHost } from "./hosts.js";
@@ -38,7 +38,7 @@ export function view({ summary, problems, days, runs }) {
 
 /** The answer in one sentence. */
 function verdict({ hosts, red, amber, as_of }) {
-  const when = as_of ? html`<small>as of ${time(as_of)}</small>` : "Nothing was judged yet; that happens once a minute.";
+  const when = as_of ? html`<small>as of ${time(as_of)}</small>` : red + amber ? html`<small>The first look at all is under way.</small>` : "Nothing was judged yet; that happens once a minute.";
   if (hosts.red) return html`<p class="verdict"><span class="state bad">✗ ${hosts.red} of ${hosts.total} ${hosts.total === 1 ? "host has" : "hosts have"} no recent backup, or ${hosts.red === 1 ? "its" : "their"} last one failed.</span> ${when}</p>`;
   if (red + amber) return html`<p class="verdict"><span class="state warn">! Backups are as recent as their schedules ask, and ${amber === 1 ? "something needs" : `${amber} things need`} a look.</span> ${when}</p>`;
   if (!as_of) return html`<p class="verdict">${when}</p>`;
@@ -75,5 +75,5 @@ const running = (runs) => html`<section><h2>Running now</h2><ul class="plain">${
 const byProject = ({ projects, projects_left_out: more }) => html`<section><h2>By project</h2>
   <div class="scroll" role="region" tabindex="0" aria-label="Projects"><table>
     <thead><tr><th scope="col">Project</th><th scope="col">Hosts</th><th scope="col">Red</th><th scope="col">Amber</th><th scope="col">Oldest success</th></tr></thead>
-    <tbody>${projects.map((project) => html`<tr><td>${name(project.project_id)}</td><td>${project.hosts}</td><td>${project.red}</td><td>${project.amber}</td><td>${time(project.oldest_success_at)}</td></tr>`)}</tbody>
+    <tbody>${projects.map((project) => html`<tr><td>${projectCell(project.project_id)}</td><td>${project.hosts}</td><td>${project.red}</td><td>${project.amber}</td><td>${time(project.oldest_success_at)}</td></tr>`)}</tbody>
   </table></div>${more ? html`<p>and ${more} more</p>` : nothing}</section>`;

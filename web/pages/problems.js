@@ -1,8 +1,7 @@
 // What is wrong, the worst first, and what to do.
 import { html, nothing } from "../vendor/lit-html.js";
 import { nextMarker } from "../api.js";
-import { relative } from "../format.js";
-import { choices, filters, name, state, table, textFilter, time } from "../parts.js";
+import { ago, choices, filters, name, project, state, table, textFilter, time } from "../parts.js";
 import { here, link } from "../route.js";
 import { report, showsAll } from "../session.js";
 
@@ -30,12 +29,11 @@ const target = (problem) => (problem.job_id ? link(["jobs", problem.job_id], { a
 
 const columns = () => [
   { label: "Problem", cell: (problem) => html`<a href=${link("problems", { kind: problem.kind })}>${state(problem.kind, problem.severity)}</a>${problem.failed_in_a_row > 1 ? html` ×${problem.failed_in_a_row}` : nothing}`, text: (problem) => problem.kind },
-  { label: "Severity", wide: true, cell: (problem) => problem.severity, text: (problem) => problem.severity },
-  showsAll() && { label: "Project", cell: (problem) => problem.project_id, text: (problem) => problem.project_id },
+  showsAll() && { label: "Project", cell: (problem) => project(problem.project_id), text: (problem) => problem.project_id },
   { label: "Client", cell: (problem) => html`<a href=${link("problems", { client_id: problem.client_id })}>${name(problem.client_id)}</a>`, text: (problem) => problem.client_id },
   { label: "Job", cell: (problem) => html`<a href=${target(problem)}>${problem.job_id ? name(problem.description || problem.job_id) : "the host"}</a>`, text: (problem) => problem.description || problem.job_id },
-  { label: "Since", cell: (problem) => time(problem.since), text: (problem) => problem.since },
-  { label: "Last success", wide: true, cell: (problem) => time(problem.last_success_at), text: (problem) => problem.last_success_at },
+  { label: "Since", cell: (problem) => ago(problem.since), text: (problem) => problem.since },
+  { label: "Last success", wide: true, cell: (problem) => ago(problem.last_success_at), text: (problem) => problem.last_success_at },
   { label: "Next step", cell: (problem) => html`<div class="prose">${problem.next_step}</div>`, text: (problem) => problem.next_step },
 ].filter(Boolean);
 
@@ -43,4 +41,4 @@ const columns = () => [
 export const line = (problem) => html`<tr>
   <td>${state(problem.kind, problem.severity)}</td><td><a href=${link("problems", { client_id: problem.client_id })}>${name(problem.client_id)}</a></td>
   <td><a href=${target(problem)}>${problem.job_id ? name(problem.description || problem.job_id) : "the host"}</a></td>
-  <td>${relative(problem.since)}</td><td class="wide">${problem.next_step}</td></tr>`;
+  <td>${ago(problem.since)}</td><td class="wide">${problem.next_step}</td></tr>`;

@@ -2,7 +2,7 @@
 import { html } from "../vendor/lit-html.js";
 import { nextMarker } from "../api.js";
 import { duration, utc } from "../format.js";
-import { choices, filters, name, state, table, textFilter, time } from "../parts.js";
+import { choices, filters, name, project, state, table, textFilter, time } from "../parts.js";
 import { changed, here, link } from "../route.js";
 import { report, showsAll } from "../session.js";
 import { timetable } from "../timetable.js";
@@ -35,7 +35,7 @@ const nothingYet = () => html`No run was reported yet. Runs appear when a schedu
 
 const columns = () => [
   { label: "Result", cell: (run) => html`<a href=${link(["runs", run.run_id], { all: null })}>${state(run.state)}</a>`, text: (run) => run.state },
-  showsAll() && { label: "Project", cell: (run) => run.project_id, text: (run) => run.project_id },
+  showsAll() && { label: "Project", cell: (run) => project(run.project_id), text: (run) => run.project_id },
   { label: "Client", cell: (run) => html`<a href=${link("runs", { client_id: run.client_id })}>${name(run.client_id)}</a>`, text: (run) => run.client_id },
   { label: "Job", cell: (run) => html`<a href=${link(["jobs", run.job_id], { all: null })}>${run.job_id.slice(0, 8)}</a>`, text: (run) => run.job_id },
   { label: "Actions", wide: true, cell: (run) => run.actions.join(", "), text: (run) => run.actions.join(" ") },

@@ -1,7 +1,7 @@
 // Jobs of several hosts that run together.
 import { html, nothing } from "../vendor/lit-html.js";
 import { ask, nextMarker, query as search } from "../api.js";
-import { schedule, shortened } from "../format.js";
+import { ofSeconds, schedule, shortened } from "../format.js";
 import { state, table, time } from "../parts.js";
 import { link } from "../route.js";
 import { v2 } from "../session.js";
@@ -19,6 +19,8 @@ export const view = ({ sessions, next }) =>
     ? html`<p>There is no session. A session starts jobs of several hosts together: <code>freezer session-create</code>.</p>`
     : table("Sessions", columns, sessions, next);
 
+const started = (session) => ofSeconds(session.time_started);
+
 const members = (session) => Object.entries(session.jobs ?? {});
 
 const columns = [
@@ -32,9 +34,3 @@ const columns = [
 ];
 
 const member = ([id, job]) => html`<li><a href=${link(["jobs", id])}>${shortened(job.client_id, 40)}</a> ${state(job.result || job.status || "scheduled")}</li>`;
-
-/** Seconds since 1970, or -1. */
-function started(session) {
-  const seconds = Number(session.time_started);
-  return seconds > 0 ? new Date(seconds * 1000).toISOString() : null;
-}
