@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use crate::api::{self, Api};
 use crate::app::{self, Mode};
 use crate::clock::{Clock, Ids};
+use crate::domain::host::ROUNDS;
 
 /// The project of the records.
 pub(super) const PROJECT: &str = "demo";
@@ -21,6 +22,12 @@ const DAY: i64 = 86_400;
 const DAYS: i64 = 14;
 /// How long after its start a scheduler reports the first agent.
 const FIRST_REPORT: i64 = 2;
+/// Seconds between two polls of a scheduler.
+const POLL: i64 = 60;
+/// For how many seconds somebody has listened for polls, so that who is silent is so at once. The lease of who listens ends so long
+/// before the service takes it, which is no gap.
+const LISTENED: i64 = 600;
+const HANDOVER: i64 = 20;
 
 /// What a host backs up each day.
 struct Plan {
@@ -43,7 +50,7 @@ enum Story {
     FailedOnce(i64),
     /// The last ones fail.
     FailsSince(i64),
-    /// Its last run began this many days ago and was not heard of again.
+    /// Its last run began this many days ago and was not heard of again, nor its scheduler, which polled until then.
     SilentSince(i64),
 }
 
@@ -63,6 +70,7 @@ const SESSION: [&str; 2] = ["web-01.example.com", "web-02.example.com"];
 
 /// What a host says.
 enum Report {
+    Poll,
     Started,
     Agent,
     Ended(&'static str),
@@ -78,6 +86,7 @@ struct Event {
 
 /// The service at the time of the records, which is moved on.
 struct Past {
+    api: Arc<Api>,
     router: Router,
     clock: Clock,
 }
@@ -96,8 +105,10 @@ pub(super) async fn add(api: &Arc<Api>) -> anyhow::Result<()> {
         clock.clone(),
         Ids::Random,
     );
+    let past = past.await?;
     let past = Past {
-        router: api::service(past.await?),
+        router: api::service(Arc::clone(&past)),
+        api: past,
         clock,
     };
     let clients = past.call(Method::GET, "clients", &json!({})).await?;
@@ -118,7 +129,8 @@ pub(super) async fn add(api: &Arc<Api>) -> anyhow::Result<()> {
         time = event.at;
         past.report(&event, &jobs).await?;
     }
-    Ok(())
+    past.clock.advance(now - LISTENED - time);
+    past.end().await
 }
 
 impl Plan {
@@ -140,6 +152,10 @@ impl Plan {
                     report,
                 });
             };
+            if matches!(self.story, Story::SilentSince(days) if ago == days) {
+                add(started - POLL, Report::Poll);
+                add(started, Report::Poll);
+            }
             add(started + 1, Report::Started);
             add(started + FIRST_REPORT, Report::Agent);
             match self.story {
@@ -203,13 +219,18 @@ impl Past {
         let (Some(plan), Some(job_id)) = (PLANS.get(event.plan), jobs.get(event.plan)) else {
             bail!("the sample records: an event of no plan");
         };
+        if matches!(event.report, Report::Poll) {
+            let search = json!({"match": [{"client_id": plan.host}], "match_not": [{"status": "completed"}]});
+            let poll = self.call(Method::GET, "jobs?limit=10&offset=0", &search);
+            return poll.await.map(drop);
+        }
         let mut schedule = json!({
             "schedule_interval": "1 days", "event": "", "status": "running", "result": "",
             "time_started": event.started, "time_ended": -1,
         });
         if let Some(members) = schedule.as_object_mut() {
             match &event.report {
-                Report::Started => {}
+                Report::Poll | Report::Started => {}
                 Report::Agent => {
                     members.insert(
                         "current_pid".to_owned(),
@@ -230,6 +251,16 @@ impl Past {
             let backup = plan.backup(event.started, job_id);
             self.call(Method::POST, "backups", &backup).await?;
         }
+        Ok(())
+    }
+
+    /// Writes which schedulers have polled, and that somebody has listened since.
+    async fn end(&self) -> anyhow::Result<()> {
+        let catalogue = &self.api.catalogue;
+        catalogue.write_activity().await?;
+        let holder = self.api.ids.hex();
+        let held = catalogue.hold_lease(ROUNDS, holder, LISTENED - HANDOVER);
+        held.await?;
         Ok(())
     }
 
