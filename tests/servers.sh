@@ -172,10 +172,11 @@ npm_package() { # folder, package@version
 # with disabilities.
 prepare_browser() {
   { have chromium && have node; } || { skip 1 "the web page in a browser: chromium or nodejs is not installed"; return; }
-  local playwright axe
+  local playwright axe typescript
   playwright=$(cached playwright-core-1.65.1 npm_package playwright-core@1.65.1) && axe=$(cached axe-core-4.14.1 npm_package axe-core@4.14.1) \
-    || { skip 1 "the web page in a browser: playwright-core or axe-core could not be installed (no npm, or no network)"; return; }
-  export FREEZER_TEST_PLAYWRIGHT=$playwright/package FREEZER_TEST_AXE=$axe/package FREEZER_TEST_SHOTS=$servers/ui
+    && typescript=$(cached typescript-5.9.3 npm_package typescript@5.9.3) \
+    || { skip 1 "the web page in a browser: playwright-core, axe-core or typescript could not be installed (no npm, or no network)"; return; }
+  export FREEZER_TEST_PLAYWRIGHT=$playwright/package FREEZER_TEST_AXE=$axe/package FREEZER_TEST_TYPESCRIPT=$typescript/package FREEZER_TEST_SHOTS=$servers/ui
   FREEZER_TEST_CHROMIUM=$(command -v chromium)
   export FREEZER_TEST_CHROMIUM
 }

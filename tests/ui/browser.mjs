@@ -24,7 +24,7 @@ export const launch = () => chromium.launch({ executablePath: process.env.FREEZE
  * too), requests to other hosts, and dialogs. Answers of these statuses are expected.
  */
 export async function open(browser, url, { look = "light", expected = [] } = {}) {
-  const context = await browser.newContext({ ...looks[look], timezoneId: "Europe/Berlin", locale: "en-GB", acceptDownloads: true });
+  const context = await browser.newContext({ ...looks[look], timezoneId: "Europe/Berlin", locale: "en-GB", acceptDownloads: true, ignoreHTTPSErrors: true });
   const page = await context.newPage();
   const faults = [];
   page.on("pageerror", (error) => faults.push(`script: ${error.stack}`));
@@ -41,6 +41,7 @@ export async function open(browser, url, { look = "light", expected = [] } = {})
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
   });
+  await page.addInitScript(complainOfAbsentMembers);
   page.faults = faults;
   page.place = async (address) => {
     // Without leaving the page, as a reader does.
@@ -50,6 +51,29 @@ export async function open(browser, url, { look = "light", expected = [] } = {})
   await page.goto(url);
   await settled(page);
   return page;
+}
+
+/**
+ * Runs in the browser: reports have all of their members always, so that who reads another one has misspelt it. Metadata and jobs are
+ * what somebody has sent.
+ */
+function complainOfAbsentMembers() {
+  const reports = new Set();
+  const [fetched, parsed] = [fetch, JSON.parse];
+  window.fetch = async (...request) => {
+    const answer = await fetched(...request);
+    const read = answer.text.bind(answer);
+    if (answer.ok && answer.url.includes("/report/")) answer.text = async () => { const text = await read(); reports.add(text); return text; };
+    return answer;
+  };
+  const isFree = (member) => typeof member === "symbol" || /^(backup_metadata|job|rules)$|_links$|^_\$lit|^(toJSON|then|item|render)$/.test(member);
+  const watched = (value) => (value && typeof value === "object" ? new Proxy(value, {
+    get(whole, member) {
+      if (!(member in whole) && !isFree(member)) console.error(`a report has no ${member}: ${Object.keys(whole)}`);
+      return isFree(member) ? whole[member] : watched(whole[member]);
+    },
+  }) : value);
+  JSON.parse = (text, ...rest) => (reports.has(text) ? watched(parsed(text, ...rest)) : parsed(text, ...rest));
 }
 
 /** Waits until the page has what it asked for. */

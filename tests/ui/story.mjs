@@ -1,11 +1,13 @@
 // What an operator clicks in the morning, driven by tests/clients/test_page.py: `node story.mjs URL FOLDER`. A run has failed, a job
-// waits to be started, and a file of a backup is wanted back. Prints the commands that the page offers, as JSON.
+// waits to be started, another is to be broken off, and a file of a backup is wanted back. Prints the commands that the page offers, as JSON.
 import assert from "node:assert/strict";
 import { isSound, launch, open, picture, settled } from "./browser.mjs";
 
 const [url, folder] = process.argv.slice(2);
 const browser = await launch();
 const page = await open(browser, `${url}ui/`);
+const strays = [];
+page.on("request", (request) => { if (!request.url().startsWith(url)) strays.push(request.url()); });
 await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
 
 /** What a button has copied. */
@@ -34,17 +36,31 @@ await where.waitFor();
 const journal = await copied(where);
 await picture(page, "story-failed");
 
-// Start a job that waits; its scheduler runs it.
-await page.getByRole("link", { name: "Jobs", exact: true }).click();
-const row = page.locator("tbody tr", { hasText: "by hand" });
-await row.getByRole("button", { name: "Start" }).click();
-await page.getByRole("dialog").getByRole("button", { name: "Start" }).click();
-await row.getByRole("link", { name: "by hand" }).click();
+/** Starts a job that waits, and shows it. */
+async function started(name) {
+  await page.getByRole("link", { name: "Jobs", exact: true }).click();
+  const row = page.locator("tbody tr", { hasText: name });
+  await row.getByRole("button", { name: "Start" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Start" }).click();
+  await row.getByRole("link", { name }).click();
+}
+
+// Its scheduler runs it.
+await started("by hand");
 await ended("success");
+
+// One that does not come to its end is broken off.
+await started("endless");
+await ended("running");
+await page.getByRole("button", { name: "Abort" }).click();
+await page.getByRole("dialog").getByRole("button", { name: "Abort" }).click();
+await ended("aborted");
 
 // Bring a file back: by the command, and by a job.
 await page.getByRole("link", { name: "Backups", exact: true }).click();
-await page.locator("tbody tr", { hasText: "tree" }).getByRole("link").first().click();
+await page.getByRole("link", { name: "tree", exact: true }).click();
+await page.getByRole("heading", { name: "Backups, one by one" }).waitFor();
+await page.locator("tbody tr").first().getByRole("link").first().click();
 await page.getByLabel("Into the folder").fill(`${folder}/by-command`);
 await page.getByRole("button", { name: "Show" }).click();
 await page.locator("pre", { hasText: "by-command" }).waitFor();
@@ -60,5 +76,6 @@ await ended("success");
 await settled(page);
 await isSound(page, "the job of the restore");
 assert.deepEqual(page.faults, []);
+assert.deepEqual(strays, [], "all is below the prefix");
 await browser.close();
 process.stdout.write(JSON.stringify({ journal, command }));
