@@ -13,6 +13,7 @@ mod extract;
 mod forwarded;
 mod healthcheck;
 mod jobs;
+mod metrics;
 mod middleware;
 mod openapi;
 mod operation;
@@ -49,6 +50,7 @@ use crate::oslo::policy::Enforcer;
 use crate::service::Catalogue;
 
 pub use extract::MAX_SEARCH_BODY;
+pub use metrics::{BearerError, Metrics, metrics_service};
 pub use openapi::{document as openapi, document_text as openapi_text};
 pub use operation::Operation;
 pub use page::{KeyError, Logins};
@@ -64,6 +66,8 @@ pub struct Api {
     pub authentication: Authentication,
     /// Who is logged in on the web page.
     pub logins: Logins,
+    /// What is counted for Prometheus; `None`: nothing.
+    pub metrics: Option<Metrics>,
     /// Makes the ids of requests.
     pub ids: Ids,
     /// The options.
@@ -103,11 +107,12 @@ pub fn service(api: Arc<Api>) -> Router {
         .route(
             api.config.healthcheck.path.as_str(),
             any(healthcheck::check),
-        );
+        )
+        .route(metrics::PATH, metrics::on_the_api(&api));
     if api.config.ui.enabled {
         router = router.merge(page::routes());
     }
-    let router = router.with_state(Arc::clone(&api)).merge(guarded);
+    let router = metrics::named(router.with_state(Arc::clone(&api)).merge(guarded), &api);
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::clone(&api), middleware::observe))
         .layer(CatchPanicLayer::custom(middleware::panicked))
@@ -115,7 +120,7 @@ pub fn service(api: Arc<Api>) -> Router {
         .option_layer(middleware::cors(&api.config.cors))
         .layer(check(path::normalize));
     // A router of its own, since layers come behind the routing of their router.
-    Router::new().fallback_service(router).layer(layers)
+    metrics::counted(Router::new().fallback_service(router).layer(layers), &api)
 }
 
 /// A layer of a check that waits for nothing, which needs no memory for a request, as those of [`from_fn`] do.
@@ -148,10 +153,11 @@ pub fn full_service(api: Arc<Api>) -> Router {
         )
         .with_state(Arc::clone(&api))
         .fallback(async || ApiError::TooManyConnections);
-    Router::new()
-        .fallback_service(public)
+    let router = Router::new()
+        .fallback_service(metrics::named(public, &api))
         .layer(check(path::normalize))
-        .layer(from_fn_with_state(api, middleware::observe))
+        .layer(from_fn_with_state(Arc::clone(&api), middleware::observe));
+    metrics::counted(router, &api)
 }
 
 /// The paths that need a token.

@@ -11,7 +11,7 @@ use listenfd::ListenFd;
 
 use rounds::Rounds;
 
-use crate::api::{self, Api, Authentication, KeyError, Logins};
+use crate::api::{self, Api, Authentication, BearerError, KeyError, Logins, Metrics};
 use crate::authz::rules;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
@@ -23,6 +23,9 @@ use crate::schema::{MigrateError, Migration, SchemaState};
 use crate::server::{self, ListenError, Listeners, Services};
 use crate::service::{Catalogue, JobTrusts, RoundTerms, count_days, judge_all};
 use crate::store::{Memory, Store, StoreError, Tx};
+
+/// Connections of those who scrape that are served at once.
+const MOST_SCRAPES: u32 = 32;
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,9 @@ pub enum StartError {
     /// The cookies of the web page have no key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Nobody can show the token of those who scrape.
+    #[error(transparent)]
+    Bearer(#[from] BearerError),
     /// The options of Keystone cannot work.
     #[error(transparent)]
     Keystone(#[from] SetupError),
@@ -73,7 +79,7 @@ pub async fn build(
     ids: Ids,
 ) -> Result<Arc<Api>, StartError> {
     let policy = Enforcer::new(rules::DEFAULTS, policy_options(&config))?;
-    let logins = Logins::new(&config.ui)?;
+    let (logins, metrics) = (Logins::new(&config.ui)?, Metrics::new(&config)?);
     let (authentication, trusts) = match mode {
         Mode::Production => {
             let keystone = Keystone::new(&config, clock.clone())?;
@@ -105,6 +111,7 @@ pub async fn build(
         policy: Arc::new(policy),
         authentication,
         logins,
+        metrics,
         ids,
         config,
     }))
@@ -188,8 +195,38 @@ pub async fn listen(config: &Config, inherited: ListenFd) -> Result<Listeners, S
     Ok(Listeners::open(config, inherited).await?)
 }
 
-/// Serves until `stop` is ready.
-pub async fn run(api: Arc<Api>, listeners: Listeners, stop: impl Future<Output = ()>) {
+/// Takes the address of `[metrics] listen`, where there is one.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub async fn listen_for_scrapes(config: &Config) -> Result<Option<Listeners>, StartError> {
+    match config.metrics.listen {
+        None => Ok(None),
+        Some(address) => Ok(Some(Listeners::plain(address).await?)),
+    }
+}
+
+/// Answers scrapes until it is dropped.
+async fn serve_scrapes(api: Arc<Api>, listeners: Listeners) {
+    let options = crate::config::Api {
+        max_connections: MOST_SCRAPES,
+        ..api.config.api.clone()
+    };
+    let service = api::metrics_service(api);
+    let services = Services {
+        main: service.clone(),
+        full: service,
+    };
+    server::serve(listeners, services, &options, std::future::pending()).await;
+}
+
+/// Serves until `stop` is ready; scrapes, where there is a listener for them, until requests have ended.
+pub async fn run(
+    api: Arc<Api>,
+    listeners: Listeners,
+    scrapes: Option<Listeners>,
+    stop: impl Future<Output = ()>,
+) {
     let options = api.config.api.clone();
     server::raise_file_limit(&api.config);
     let full = api::full_service(Arc::clone(&api));
@@ -200,7 +237,11 @@ pub async fn run(api: Arc<Api>, listeners: Listeners, stop: impl Future<Output =
         Authentication::Keystone(_) => api::service(Arc::clone(&api)),
         Authentication::None => api::local_service(Arc::clone(&api)),
     };
+    let scraping = scrapes.map(|scrapes| tokio::spawn(serve_scrapes(Arc::clone(&api), scrapes)));
     server::serve(listeners, Services { main, full }, &options, stop).await;
+    if let Some(scraping) = scraping {
+        scraping.abort();
+    }
     keeping_house.abort();
     having_rounds.abort();
     housekeeper::end(&api).await;

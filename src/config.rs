@@ -22,15 +22,15 @@ use std::path::{Path, PathBuf};
 pub use log_types::{DateFormat, SyslogFacility};
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
-    Middleware, PasteDeploy, Policy, Report, Ssl, Storage, Ui,
+    Metrics, Middleware, PasteDeploy, Policy, Report, Ssl, Storage, Ui,
 };
 use reader::Reader;
 pub use reader::{Warning, WarningKind, WrongValue};
 pub use sample::sample;
 pub use sources::Sources;
 pub use types::{
-    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, PortPath, Repeated,
-    StorageBackend, Token, UnusedUrl, UrlPath,
+    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, PerClient, PortPath,
+    Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
 };
 
 use crate::oslo::ini::normalize_section;
@@ -60,6 +60,8 @@ pub struct Config {
     pub cors: Cors,
     /// `[report]`.
     pub report: Report,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     /// `[ui]`.
     pub ui: Ui,
     /// `[oslo_policy]`.
@@ -154,6 +156,7 @@ impl Config {
             healthcheck: read_healthcheck(&mut reader),
             cors: Cors::read(&mut reader, Cors::SECTION),
             report: Report::read(&mut reader, Report::SECTION),
+            metrics: Metrics::read(&mut reader, Metrics::SECTION),
             ui: Ui::read(&mut reader, Ui::SECTION),
             oslo_policy: Policy::read(&mut reader, Policy::SECTION),
             centralized_scheduler,

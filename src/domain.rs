@@ -8,6 +8,7 @@ pub mod action;
 pub mod backup;
 pub mod client;
 pub mod document;
+pub mod figures;
 pub mod finding;
 pub mod host;
 pub mod job;

@@ -7,6 +7,7 @@
 mod assignments;
 mod cache;
 mod client;
+mod counts;
 mod locks;
 mod login;
 pub mod memcached;

@@ -8,7 +8,7 @@
 //! - [`store`]: the database, as requests use it; [`schema`]: its tables; [`maintenance`]: what operators do to all rows
 //! - [`keystone`]: tokens and trusts; [`elasticsearch`]: documents of a cluster that is left
 //! - [`service`]: what the API does, one function for each operation
-//! - [`error`]: from an error to a status; [`api`]: the REST interface; [`server`]: connections
+//! - [`error`]: from an error to a status; [`metrics`]: what Prometheus scrapes; [`api`]: the REST interface; [`server`]: connections
 //! - [`app`]: the composition root; [`cli`]: the command lines
 
 // Tests may list many rows.
@@ -31,6 +31,7 @@ pub mod schema;
 pub mod store;
 
 pub mod error;
+pub mod metrics;
 pub mod service;
 
 pub mod api;

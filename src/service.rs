@@ -9,6 +9,7 @@ mod backups;
 mod clients;
 mod days;
 mod documents;
+mod figures;
 mod hosts;
 mod jobs;
 mod judging;
@@ -24,6 +25,7 @@ mod trusts;
 use crate::clock::{Clock, Ids};
 use crate::domain::validation::Schemas;
 use crate::store::{Memory, Store};
+use figures::FiguresOfLate;
 use liveness::Liveness;
 use summary::Summaries;
 
@@ -49,6 +51,7 @@ pub struct Catalogue {
     pub memory: Memory,
     liveness: Liveness,
     summaries: Summaries,
+    figures: FiguresOfLate,
 }
 
 impl Catalogue {
@@ -72,6 +75,7 @@ impl Catalogue {
             memory,
             liveness: Liveness::default(),
             summaries: Summaries::default(),
+            figures: FiguresOfLate::default(),
         }
     }
 }

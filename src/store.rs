@@ -12,6 +12,7 @@ mod cluster;
 pub(crate) mod connection;
 mod error;
 mod failure;
+mod figures;
 mod hosts;
 mod job_histories;
 mod jobs;

@@ -34,6 +34,12 @@ use frame::Frame;
 use line::RequestLayer;
 
 use queue::queue;
+
+/// How many lines were not written since the program started: the disk was too slow.
+pub fn dropped_lines() -> u64 {
+    queue::dropped()
+}
+
 pub use setup::SetupError;
 use setup::{Destination, Setup};
 use socket::Daemon;

@@ -25,6 +25,10 @@ pub(super) use session::{OUR_PAGE, session_of};
 
 /// Below which everything of the page is.
 pub(super) const PATH: &str = "/ui";
+const ASSET: &str = "/ui/assets/{version}/{*file}";
+const SESSION: &str = "/ui/session";
+/// All paths of it.
+pub(super) const PATHS: [&str; 3] = [PATH, ASSET, SESSION];
 
 /// What the page may do in a browser: run our own scripts, show our own styles and ask us. Nothing inline, nothing of others.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -56,8 +60,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     let read = [Method::GET];
     Router::new()
         .route(PATH, allowing(get(index), &read))
-        .route("/ui/assets/{version}/{*file}", allowing(get(asset), &read))
-        .route("/ui/session", allowing(session, &all))
+        .route(ASSET, allowing(get(asset), &read))
+        .route(SESSION, allowing(session, &all))
         .layer(from_fn(secured))
 }
 

@@ -7,7 +7,7 @@
     reason = "the comments are help texts, which the sample file shows as they are"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use super::log_types::{DateFormat, LogRotation, SyslogFacility};
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
-    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PortPath,
-    Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
+    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PerClient,
+    PortPath, Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
 use crate::oslo::log_format::LogFormat;
@@ -202,6 +202,20 @@ options! {
         run_days: u32 = 90, 1..=36_500;
         /// Days for which it is kept how many runs each day had.
         summary_days: u32 = 1096, 1..=36_500;
+    }
+
+    /// `[metrics]`: what Prometheus scrapes at /metrics. Without listen and bearer_token_file, nothing is counted and nothing served.
+    "metrics" Metrics {
+        /// IP address and port on which /metrics is served by itself, such as 127.0.0.1:9190: by HTTP without TLS, and without
+        /// bearer_token_file to everybody who reaches it. It shows names of hosts and projects.
+        listen: Option<SocketAddr> = None;
+        /// A file with a secret of 16 characters or more, such as openssl rand -base64 24 makes. With it, /metrics is served beside the API too,
+        /// to those who show it (Authorization: Bearer).
+        bearer_token_file: Option<PathBuf> = None;
+        /// Of which clients there are figures of their own, five each: problems (those with which something is wrong), all or off.
+        per_client: PerClient = PerClient::Problems;
+        /// Of how many clients at most, those whose backups are missing first. freezer_metrics_clients_dropped says of how many there are none.
+        max_clients: u32 = 10_000, 0..=1_000_000;
     }
 
     /// `[ui]`: the web page at /ui/.

@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::client::IdentityError;
+use super::counts::{Counts, Source};
 use super::memcached::Memcached;
 use super::token::ValidToken;
 use crate::clock::Clock;
@@ -107,6 +108,7 @@ pub(crate) struct TokenCache {
     refused: Cache<Key, ()>,
     shared: Option<(Arc<Memcached>, SealingKey)>,
     clock: Clock,
+    counts: Arc<Counts>,
 }
 
 impl TokenCache {
@@ -116,6 +118,7 @@ impl TokenCache {
         shared: Option<Memcached>,
         secret: Option<&SecretString>,
         clock: Clock,
+        counts: Arc<Counts>,
     ) -> Self {
         Self {
             lifetime: (lifetime > 0).then_some(lifetime),
@@ -129,6 +132,7 @@ impl TokenCache {
                 .build(),
             shared: shared.map(|memcached| (Arc::new(memcached), SealingKey::new(secret))),
             clock,
+            counts,
         }
     }
 
@@ -148,9 +152,11 @@ impl TokenCache {
     {
         let key = Key::new(token, allow_expired);
         if let Some(entry) = self.tokens.get(&key).await {
+            self.counts.known(Source::Hit);
             return Ok(entry.token);
         }
         if self.refused.contains_key(&key) {
+            self.counts.known(Source::Refused);
             return Err(Refusal::Invalid);
         }
         // On the heap: what rarely runs, and is large, is not part of each request's future.
@@ -175,8 +181,10 @@ impl TokenCache {
         validate: impl Future<Output = Result<ValidToken, Refusal>>,
     ) -> Result<CachedToken, Refusal> {
         if let Some(entry) = self.load_shared(key, token).await {
+            self.counts.known(Source::Shared);
             return Ok(entry);
         }
+        self.counts.known(Source::Keystone);
         let checked_at = self.clock.now().unix_timestamp();
         match validate.await {
             Ok(valid) => {

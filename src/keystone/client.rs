@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Chain;
@@ -11,6 +12,7 @@ use reqwest::{Client, ClientBuilder, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::counts::Counts;
 use crate::config::KeystoneAuthtoken;
 
 /// The token by which a call is authorized.
@@ -157,6 +159,7 @@ pub(crate) struct IdentityClient {
     http: Client,
     retries: u32,
     timeout: Duration,
+    counts: Arc<Counts>,
 }
 
 impl IdentityClient {
@@ -193,7 +196,13 @@ impl IdentityClient {
             http,
             retries: options.http_request_max_retries,
             timeout,
+            counts: Arc::default(),
         })
+    }
+
+    /// What is counted of its calls.
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     /// Makes one call, repeated while nobody answers (`http_request_max_retries` times, within the time for one call).
@@ -206,12 +215,16 @@ impl IdentityClient {
         let mut left = self.retries;
         loop {
             let error = match self.exchange(call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.counts.answered(answer.status);
+                    return Ok(answer);
+                }
                 Err(error) => error.without_url(),
             };
             let repeatable =
                 !error.is_builder() && (call.repeat == Repeat::Always || error.is_connect());
             if left == 0 || !repeatable || started.elapsed() >= self.timeout {
+                self.counts.unreachable();
                 return Err(IdentityError::Unreachable {
                     reason: chain(&error),
                 });

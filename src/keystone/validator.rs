@@ -89,6 +89,7 @@ impl Keystone {
             .as_deref()
             .unwrap_or(KeystoneAuthtoken::SECTION);
         let client = IdentityClient::new(options)?;
+        let counts = Arc::clone(client.counts());
         let session = ServiceSession::new(
             client,
             options,
@@ -108,6 +109,7 @@ impl Keystone {
                 shared_cache(&options.memcached_servers)?,
                 options.memcache_secret_key.as_ref(),
                 clock.clone(),
+                counts,
             ),
             clock,
             service_token_roles: options.service_token_roles.clone(),
@@ -157,6 +159,16 @@ impl Keystone {
             ));
         }
         Ok(valid.context(text))
+    }
+
+    /// How often Keystone was called, by the outcome.
+    pub fn calls(&self) -> Vec<(&'static str, u64)> {
+        self.session.client().counts().calls()
+    }
+
+    /// How often it was asked whether a token is valid, by where the answer came from.
+    pub fn token_questions(&self) -> Vec<(&'static str, u64)> {
+        self.session.client().counts().tokens()
     }
 
     /// The session with our own credentials, for those who act beside the caller.

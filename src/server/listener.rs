@@ -60,6 +60,19 @@ impl Listeners {
         Ok(Listeners { sockets, tls })
     }
 
+    /// Listens on one address, without TLS.
+    ///
+    /// # Errors
+    /// [`ListenError::Address`].
+    pub async fn plain(address: SocketAddr) -> Result<Listeners, ListenError> {
+        let listener = Listener::tcp(address, None).await;
+        let sockets = vec![listener.map_err(|source| ListenError::Address {
+            address: address.to_string(),
+            source,
+        })?];
+        Ok(Listeners { sockets, tls: None })
+    }
+
     /// The addresses, as clients have them.
     pub fn addresses(&self) -> Vec<String> {
         self.sockets.iter().map(ToString::to_string).collect()

@@ -117,6 +117,17 @@ impl Store {
         }
     }
 
+    /// How many connections are in use, how many are not, and how many requests wait for one.
+    pub fn usage(&self) -> (usize, usize, usize) {
+        let status = match &self.pool {
+            Pool::MySql(pool) => pool.status(),
+            Pool::Postgres(pool) => pool.status(),
+            Pool::Sqlite(pool) => pool.status(),
+        };
+        let in_use = status.size.saturating_sub(status.available);
+        (in_use, status.available, status.waiting)
+    }
+
     /// The engine behind the store.
     pub fn engine(&self) -> Engine {
         match &self.pool {

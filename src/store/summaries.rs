@@ -72,7 +72,11 @@ impl Tx {
         Ok(rows.into_iter().next().map(counts_of).unwrap_or_default())
     }
 
-    async fn count_findings(&mut self, scope: &Scope) -> Result<Vec<FindingCount>, StoreError> {
+    /// Findings by project and kind.
+    pub(super) async fn count_findings(
+        &mut self,
+        scope: &Scope,
+    ) -> Result<Vec<FindingCount>, StoreError> {
         let query = sql(
             "SELECT project_id, urgency, COUNT(*), MIN(since) FROM freezer_api_problems WHERE 1 = 1",
         );

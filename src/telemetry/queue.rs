@@ -11,6 +11,14 @@ const MAX_BYTES: usize = 8 << 20;
 /// What a line costs beside its text. It bounds the number of lines, too.
 const LINE_COST: usize = 128;
 
+/// Lines that were dropped since the program started, of all queues.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines were dropped since the program started.
+pub(super) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: AtomicUsize,
@@ -60,6 +68,7 @@ impl Write for Queue {
         });
         if room.is_err() {
             self.waiting.dropped.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
             return Ok(line.len());
         }
         self.lines.write(line)
@@ -119,6 +128,7 @@ mod tests {
     #[test]
     fn a_stalled_disk_costs_a_bounded_memory_and_drops_are_told() {
         for length in [1, 100, 60_000] {
+            let before = dropped();
             let (release, go_on) = channel();
             let written = Arc::new(Mutex::new(Vec::new()));
             let told = Arc::new(Mutex::new(Vec::new()));
@@ -145,6 +155,7 @@ mod tests {
             assert!(written.iter().all(|bytes| *bytes == length));
             assert_eq!(told.len(), 1, "{told:?}");
             assert_eq!(written.len() as u64 + told[0], count as u64);
+            assert!(dropped() - before >= told[0]);
             assert_eq!(queue.waiting.bytes.load(Ordering::Relaxed), 0);
         }
     }

@@ -53,6 +53,7 @@ mod layers;
 mod listeners;
 mod logs;
 mod memory;
+mod metrics;
 mod migrations;
 mod model;
 mod openapi;

@@ -1,6 +1,8 @@
 //! How all is: the overview, the days, and the commands that print it.
 
+use freezer_api::domain::figures::Single;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::report_hosts::round;
 use crate::support::api::{START, request};
@@ -248,5 +250,19 @@ async fn overviews_are_read_by_indexes() {
             let plan = rows::explain(&database, statement, &values).await;
             assert!(plan.contains(index), "{engine:?} {path}: {plan}");
         }
+        sent.take();
+        let catalogue = &service.api.catalogue;
+        let span = tracing::info_span!("scrape");
+        let figures = catalogue.figures(Single::All, 10);
+        figures.instrument(span).await.unwrap();
+        let statements = sent.take();
+        let is_of_runs = |text: &&String| text.contains("FROM freezer_api_runs");
+        let statement = statements.iter().find(is_of_runs).unwrap();
+        let span = [(START - 24 * HOUR).to_string(), (START + HOUR).to_string()];
+        let plan = rows::explain(&database, statement, &[&span[0], &span[1]]).await;
+        assert!(
+            plan.contains("ix_freezer_api_runs_started"),
+            "{engine:?}: {plan}"
+        );
     }
 }

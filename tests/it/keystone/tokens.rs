@@ -53,6 +53,42 @@ async fn a_good_token_tells_who_calls() {
 
 #[tokio::test]
 #[ignore = "needs Keystone: ./test starts it"]
+async fn questions_and_calls_are_counted() {
+    let lab = Lab::find();
+    let (token, _) = lab.token("demo", For::Project("demo")).await;
+    let keystone = keystone(&lab.url, |_| ());
+    for _ in 0..3 {
+        ask(&keystone, &token).await.unwrap();
+        ask(&keystone, "no-such-token").await.unwrap_err();
+    }
+    let questions = keystone.token_questions();
+    assert_eq!(
+        questions,
+        [("hit", 2), ("refused", 2), ("shared", 0), ("miss", 2)]
+    );
+    // One for the service's own token, perhaps one for the versions, and one for each of the two tokens.
+    let calls = keystone.calls();
+    assert!(
+        matches!(
+            calls[..],
+            [
+                ("success", 2..=3),
+                ("refused", 1),
+                ("error", 0),
+                ("unreachable", 0)
+            ]
+        ),
+        "{calls:?}"
+    );
+    let nobody = super::lab::keystone("http://127.0.0.1:1", |config| {
+        config.keystone_authtoken.http_request_max_retries = 0;
+    });
+    ask(&nobody, &token).await.unwrap_err();
+    assert_eq!(nobody.calls().last(), Some(&("unreachable", 1)));
+}
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
 async fn the_scope_is_the_tokens() {
     let lab = Lab::find();
     let keystone = keystone(&lab.url, |_| ());
