@@ -200,10 +200,13 @@ pub async fn listen(config: &Config, inherited: ListenFd) -> Result<Listeners, S
 /// # Errors
 /// [`StartError::Listen`].
 pub async fn listen_for_scrapes(config: &Config) -> Result<Option<Listeners>, StartError> {
-    match config.metrics.listen {
-        None => Ok(None),
-        Some(address) => Ok(Some(Listeners::plain(address).await?)),
-    }
+    let Some(address) = config.metrics.listen else {
+        return Ok(None);
+    };
+    let listeners = Listeners::plain(address).await?;
+    let addresses = listeners.addresses().join(" ");
+    tracing::info!(addresses, "figures for Prometheus are served at /metrics");
+    Ok(Some(listeners))
 }
 
 /// Answers scrapes until it is dropped.

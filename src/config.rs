@@ -6,6 +6,7 @@
 mod elasticsearch;
 mod ignored;
 mod log_types;
+mod metrics_types;
 mod options;
 mod paste;
 mod reader;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use log_types::{DateFormat, SyslogFacility};
+pub use metrics_types::PerClient;
 pub use options::{
     Api, AuthPlugin, CentralizedScheduler, Cors, Database, Global, Healthcheck, KeystoneAuthtoken,
     Metrics, Middleware, PasteDeploy, Policy, Report, Ssl, Storage, Ui,
@@ -29,8 +31,8 @@ pub use reader::{Warning, WarningKind, WrongValue};
 pub use sample::sample;
 pub use sources::Sources;
 pub use types::{
-    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, PerClient, PortPath,
-    Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
+    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, PortPath, Repeated,
+    StorageBackend, Token, UnusedUrl, UrlPath,
 };
 
 use crate::oslo::ini::normalize_section;
@@ -172,8 +174,7 @@ impl Config {
         ];
         let unused = unused_entries(settings, &credentials);
         reader.warnings.extend(unused);
-        let warnings = reader.finish().map_err(ConfigError::Wrong)?;
-        Ok((config, warnings))
+        Ok((config, reader.finish().map_err(ConfigError::Wrong)?))
     }
 
     /// The file that a relative name of an option means: beside the configuration files, or in the default folders. None

@@ -83,10 +83,6 @@ async fn serve(arguments: Arguments, inherited: ListenFd) -> anyhow::Result<()> 
     // Not earlier: a service that listens is expected to answer, and the database may be slow, or refused.
     let listeners = app::listen(&api.config, inherited).await?;
     let scrapes = app::listen_for_scrapes(&api.config).await?;
-    if let Some(scrapes) = &scrapes {
-        let addresses = scrapes.addresses().join(" ");
-        tracing::info!(addresses, "figures for Prometheus are served at /metrics");
-    }
     if arguments.sample {
         // These are no requests of users, so they are not in the access log.
         sample::add(&api)
@@ -105,13 +101,8 @@ async fn serve(arguments: Arguments, inherited: ListenFd) -> anyhow::Result<()> 
     })?;
     systemd::ready();
     let _watchdog = systemd::watchdog();
-    app::run(
-        api,
-        listeners,
-        scrapes,
-        stop.inspect(|()| systemd::stopping()),
-    )
-    .await;
+    let stop = stop.inspect(|()| systemd::stopping());
+    app::run(api, listeners, scrapes, stop).await;
     Ok(())
 }
 

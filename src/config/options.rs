@@ -15,11 +15,12 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::log_types::{DateFormat, LogRotation, SyslogFacility};
+use super::metrics_types::PerClient;
 use super::reader::Reader;
 use super::table::{GroupSpec, OptionSpec, options};
 use super::types::{
-    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PerClient,
-    PortPath, Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
+    AuthType, FileMode, HealthcheckBackend, Interface, MemcacheStrategy, OptionType, PortPath,
+    Repeated, StorageBackend, Token, UnusedUrl, UrlPath,
 };
 use crate::oslo::database_url::DatabaseUrl;
 use crate::oslo::log_format::LogFormat;

@@ -1,7 +1,7 @@
 //! The kinds of value that an option can have: how each is read from a file's text, and how it looks in the sample.
 //! They read what oslo.config's types read, so that a file means the same to both.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -152,21 +152,6 @@ impl OptionType for IpAddr {
         text.trim()
             .parse()
             .map_err(|_| "an IPv4 or IPv6 address, such as 0.0.0.0 or ::".to_owned())
-    }
-
-    fn format(&self) -> Vec<String> {
-        vec![self.to_string()]
-    }
-}
-
-/// An address with its port.
-impl OptionType for SocketAddr {
-    const NAME: &'static str = "string value";
-
-    fn parse(text: &str, _limits: Option<&Limits>) -> Result<Self, String> {
-        text.trim().parse().map_err(|_| {
-            "an IP address and a port, such as 127.0.0.1:9190 or [::1]:9190".to_owned()
-        })
     }
 
     fn format(&self) -> Vec<String> {
@@ -359,15 +344,6 @@ choices! {
         Public = "public" | "publicURL",
         /// The administrative one.
         Admin = "admin" | "adminURL",
-    }
-    /// Of which clients Prometheus gets figures of their own.
-    PerClient {
-        /// Of those with problems.
-        Problems = "problems",
-        /// Of all.
-        All = "all",
-        /// Of none.
-        Off = "off",
     }
     /// What the health check looks at (oslo.middleware's backends).
     HealthcheckBackend {

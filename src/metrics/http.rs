@@ -2,6 +2,7 @@
 //! memory or waits for a map; what strangers send cannot make more lines.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -114,8 +115,8 @@ impl Http {
     pub fn new(paths: impl IntoIterator<Item = String>) -> Http {
         let (mut routes, mut places) = (Vec::new(), HashMap::new());
         for path in [OTHER.to_owned()].into_iter().chain(paths) {
-            if !places.contains_key(&path) {
-                places.insert(path.clone(), routes.len());
+            if let Entry::Vacant(place) = places.entry(path.clone()) {
+                place.insert(routes.len());
                 let methods = std::array::from_fn(|_| OfMethod::new());
                 routes.push(Route { path, methods });
             }

@@ -1,6 +1,7 @@
 //! What Prometheus scrapes.
 
 mod catalogue;
+mod shipped;
 
 use std::fs;
 use std::io::Read;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{figures, lines, measured};
 use crate::client_activity::{poll, write};
+use crate::support::Service;
 use crate::support::api::START;
-use crate::support::{Database, Service};
 
 const HOUR: i64 = 3600;
 
@@ -83,6 +83,9 @@ on_each_engine! {
         // What was read a moment ago is told until its time is over.
         assert_eq!(of_the_catalogue(&figures(&service).await).len(), 2);
         look(&service).await;
+        // Series are many, and counted once in five minutes.
+        assert_eq!(lines(&figures(&service).await, "freezer_series"), [""; 0]);
+        service.clock.advance(300);
         let text = figures(&service).await;
         let wanted = [
             r#"freezer_api_housekeeper_last_run_timestamp_seconds{work="rounds"} 1700000000"#,
