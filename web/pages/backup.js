@@ -30,7 +30,7 @@ export const view = ({ backup, restore }, act) => html`
   <p>${may("jobs:create") && restore.job ? html`<button type="button" @click=${() => asJob(restore, act)}>Restore as a job</button> ` : nothing}
     ${may("backups:delete") ? html`<button type="button" class="quiet" @click=${() => remove(backup, act)}>Delete the record</button>` : nothing}</p>
   <h2>Record</h2>
-  ${facts(Object.entries(masked({ backup_id: backup.backup_id, ...backup.backup_metadata })).map(([name, value]) => [shortened(name, 60), html`<span class="value">${shortened(text(value), 2000)}</span>`]))}`;
+  ${facts(Object.entries(masked({ backup_id: backup.backup_id, status: backup.status || "available", ...backup.backup_metadata })).map(([name, value]) => [shortened(name, 60), html`<span class="value">${shortened(text(value), 2000)}</span>`]))}`;
 
 /** Its scheduler runs it at its next poll. */
 async function asJob(restore, act) {

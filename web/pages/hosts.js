@@ -34,7 +34,7 @@ const columns = () => [
   { label: "State", cell: findings, text: (host) => host.findings.join(" ") },
   showsAll() && { label: "Project", cell: (host) => project(host.project_id), text: (host) => host.project_id },
   { label: "Client", sort: "client_id", first: "client_id:asc", cell: (host) => html`<a href=${link(["hosts", host.client_id], { all: null })}>${name(host.client_id)}</a>${host.is_central ? html` <small>central</small>` : nothing}`, text: (host) => host.client_id },
-  { label: "Scheduler", cell: (host) => state(host.state), text: (host) => host.state },
+  { label: "Scheduler", wide: true, cell: (host) => state(host.state), text: (host) => host.state },
   { label: "Last poll", wide: true, cell: (host) => ago(host.last_poll_at), text: (host) => host.last_poll_at },
   { label: "Last success", sort: "last_success_at", cell: (host) => ago(host.last_success_at), text: (host) => host.last_success_at },
   { label: "Due", wide: true, sort: "due_at", cell: (host) => ago(host.due_at), text: (host) => host.due_at },
