@@ -1,8 +1,8 @@
-//! `freezer-manage report`: what is wrong with jobs, for a terminal, cron and monitoring.
+//! `freezer-manage report`: how hosts fare and what is wrong, for a terminal, cron and monitoring.
 
 mod overview;
+mod problems;
 
-use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use time::OffsetDateTime;
 
@@ -10,16 +10,12 @@ use super::data::require_current;
 use super::output;
 use super::progress::Display;
 use crate::domain::Scope;
-use crate::domain::finding::Finding;
-use crate::domain::job_report::{JobHistory, JobQuery, Judgement};
-use crate::store::{Store, StoreError, Tx};
-
-/// How many jobs are read at once.
-const BATCH: usize = 50;
+use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Report {
-    /// Lists the jobs with which something is wrong. Fails when one is failing or overdue, or has never succeeded.
+    /// Lists what is wrong with jobs, clients and series of backups, the worst first. Fails when backups are missing, or no service has
+    /// looked for ten minutes.
     Problems(Of),
     /// Shows how many findings, hosts, jobs and runs there are. Fails when backups are missing, or no service has looked for ten minutes.
     Summary(Of),
@@ -56,7 +52,7 @@ enum Format {
 pub(super) async fn report(store: &Store, command: Report, run_days: u32) -> anyhow::Result<()> {
     require_current(store).await?;
     match command {
-        Report::Problems(of) => problems(store, of).await,
+        Report::Problems(of) => problems::problems(store, of).await,
         Report::Summary(of) => overview::summary(store, of).await,
         Report::Hosts(of) => overview::hosts(store, of).await,
         Report::Rebuild => {
@@ -78,85 +74,6 @@ async fn rebuild(store: &Store) -> anyhow::Result<()> {
         rebuilt.removed
     )?;
     Ok(())
-}
-
-async fn problems(store: &Store, arguments: Of) -> anyhow::Result<()> {
-    let scope = arguments.scope();
-    let now = store.clock.now();
-    let (mut looked_at, mut wrong, mut urgent) = (0, 0, 0);
-    let mut marker = None;
-    loop {
-        let jobs = batch(store, &scope, marker.take()).await?;
-        marker = jobs.get(BATCH - 1).map(|job| job.job_id.clone());
-        for job in jobs.iter().take(BATCH) {
-            looked_at += 1;
-            let judgement = job.judge(now);
-            let findings: Vec<Finding> = judgement.found.iter().map(|one| one.finding).collect();
-            if findings.is_empty() {
-                continue;
-            }
-            wrong += 1;
-            urgent += usize::from(findings.iter().any(|finding| finding.is_urgent()));
-            match arguments.format {
-                Format::Json => output::line!("{}", job.report(now))?,
-                Format::Table => print(job, &judgement, &findings)?,
-            }
-        }
-        if jobs.len() <= BATCH {
-            break;
-        }
-    }
-    if arguments.format == Format::Table {
-        output::line!("{looked_at} jobs, something is wrong with {wrong}")?;
-    }
-    if urgent > 0 {
-        bail!("{urgent} jobs fail, or have not succeeded in time");
-    }
-    Ok(())
-}
-
-/// The next jobs, and one more where there are more.
-async fn batch(
-    store: &Store,
-    scope: &Scope,
-    marker: Option<String>,
-) -> Result<Vec<JobHistory>, StoreError> {
-    let query = JobQuery {
-        limit: BATCH,
-        ..JobQuery::default()
-    };
-    store
-        .read("reporting jobs", async |tx: &mut Tx| {
-            let after = match &marker {
-                None => None,
-                Some(id) => match tx.place_of_job(scope, id).await? {
-                    // It was purged this moment; what would come behind it is not known.
-                    None => return Err(StoreError::BrokenOff),
-                    place => place,
-                },
-            };
-            tx.list_job_histories(scope, &query, after).await
-        })
-        .await
-}
-
-fn print(
-    job: &JobHistory,
-    judgement: &Judgement,
-    findings: &[Finding],
-) -> Result<(), output::OutputError> {
-    let findings: Vec<&str> = findings.iter().map(|finding| finding.name()).collect();
-    let description = job.description.as_deref().unwrap_or_default();
-    output::line!(
-        "{:<20} {:<32} {:<30} last success {}, due {}: {} {description:?}",
-        findings.join(","),
-        job.project_id.as_deref().unwrap_or("-"),
-        // Texts of users may have characters that steer a terminal.
-        job.client_id.escape_debug().to_string(),
-        time_of(judgement.last_success_at, "never"),
-        time_of(judgement.due_at, "no more"),
-        job.job_id,
-    )
 }
 
 fn time_of(seconds: Option<i64>, none: &str) -> String {

@@ -1,4 +1,5 @@
-//! What can be wrong with jobs and hosts, in words. When it is, say [`job_report`](super::job_report) and [`host`](super::host).
+//! What can be wrong with jobs and hosts, in words. When it is, say [`job_report`](super::job_report),
+//! [`host`](super::host) and [`series`](super::series).
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -15,6 +16,8 @@ pub enum Finding {
     Overdue,
     /// A job should have succeeded by now, and never did.
     Never,
+    /// A job has succeeded in a backup, and no record of it has arrived.
+    NoRecord,
     /// Nobody knows how a job's last run ended.
     Lost,
     /// A job runs for longer than it ever did.
@@ -27,21 +30,38 @@ pub enum Finding {
     Unprotected,
     /// A job has been stopped for long.
     Paused,
+    /// The last record of a series of backups is unfinished since a day, or says that the backup failed.
+    Pending,
     /// The clock of a host is wrong.
     ClockSkew,
+    /// The job of a series of backups is gone.
+    Orphan,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A job.
+    Job,
+    /// A client.
+    Client,
+    /// A series of backups.
+    Series,
 }
 
 /// A finding, its word, how urgent it is, and what to do. The numbers are stored, so they stay; the smaller is the worse.
 type Words = (Finding, &'static str, i64, &'static str);
 
 #[rustfmt::skip]
-const WORDS: [Words; 10] = [
+const WORDS: [Words; 13] = [
     (Finding::Failing, "failing", 10,
         "Read on the host why: journalctl -u freezer-scheduler, and the log that the action names."),
     (Finding::Overdue, "overdue", 20,
         "See whether its scheduler runs, and whether its runs fail or end unreported."),
     (Finding::Never, "never", 30,
         "See whether its scheduler runs: a job is run from the next poll of its scheduler on."),
+    (Finding::NoRecord, "no_record", 40,
+        "Read in the log of the scheduler why the record was refused or lost. The data may well be there."),
     (Finding::Lost, "lost", 50,
         "Look at the host: the agent was killed, or the report of its end did not arrive."),
     (Finding::Stuck, "stuck", 60,
@@ -54,12 +74,16 @@ const WORDS: [Words; 10] = [
         "Give the client a job with a backup action, or remove the client."),
     (Finding::Paused, "paused", 100,
         "Start the job again, or delete it."),
+    (Finding::Pending, "pending", 110,
+        "Look at Cinder's own backup: its record is unfinished, or says that it failed."),
     (Finding::ClockSkew, "clock_skew", 120,
         "Set the clock of the host, by NTP for example: its runs are kept by it."),
+    (Finding::Orphan, "orphan", 130,
+        "Nothing is backed up there any more: remove the backups when nobody needs them."),
 ];
 
 /// The urgency of the least of those that mean that backups are missing.
-const LEAST_URGENT: i64 = 49;
+const LEAST_URGENT: i64 = 39;
 
 impl Finding {
     /// All of them, the worst first.
@@ -108,12 +132,18 @@ impl Finding {
         if self.is_urgent() { "red" } else { "amber" }
     }
 
-    /// Whether it is of a client, not of one of its jobs.
-    pub fn is_of_client(self) -> bool {
-        matches!(
-            self,
-            Finding::Silent | Finding::Unprotected | Finding::ClockSkew
-        )
+    /// What it is about.
+    pub fn subject(self) -> Subject {
+        match self {
+            Finding::Silent | Finding::Unprotected | Finding::ClockSkew => Subject::Client,
+            Finding::Pending | Finding::Orphan => Subject::Series,
+            _ => Subject::Job,
+        }
+    }
+
+    /// Those about the same.
+    pub fn about(subject: Subject) -> impl Iterator<Item = Finding> + Clone {
+        Finding::all().filter(move |finding| finding.subject() == subject)
     }
 }
 
@@ -126,7 +156,7 @@ pub struct Found {
     pub since: i64,
 }
 
-/// A row of `freezer_api_problems`: a finding of a job, or of a client.
+/// A row of `freezer_api_problems`: a finding of a job, a client or a series of backups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns' names")]
 pub struct Problem {
@@ -137,6 +167,7 @@ pub struct Problem {
     pub project_id: Option<String>,
     pub client_id: String,
     pub job_id: Option<String>,
+    pub series_id: Option<String>,
     pub description: Option<String>,
     pub last_success_at: Option<i64>,
     pub due_at: Option<i64>,
@@ -153,6 +184,7 @@ struct ProblemDocument<'a> {
     project_id: &'a Option<String>,
     client_id: &'a str,
     job_id: &'a Option<String>,
+    series_id: &'a Option<String>,
     description: &'a Option<String>,
     since: Option<String>,
     last_success_at: Option<String>,
@@ -177,6 +209,7 @@ impl Problem {
             project_id: project_id.map(str::to_owned),
             client_id: client_id.to_owned(),
             job_id: None,
+            series_id: None,
             description: None,
             last_success_at: None,
             due_at: None,
@@ -202,6 +235,7 @@ impl Problem {
             project_id: &self.project_id,
             client_id: &self.client_id,
             job_id: &self.job_id,
+            series_id: &self.series_id,
             description: &self.description,
             since: iso_time(self.since),
             last_success_at: self.last_success_at.and_then(iso_time),
@@ -257,8 +291,8 @@ mod tests {
             assert_eq!(Finding::of_urgency(finding.urgency()), Some(finding));
         }
         // The last one of the enum is there too.
-        assert_eq!(Finding::ClockSkew.name(), "clock_skew");
-        assert!(Finding::Never.is_urgent() && !Finding::Lost.is_urgent());
+        assert_eq!(Finding::Orphan.name(), "orphan");
+        assert!(Finding::Never.is_urgent() && !Finding::NoRecord.is_urgent());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::finding::{Finding, Found, Problem, id_of};
 use super::resource::raw;
 use super::run::{Run, RunState, iso_time};
 use super::schedule::Cadence;
+use super::series::Records;
 
 /// How many of its last runs a job is judged by.
 pub const LAST_RUNS: usize = 20;
@@ -40,6 +41,8 @@ pub struct JobHistory {
     pub runs: Vec<Run>,
     /// Its last run that succeeded.
     pub last_success: Option<Run>,
+    /// What is known of the records of its backups.
+    pub records: Records,
 }
 
 /// What is to be said of a job at a time.
@@ -153,6 +156,9 @@ impl JobHistory {
                 },
                 due_at,
             );
+        }
+        if let Some(run) = self.records.missing_of(self.last_success.as_ref()) {
+            add(Finding::NoRecord, run.started_at);
         }
         if let Some(since) = self.stuck_since(now) {
             add(Finding::Stuck, since);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::backup::Backup;
 use super::document::{self, Object};
+use super::finding::{Finding, Found, Problem, Subject, id_of};
 use super::resource::raw;
 use super::restore::Place;
 use super::run::{Run, RunState, iso_time};
@@ -89,32 +90,26 @@ fn shown(text: Option<String>) -> Option<String> {
     Some(kept.collect())
 }
 
-/// What is wrong with a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SeriesFinding {
-    /// Its job has succeeded, and no record of a backup has arrived.
-    NoRecord,
-    /// The last record is unfinished since a day, or says that the backup failed.
-    Pending,
-    /// Its job is gone.
-    Orphan,
+/// What is known of the records of a job's backups. Times are seconds since 1970, by the clock of this service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// When the last one arrived.
+    pub last_at: Option<i64>,
+    /// Until when all that arrived are known.
+    pub known_until: Option<i64>,
 }
 
-impl SeriesFinding {
-    /// All of them, the worst first.
-    pub const ALL: [SeriesFinding; 3] = [
-        SeriesFinding::NoRecord,
-        SeriesFinding::Pending,
-        SeriesFinding::Orphan,
-    ];
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            SeriesFinding::NoRecord => "no_record",
-            SeriesFinding::Pending => "pending",
-            SeriesFinding::Orphan => "orphan",
-        }
+impl Records {
+    /// The successful run of its job that made a backup of which no record has arrived since it began, if the last success was such
+    /// a run.
+    pub fn missing_of(self, last_success: Option<&Run>) -> Option<&Run> {
+        let run = last_success.filter(|run| is_backup(run))?;
+        let (began, ended) = (run.seen_started_at?, run.seen_ended_at?);
+        let is_known = self
+            .known_until
+            .is_some_and(|until| until > ended.saturating_add(ARRIVAL));
+        let is_missing = self.last_at.is_none_or(|last_at| last_at < began);
+        (is_known && is_missing).then_some(run)
     }
 }
 
@@ -135,12 +130,12 @@ pub struct Series {
     pub last_status: Option<String>,
     /// Whether its job lives.
     pub has_job: bool,
-    /// When the last record of any backup of its job arrived.
-    pub job_last_at: Option<i64>,
+    /// The client of its job, also where that is deleted.
+    pub client_id: Option<String>,
+    /// What is known of the records of its job.
+    pub records: Records,
     /// The last successful run of its job.
     pub last_success: Option<Run>,
-    /// Until when all records are known to be in their series.
-    pub known_until: Option<i64>,
 }
 
 /// Which series a list shows.
@@ -195,42 +190,51 @@ impl Series {
             last_at: iso_time(self.last_at),
             last_backup_id: &self.last_backup_id,
             last_status: &self.last_status,
-            findings: findings.into_iter().map(SeriesFinding::name).collect(),
+            findings: findings.into_iter().map(Finding::name).collect(),
         })
     }
 
-    /// What is wrong with it, the worst first.
-    pub fn findings(&self, now: i64) -> Vec<SeriesFinding> {
+    /// What is wrong with it, or with its job for want of records, the worst first.
+    pub fn findings(&self, now: i64) -> Vec<Finding> {
         let mut findings = Vec::new();
-        if self.has_job && self.misses_record() {
-            findings.push(SeriesFinding::NoRecord);
+        let missing = self.records.missing_of(self.last_success.as_ref());
+        if self.has_job && missing.is_some() {
+            findings.push(Finding::NoRecord);
         }
         let is_old = now.saturating_sub(self.last_at) > UNFINISHED;
         match self.last_status.as_deref() {
-            Some("error") => findings.push(SeriesFinding::Pending),
-            Some("creating") if is_old => findings.push(SeriesFinding::Pending),
+            Some("error") => findings.push(Finding::Pending),
+            Some("creating") if is_old => findings.push(Finding::Pending),
             _ => {}
         }
         if self.key.job_id.is_some() && !self.has_job {
-            findings.push(SeriesFinding::Orphan);
+            findings.push(Finding::Orphan);
         }
         findings
     }
 
-    /// Whether its job has succeeded with a backup, and none was recorded since that run began: both by the clock of this service,
-    /// and only where the records of that time are known.
-    fn misses_record(&self) -> bool {
-        let success = self.last_success.as_ref();
-        let Some(run) = success.filter(|run| is_backup(run)) else {
-            return false;
-        };
-        let (Some(began), Some(ended)) = (run.seen_started_at, run.seen_ended_at) else {
-            return false;
-        };
-        let is_known = self
-            .known_until
-            .is_some_and(|until| until > ended.saturating_add(ARRIVAL));
-        is_known && self.job_last_at.is_none_or(|last_at| last_at < began)
+    /// The rows of what is wrong with the series itself. Since when its job is gone is not known: then it is now.
+    pub fn problems(&self, now: i64) -> Vec<Problem> {
+        let found = self.findings(now).into_iter();
+        let own = found.filter(|finding| finding.subject() == Subject::Series);
+        // Of a job that was purged, or of none, the host is the nearest to a client that is known.
+        let client = self.client_id.as_deref().or(self.key.hostname.as_deref());
+        let client = client.unwrap_or_default();
+        own.map(|finding| {
+            let since = match finding {
+                Finding::Pending => self.last_at,
+                _ => now,
+            };
+            let found = Found { finding, since };
+            Problem {
+                id: id_of(&[finding.name(), "", "", &self.key.id]),
+                job_id: self.key.job_id.clone(),
+                series_id: Some(self.key.id.clone()),
+                description: self.key.backup_name.clone(),
+                ..Problem::of_client(found, self.key.project_id.as_deref(), client)
+            }
+        })
+        .collect()
     }
 }
 
@@ -306,9 +310,12 @@ mod tests {
             last_backup_id: Some("b".to_owned()),
             last_status: Some("available".to_owned()),
             has_job: true,
-            job_last_at: Some(1_000),
+            client_id: Some("c".to_owned()),
+            records: Records {
+                last_at: Some(1_000),
+                known_until: Some(10_000),
+            },
             last_success: None,
-            known_until: Some(10_000),
         }
     }
 
@@ -317,22 +324,22 @@ mod tests {
         let mut series = series();
         assert_eq!(series.findings(5_000), []);
         series.last_success = Some(run((2_000, 2_100), "backup,exec"));
-        assert_eq!(series.findings(5_000), [SeriesFinding::NoRecord]);
+        assert_eq!(series.findings(5_000), [Finding::NoRecord]);
         let changed = |change: fn(&mut Series)| {
             let mut other = series.clone();
             change(&mut other);
             other
         };
         for other in [
-            changed(|series| series.job_last_at = Some(2_000)),
-            changed(|series| series.known_until = Some(2_400)),
-            changed(|series| series.known_until = None),
+            changed(|series| series.records.last_at = Some(2_000)),
+            changed(|series| series.records.known_until = Some(2_400)),
+            changed(|series| series.records.known_until = None),
             changed(|series| series.has_job = false),
             changed(|series| series.last_success = Some(run((2_000, 2_100), "restore"))),
             changed(|series| series.last_success = None),
         ] {
             let findings = other.findings(5_000);
-            assert!(!findings.contains(&SeriesFinding::NoRecord), "{other:?}");
+            assert!(!findings.contains(&Finding::NoRecord), "{other:?}");
         }
     }
 
@@ -343,16 +350,21 @@ mod tests {
         assert_eq!(series.findings(1_000 + UNFINISHED), []);
         assert_eq!(
             series.findings(1_001 + UNFINISHED),
-            [SeriesFinding::Pending]
+            [Finding::Pending]
         );
         series.last_status = Some("error".to_owned());
         series.has_job = false;
         assert_eq!(
             series.findings(1_000),
-            [SeriesFinding::Pending, SeriesFinding::Orphan]
+            [Finding::Pending, Finding::Orphan]
         );
+        let problems = series.problems(2_000);
+        let found: Vec<_> = problems.iter().map(|one| (one.finding, one.since)).collect();
+        assert_eq!(found, [(Finding::Pending, 1_000), (Finding::Orphan, 2_000)]);
+        assert_eq!(problems[0].client_id, "c");
+        assert_ne!(problems[0].id, problems[1].id);
         series.key.job_id = None;
-        assert_eq!(series.findings(1_000), [SeriesFinding::Pending]);
+        assert_eq!(series.findings(1_000), [Finding::Pending]);
     }
 
     proptest! {

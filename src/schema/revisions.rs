@@ -133,6 +133,11 @@ pub(super) static OWN: &[Revision] = &[
         title: "how many runs each day had",
         scripts: &[script!("16_freezer_0007")],
     },
+    Revision {
+        id: "0008",
+        title: "which series a problem is of",
+        scripts: &[script!("17_freezer_0008")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -144,6 +149,7 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("14_freezer_0005_down"),
     script!("15_freezer_0006_down"),
     script!("16_freezer_0007_down"),
+    script!("17_freezer_0008_down"),
 ];
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Rounds in which one node among all looks at every job and every client, and writes down how hosts fare and what is wrong.
+//! Rounds in which one node among all looks at every job, series of backups and client, and writes down how hosts fare and what is wrong.
+
+mod series;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -10,6 +12,8 @@ use crate::domain::finding::Problem;
 use crate::domain::host::{Counting, Host, HostState, JobTally, Registration};
 use crate::domain::job_report::JobHistory;
 use crate::store::{HOST_BATCH, Store, StoreError, Tx};
+
+use self::series::SeriesFindings;
 
 /// How many jobs are looked at at once.
 const JOBS: usize = 50;
@@ -35,6 +39,8 @@ struct ClientPage {
     clients: Vec<Registration>,
     hosts: Vec<Host>,
     problems: Vec<Problem>,
+    /// What is wrong with series of theirs.
+    of_series: SeriesFindings,
 }
 
 /// The jobs of one name of a client, by the name and the project. MySQL ignores trailing blanks in its order, so these do too.
@@ -76,7 +82,7 @@ impl Catalogue {
     }
 }
 
-/// Looks at all jobs and clients, and writes how hosts fare and what is wrong. What did not change is not written.
+/// Looks at all jobs, series and clients, and writes how hosts fare and what is wrong. What did not change is not written.
 ///
 /// # Errors
 /// [`StoreError`]. What was written stays; the next round finds the rest.
@@ -90,6 +96,7 @@ pub async fn judge_all(store: &Store, terms: RoundTerms) -> Result<(), StoreErro
         central: HashSet::new(),
     };
     round.judge_jobs().await?;
+    round.judge_series().await?;
     round.judge_clients().await?;
     round.forget().await
 }
@@ -222,6 +229,7 @@ impl Round<'_> {
                 Ok(ClientPage {
                     hosts: tx.hosts_of_clients(&names).await?,
                     problems: tx.problems_of_clients(&names).await?,
+                    of_series: tx.series_findings_of_clients(&names).await?.into(),
                     clients,
                 })
             })
@@ -237,6 +245,7 @@ impl Round<'_> {
             }
             let found = client.findings(&host.tally, self.terms.watching, self.unix());
             host.findings = found.iter().map(|found| found.finding).collect();
+            page.of_series.add_to(&mut host);
             host.is_registered = true;
             self.tell_of_client(&mut host, client);
             let of_client = found.iter().map(|found| {
@@ -248,7 +257,7 @@ impl Round<'_> {
             self.registered.insert(host.id.clone());
             if client.is_central {
                 self.central.insert(client.client_id.clone());
-                hosts.extend(self.hosts_of_central(client, &page.hosts));
+                hosts.extend(self.hosts_of_central(client, &page));
             }
             hosts.insert(host.id.clone(), host);
         }
@@ -275,8 +284,8 @@ impl Round<'_> {
     }
 
     /// What other projects that have jobs on a central client see of it.
-    fn hosts_of_central(&self, client: &Registration, hosts: &[Host]) -> Vec<(String, Host)> {
-        let of_others = hosts.iter().filter(|host| {
+    fn hosts_of_central(&self, client: &Registration, page: &ClientPage) -> Vec<(String, Host)> {
+        let of_others = page.hosts.iter().filter(|host| {
             host.client_id == client.client_id && host.project_id != client.project_id
         });
         of_others
@@ -284,6 +293,7 @@ impl Round<'_> {
                 let mut host = host.clone();
                 host.is_registered = false;
                 host.findings.clear();
+                page.of_series.add_to(&mut host);
                 self.tell_of_client(&mut host, client);
                 (host.id.clone(), host)
             })

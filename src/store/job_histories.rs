@@ -15,6 +15,7 @@ use crate::domain::document;
 use crate::domain::job::Job;
 use crate::domain::job_report::{JobHistory, JobQuery, LAST_RUNS};
 use crate::domain::run::{Run, RunState};
+use crate::domain::series::Records;
 
 /// The columns of a job without its runs.
 const HISTORY: &str = "j.id AS id, j.project_id AS project_id, j.client_id AS client_id, j.description AS description, \
@@ -43,6 +44,7 @@ where
             changed_at: changed_at.map(seconds),
             runs: Vec::new(),
             last_success: None,
+            records: Records::default(),
         })
     }
 }
@@ -122,17 +124,19 @@ impl Tx {
         Ok(found)
     }
 
-    /// Gives jobs their last runs.
+    /// Gives jobs their last runs, and what is known of their records.
     async fn add_last_runs(&mut self, jobs: &mut [JobHistory]) -> Result<(), StoreError> {
         let shown: Vec<&str> = jobs.iter().map(|job| job.job_id.as_str()).collect();
         let mut runs = self.last_runs(&shown, None, LAST_RUNS).await?;
         let mut successes = self.last_runs(&shown, Some(RunState::Success), 1).await?;
+        let records = self.records_of_jobs(&shown).await?;
         for job in jobs.iter_mut() {
             job.runs = runs.remove(&job.job_id).unwrap_or_default();
             let success = successes
                 .remove(&job.job_id)
                 .and_then(|mut runs| runs.pop());
             job.last_success = success;
+            job.records = records.of(&job.job_id, job.project_id.as_deref());
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is wrong with jobs and clients, as it was found last: written by one node among all, read by reports.
+//! What is wrong with jobs, clients and series of backups, as it was found last: written by one node among all, read by reports.
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
@@ -6,7 +6,7 @@ use super::statement::{Argument, in_lists, placeholders, sql};
 use super::upsert::Replaced;
 use super::{StoreError, Tx};
 use crate::domain::Scope;
-use crate::domain::finding::{Finding, Problem, ProblemQuery};
+use crate::domain::finding::{Finding, Problem, ProblemQuery, Subject};
 
 const TABLE: Replaced = Replaced {
     table: "freezer_api_problems",
@@ -18,6 +18,7 @@ const TABLE: Replaced = Replaced {
         "project_id",
         "client_id",
         "job_id",
+        "series_id",
         "description",
         "last_success_at",
         "due_at",
@@ -47,6 +48,7 @@ where
             project_id: row.try_get("project_id")?,
             client_id: row.try_get("client_id")?,
             job_id: row.try_get("job_id")?,
+            series_id: row.try_get("series_id")?,
             description: row.try_get("description")?,
             last_success_at: row.try_get("last_success_at")?,
             due_at: row.try_get("due_at")?,
@@ -64,6 +66,7 @@ fn values(problem: &Problem) -> Vec<Argument> {
         (&problem.project_id).into(),
         (&problem.client_id).into(),
         (&problem.job_id).into(),
+        (&problem.series_id).into(),
         (&problem.description).into(),
         problem.last_success_at.into(),
         problem.due_at.into(),
@@ -89,7 +92,44 @@ impl Tx {
         &mut self,
         job_ids: &[String],
     ) -> Result<Vec<Problem>, StoreError> {
-        self.problems_of("job_id", job_ids, "").await
+        self.problems_of("job_id", job_ids, Subject::Job).await
+    }
+
+    /// The problems of these series.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn problems_of_series(
+        &mut self,
+        series_ids: &[String],
+    ) -> Result<Vec<Problem>, StoreError> {
+        let subject = Subject::Series;
+        self.problems_of("series_id", series_ids, subject).await
+    }
+
+    /// What is wrong with any series of these clients: project, client and finding, each once, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn series_findings_of_clients(
+        &mut self,
+        client_ids: &[String],
+    ) -> Result<Vec<(Option<String>, String, Finding)>, StoreError> {
+        let of_series = in_findings(Finding::about(Subject::Series));
+        let mut findings = Vec::new();
+        for ids in in_lists(client_ids) {
+            let query = format!(
+                "SELECT DISTINCT project_id, client_id, urgency FROM freezer_api_problems \
+                 WHERE client_id IN ({}) AND {of_series}",
+                placeholders(ids.len())
+            );
+            let rows: Vec<(Option<String>, String, i64)> =
+                self.session.fetch_all(sql(query).bind_all(ids)).await?;
+            findings.extend(rows.into_iter().filter_map(|(project_id, client_id, urgency)| {
+                Some((project_id, client_id, Finding::of_urgency(urgency)?))
+            }));
+        }
+        Ok(findings)
     }
 
     /// The problems of these clients, without those of their jobs.
@@ -100,21 +140,21 @@ impl Tx {
         &mut self,
         client_ids: &[String],
     ) -> Result<Vec<Problem>, StoreError> {
-        let of_clients = in_findings(Finding::all().filter(|finding| finding.is_of_client()));
-        let condition = format!(" AND {of_clients}");
-        self.problems_of("client_id", client_ids, &condition).await
+        let subject = Subject::Client;
+        self.problems_of("client_id", client_ids, subject).await
     }
 
     async fn problems_of(
         &mut self,
         column: &str,
         ids: &[String],
-        condition: &str,
+        subject: Subject,
     ) -> Result<Vec<Problem>, StoreError> {
+        let kinds = in_findings(Finding::about(subject));
         let mut problems: Vec<Problem> = Vec::new();
         for ids in in_lists(ids) {
             let query = format!(
-                "SELECT * FROM freezer_api_problems WHERE {column} IN ({}){condition}",
+                "SELECT * FROM freezer_api_problems WHERE {column} IN ({}) AND {kinds}",
                 placeholders(ids.len())
             );
             let query = sql(query).bind_all(ids);
@@ -142,13 +182,13 @@ impl Tx {
         self.replace(&TABLE, &rows).await
     }
 
-    /// Removes the problems of jobs and clients that are gone; how many.
+    /// Removes the problems of jobs, clients and series that are gone; how many.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_problems(&mut self) -> Result<u64, StoreError> {
-        let of_jobs = in_findings(Finding::all().filter(|finding| !finding.is_of_client()));
-        let of_clients = in_findings(Finding::all().filter(|finding| finding.is_of_client()));
+        let [of_jobs, of_clients, of_series] = [Subject::Job, Subject::Client, Subject::Series]
+            .map(|subject| in_findings(Finding::about(subject)));
         let jobs = format!(
             "DELETE FROM freezer_api_problems WHERE {of_jobs} AND NOT EXISTS \
              (SELECT 1 FROM jobs j WHERE j.id = freezer_api_problems.job_id AND j.deleted = FALSE)"
@@ -158,8 +198,15 @@ impl Tx {
              (SELECT 1 FROM clients c WHERE c.client_id = freezer_api_problems.client_id \
              AND c.project_id = freezer_api_problems.project_id AND c.deleted = FALSE)"
         );
-        let jobs = self.session.execute(sql(jobs)).await?;
-        Ok(jobs + self.session.execute(sql(clients)).await?)
+        let series = format!(
+            "DELETE FROM freezer_api_problems WHERE {of_series} AND NOT EXISTS \
+             (SELECT 1 FROM freezer_api_series s WHERE s.id = freezer_api_problems.series_id)"
+        );
+        let mut forgotten = 0;
+        for delete in [jobs, clients, series] {
+            forgotten += self.session.execute(sql(delete)).await?;
+        }
+        Ok(forgotten)
     }
 
     /// The problem of an id, if it is in the scope.

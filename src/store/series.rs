@@ -14,7 +14,7 @@ use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::backup::Backup;
 use crate::domain::document;
-use crate::domain::series::{Recorded, Series, SeriesKey, SeriesQuery};
+use crate::domain::series::{Recorded, Records, Series, SeriesKey, SeriesQuery};
 
 /// How many backups one transaction puts into their series.
 pub const BATCH: usize = 500;
@@ -32,6 +32,33 @@ const MEMBERS: Replaced = Replaced {
 
 const KEY_COLUMNS: &str =
     "id, project_id, job_id, hostname, backup_name, container, storage, resource_id";
+
+/// A series with its last backup's state and its job. Only a job of its own project is its job, whatever agents say.
+const SELECT: &str = "SELECT s.id AS id, s.project_id AS project_id, s.job_id AS job_id, s.hostname AS hostname, \
+     s.backup_name AS backup_name, s.container AS container, s.storage AS storage, s.resource_id AS resource_id, \
+     s.backups AS backups, s.first_at AS first_at, s.last_at AS last_at, s.last_backup_id AS last_backup_id, \
+     (SELECT MIN(b.status) FROM backups b WHERE b.id = s.last_backup_id) AS last_status, \
+     (SELECT MIN(j.id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id AND j.deleted = FALSE) AS live_job, \
+     (SELECT MIN(j.client_id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id) AS client_id \
+     FROM freezer_api_series s";
+
+/// What is known of the records of some jobs.
+#[derive(Debug, Default)]
+pub(super) struct JobRecords {
+    last_at: HashMap<(String, Option<String>), i64>,
+    known_until: Option<i64>,
+}
+
+impl JobRecords {
+    /// Those of a job of a project.
+    pub(super) fn of(&self, job_id: &str, project_id: Option<&str>) -> Records {
+        let job = (job_id.to_owned(), project_id.map(str::to_owned));
+        Records {
+            last_at: self.last_at.get(&job).copied(),
+            known_until: self.known_until,
+        }
+    }
+}
 
 /// A place among all backups, in the order in which they were recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,9 +138,9 @@ where
             last_backup_id: row.try_get("last_backup_id")?,
             last_status: row.try_get("last_status")?,
             has_job: live_job.is_some(),
-            job_last_at: None,
+            client_id: row.try_get("client_id")?,
+            records: Records::default(),
             last_success: None,
-            known_until: None,
         })
     }
 }
@@ -372,15 +399,7 @@ impl Tx {
         query: &SeriesQuery,
         after: Option<i64>,
     ) -> Result<Vec<Series>, StoreError> {
-        let mut select = sql(
-            "SELECT s.id AS id, s.project_id AS project_id, s.job_id AS job_id, s.hostname AS hostname, \
-             s.backup_name AS backup_name, s.container AS container, s.storage AS storage, s.resource_id AS resource_id, \
-             s.backups AS backups, s.first_at AS first_at, s.last_at AS last_at, s.last_backup_id AS last_backup_id, \
-             (SELECT MIN(b.status) FROM backups b WHERE b.id = s.last_backup_id) AS last_status, \
-             (SELECT MIN(j.id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id AND j.deleted = FALSE) AS live_job \
-             FROM freezer_api_series s WHERE 1 = 1",
-        )
-        .not_kept();
+        let mut select = sql(format!("{SELECT} WHERE 1 = 1")).not_kept();
         select = select.of_scope(scope, "s.project_id");
         for (column, value) in [("job_id", &query.job_id), ("hostname", &query.hostname)] {
             if let Some(value) = value {
@@ -419,19 +438,7 @@ impl Tx {
             return Ok(());
         }
         let successes = self.last_successes(&jobs).await?;
-        let mut last_at: HashMap<(String, Option<String>), i64> = HashMap::new();
-        for jobs in in_lists(&jobs) {
-            let list = placeholders(jobs.len());
-            let query = format!(
-                "SELECT job_id, project_id, MAX(last_at) FROM freezer_api_series WHERE job_id IN ({list}) \
-                 GROUP BY job_id, project_id"
-            );
-            let query = sql(query).bind_all(jobs);
-            let rows: Vec<(String, Option<String>, i64)> = self.session.fetch_all(query).await?;
-            let rows = rows.into_iter();
-            last_at.extend(rows.map(|(job_id, project_id, last)| ((job_id, project_id), last)));
-        }
-        let known_until = self.lease_done_at(LEASE).await?;
+        let records = self.records_of_jobs(&jobs).await?;
         for one in series {
             let Some(job_id) = &one.key.job_id else {
                 continue;
@@ -439,11 +446,43 @@ impl Tx {
             let success = successes.get(job_id);
             let success = success.filter(|run| run.project_id == one.key.project_id);
             one.last_success = success.cloned();
-            let job = (job_id.clone(), one.key.project_id.clone());
-            one.job_last_at = last_at.get(&job).copied();
-            one.known_until = known_until;
+            one.records = records.of(job_id, one.key.project_id.as_deref());
         }
         Ok(())
+    }
+
+    /// What is known of the records of these jobs.
+    pub(super) async fn records_of_jobs(
+        &mut self,
+        job_ids: &[&str],
+    ) -> Result<JobRecords, StoreError> {
+        let mut records = JobRecords::default();
+        if job_ids.is_empty() {
+            return Ok(records);
+        }
+        for ids in in_lists(job_ids) {
+            let list = placeholders(ids.len());
+            let query = format!(
+                "SELECT job_id, project_id, MAX(last_at) FROM freezer_api_series WHERE job_id IN ({list}) \
+                 GROUP BY job_id, project_id"
+            );
+            let query = sql(query).bind_all(ids);
+            let rows: Vec<(String, Option<String>, i64)> = self.session.fetch_all(query).await?;
+            let rows = rows.into_iter();
+            let rows = rows.map(|(job_id, project_id, last)| ((job_id, project_id), last));
+            records.last_at.extend(rows);
+        }
+        records.known_until = self.lease_done_at(LEASE).await?;
+        Ok(records)
+    }
+
+    /// The series behind an id, in its order, as many as a batch has, without the runs of their jobs.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn series_after(&mut self, id: &str) -> Result<Vec<Series>, StoreError> {
+        let query = format!("{SELECT} WHERE s.id > ? ORDER BY s.id LIMIT {BATCH}");
+        self.session.fetch_all(sql(query).bind(id)).await
     }
 
     /// The backups of a series, the last first or last: each with the time when it was recorded, in seconds since 1970. As many as

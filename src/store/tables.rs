@@ -342,6 +342,7 @@ static PROBLEMS: Table = Table {
         text("project_id", 36),
         text("client_id", 255),
         text("job_id", 36),
+        text("series_id", 36),
         text("description", 255),
         integer("last_success_at"),
         integer("due_at"),

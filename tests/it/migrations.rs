@@ -148,7 +148,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0007")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0008")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -409,6 +409,7 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_problems.job_id",
         "freezer_api_problems.last_success_at",
         "freezer_api_problems.project_id",
+        "freezer_api_problems.series_id",
         "freezer_api_problems.since",
         "freezer_api_problems.urgency",
         "freezer_api_run_days.day",

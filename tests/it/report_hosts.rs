@@ -167,7 +167,7 @@ on_each_engine! {
         assert_eq!(severities, ["red", "red", "red", "amber", "amber", "amber", "amber"]);
         let first = &problems[0];
         assert_eq!(*first, json!({
-            "problem_id": first["problem_id"], "kind": "failing", "severity": "red", "project_id": "p1", "client_id": "a", "job_id": failing,
+            "problem_id": first["problem_id"], "kind": "failing", "severity": "red", "project_id": "p1", "client_id": "a", "job_id": failing, "series_id": null,
             "description": "", "since": "2023-11-14T22:03:20Z", "last_success_at": null, "due_at": "2023-11-15T00:13:20Z",
             "failed_in_a_row": 2, "clock_skew": null, "next_step": first["next_step"],
         }));

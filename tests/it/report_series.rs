@@ -6,6 +6,7 @@ use std::time::Duration;
 use freezer_api::service::SeriesKeeper;
 use serde_json::{Value, json};
 
+use crate::report_hosts::round;
 use crate::server::start;
 use crate::support::api::START;
 use crate::support::process::manage;
@@ -213,6 +214,76 @@ on_each_engine! {
         assert_eq!(findings().await, json!([]));
         service.delete(&format!("jobs/{job_id}")).await.expect(204);
         assert_eq!(findings().await, json!(["orphan"]));
+    }
+
+    async fn what_is_wrong_with_series_is_a_problem_too(database: Database) {
+        let service = Service::start(&database).await;
+        service.client("host1").await;
+        let action = json!({"freezer_action": {"action": "backup", "mode": "fs"}});
+        let job = json!({"client_id": "host1", "description": "nightly", "job_actions": [action]});
+        let job_id = &service.created("jobs", job, "job_id").await;
+        // Nobody has made any record of this one.
+        let schedule = |status: &str, ended: i64, result: &str| json!({"job_schedule":
+            {"status": status, "time_started": START, "time_ended": ended, "result": result}});
+        service.patch(&format!("jobs/{job_id}"), schedule("running", -1, "")).await.expect(200);
+        service.patch(&format!("jobs/{job_id}"), schedule("scheduled", START + 9, "success")).await.expect(200);
+        service.clock.advance(301);
+        let mut keeper = SeriesKeeper::default();
+        let problems = async |keeper: &mut SeriesKeeper| {
+            keep(&service, keeper).await;
+            assert!(service.api.catalogue.hold_series("node".to_owned(), 25).await.unwrap());
+            service.api.catalogue.finish_series("node".to_owned()).await.unwrap();
+            round(&service).await;
+            list(&service, "problems", "problems").await
+        };
+        let kinds = |problems: &[Value]| texts(problems, "kind");
+        let host = async || service.get("report/hosts/host1").await.expect(200).json()["findings"].clone();
+        let found = problems(&mut keeper).await;
+        assert_eq!(kinds(&found), ["no_record"]);
+        let wanted = json!({
+            "problem_id": found[0]["problem_id"], "kind": "no_record", "severity": "amber", "project_id": "p1", "client_id": "host1",
+            "job_id": job_id, "series_id": null, "description": "nightly", "since": "2023-11-14T22:13:20Z",
+            "last_success_at": "2023-11-14T22:13:20Z", "due_at": null, "failed_in_a_row": 0, "clock_skew": null,
+            "next_step": found[0]["next_step"],
+        });
+        assert_eq!(found[0], wanted);
+        let of_job = &list(&service, "jobs", "jobs").await[0];
+        assert_eq!(of_job["findings"], json!(["no_record"]));
+        assert_eq!(host().await, json!(["no_record"]));
+        // One of the job says that it failed, one of nobody's job stays unfinished, and one names a job of another project.
+        backup(&service, metadata(Some(job_id), "etc")).await;
+        service.patch(&format!("backups/{}", backup(&service, metadata(Some(job_id), "home")).await), json!({"status": "error"})).await.expect(200);
+        service.patch(&format!("backups/{}", backup(&service, metadata(None, "hand")).await), json!({"status": "creating"})).await.expect(200);
+        let mut theirs = metadata(Some(job_id), "theirs");
+        theirs["hostname"] = "elsewhere".into();
+        service.post("/v2/p2/backups", theirs).await.expect(201);
+        let found = problems(&mut keeper).await;
+        assert_eq!((kinds(&found), &found[0]["description"], &found[0]["client_id"]), (vec!["pending".to_owned()], &json!("home"), &json!("host1")));
+        assert_eq!(found[0]["series_id"], series(&service, &format!("job_id={job_id}&sort=last_at:asc")).await.iter()
+            .find(|one| one["backup_name"] == "home").unwrap()["series_id"]);
+        assert_eq!(host().await, json!(["pending"]));
+        // What another project says of a job tells nothing of its client.
+        let theirs = service.get("/v2/p2/report/problems").await.expect(200).json();
+        assert_eq!((&theirs["problems"][0]["kind"], &theirs["problems"][0]["client_id"]), (&json!("orphan"), &json!("elsewhere")));
+        service.clock.advance(DAY + 1);
+        assert_eq!(kinds(&problems(&mut keeper).await), ["pending", "pending"]);
+        let first = problems(&mut keeper).await;
+        service.delete(&format!("jobs/{job_id}")).await.expect(204);
+        service.clock.advance(60);
+        let found = problems(&mut keeper).await;
+        let mut all = kinds(&found);
+        all.sort_unstable();
+        assert_eq!(all, ["orphan", "orphan", "pending", "pending", "unprotected"]);
+        assert!(first.iter().all(|known| found.contains(known)), "{found:?}");
+        assert_eq!(host().await, json!(["unprotected", "pending", "orphan"]));
+        let summary = service.get("report/summary").await.expect(200).json();
+        let counts: Vec<(&Value, &Value)> = summary["findings"].as_array().unwrap().iter().map(|one| (&one["kind"], &one["count"])).collect();
+        assert_eq!(counts, [(&json!("unprotected"), &json!(1)), (&json!("pending"), &json!(2)), (&json!("orphan"), &json!(2))]);
+        // Nothing is left of what is gone.
+        for backup in service.get("backups?limit=10").await.expect(200).json()["backups"].as_array().unwrap() {
+            service.delete(&format!("backups/{}", backup["backup_id"].as_str().unwrap())).await.expect(204);
+        }
+        assert_eq!(kinds(&problems(&mut keeper).await), ["unprotected"]);
     }
 
     async fn one_node_keeps_series_and_another_takes_over(database: Database) {

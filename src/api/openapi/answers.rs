@@ -6,7 +6,6 @@ use crate::domain::finding::Finding;
 use crate::domain::host::HostState;
 use crate::domain::restore::BASES;
 use crate::domain::run::RunState;
-use crate::domain::series::SeriesFinding;
 
 /// The schemas of all answers by name.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -316,6 +315,7 @@ fn problem() -> Value {
         "project_id": nullable_text(),
         "client_id": text(),
         "job_id": nullable_text(),
+        "series_id": nullable_text(),
         "description": nullable_text(),
         "since": time(),
         "last_success_at": time(),
@@ -397,7 +397,7 @@ fn me() -> Value {
 }
 
 fn series() -> Value {
-    let findings = SeriesFinding::ALL.map(SeriesFinding::name);
+    let findings = [Finding::NoRecord, Finding::Pending, Finding::Orphan].map(Finding::name);
     let wrong = json!({
         "type": "array", "items": {"enum": findings},
         "description": "What is wrong, the worst first: no_record, its job has succeeded, and no record of a backup has arrived; pending, the last record is unfinished for a day, or says that the backup failed; orphan, its job is gone.",

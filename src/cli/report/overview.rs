@@ -100,7 +100,7 @@ pub(super) async fn hosts(store: &Store, of: Of) -> anyhow::Result<()> {
 }
 
 /// What nobody has looked at for long says nothing.
-fn require_rounds(as_of: Option<i64>, now: i64) -> anyhow::Result<()> {
+pub(super) fn require_rounds(as_of: Option<i64>, now: i64) -> anyhow::Result<()> {
     match as_of {
         Some(as_of) if now.saturating_sub(as_of) <= OLD => Ok(()),
         Some(as_of) => bail!(
