@@ -8,6 +8,7 @@ mod actions;
 mod authorize;
 mod backups;
 mod clients;
+mod csv;
 mod documents;
 mod extract;
 mod forwarded;
@@ -84,12 +85,17 @@ pub enum Authentication {
 
 /// The whole HTTP service. A request goes through the layers from the top down.
 pub fn service(api: Arc<Api>) -> Router {
+    let endpoints = routes();
+    let tables = endpoints.iter().filter(|one| one.operation.is_table);
+    let tables: Arc<[&'static str]> = tables.map(|one| one.path).collect();
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(
             Arc::clone(&api),
             authorize::authenticate,
         ))
-        .layer(check(accept::require_json))
+        .layer(check(move |request: &mut Request| {
+            accept::require_json_or_csv(request, &tables)
+        }))
         .layer(from_fn(middleware::detach_writes))
         .layer(from_fn(middleware::hold_memory));
     let guarded = guarded(&api).layer(layers);

@@ -1,12 +1,25 @@
-//! Whether the client takes JSON.
+//! Whether the client takes JSON, or CSV.
 //!
 //! Read here, since no crate fits: `headers-accept` orders what is offered where one type is asked for, `accept-header` and
 //! `mime` stand still at http 0.2, `http-content-negotiation` brings a middleware of its own.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, header};
 
 use crate::error::{ApiError, ErrorForm};
+
+/// Refuses with 406 what takes neither JSON nor, on these paths, CSV.
+pub(super) fn require_json_or_csv(
+    request: &mut Request,
+    tables: &[&'static str],
+) -> Result<(), ApiError> {
+    let path = request.extensions().get::<MatchedPath>();
+    let is_table = path.is_some_and(|path| tables.contains(&path.as_str()));
+    if is_table && accepts(&accept_header(request.headers()), "text", "csv") {
+        return Ok(());
+    }
+    require_json(request)
+}
 
 /// Refuses with 406 what does not take JSON, before the path is looked at. The home document has its own type too.
 pub(super) fn require_json(request: &mut Request) -> Result<(), ApiError> {
@@ -62,6 +75,20 @@ pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a client would rather have CSV than JSON: by the weights, and where these are equal by what it names.
+pub(super) fn prefers_csv(headers: &HeaderMap) -> bool {
+    let accept = accept_header(headers);
+    let wish = |main, sub| {
+        let ranges = accept
+            .split(',')
+            .filter_map(|range| weight(range, main, sub));
+        let wish = ranges.max_by_key(|(specificity, _)| *specificity);
+        wish.map_or((0.0, 0), |(specificity, quality)| (quality, specificity))
+    };
+    let csv = wish("text", "csv");
+    csv.0 > 0.0 && csv > wish("application", "json")
+}
+
 /// How specific a range is and its weight, if it covers the type.
 fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
     let mut parts = range.split(';').map(str::trim);
@@ -84,7 +111,7 @@ fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, header};
 
-    use super::{accepts, prefers_html};
+    use super::{accepts, prefers_csv, prefers_html};
 
     #[test]
     fn browsers_prefer_html() {
@@ -111,6 +138,38 @@ mod tests {
             assert!(!prefers(accept), "{accept}");
         }
         assert!(!prefers_html(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn csv_is_for_those_who_ask_for_it() {
+        let prefers = |accept: &'static str| {
+            let accept = HeaderValue::from_static(accept);
+            prefers_csv(&HeaderMap::from_iter([(header::ACCEPT, accept)]))
+        };
+        for accept in [
+            "text/csv",
+            "Text/CSV; header=present",
+            "text/*",
+            "text/csv, */*",
+            "text/csv, */*;q=0.1",
+            "application/json;q=0.5, text/csv;q=0.6",
+            "text/csv;q=0.1, application/json;q=0",
+        ] {
+            assert!(prefers(accept), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "application/json",
+            "text/csv, application/json",
+            "text/csv;q=0.5, */*",
+            "text/csv;q=0",
+            "text/csv;q=NaN",
+            "text/html, application/*",
+        ] {
+            assert!(!prefers(accept), "{accept}");
+        }
+        assert!(!prefers_csv(&HeaderMap::new()));
     }
 
     #[test]

@@ -126,6 +126,9 @@ fn operation(endpoint: &Endpoint, endpoints: &[Endpoint]) -> Value {
     }
     let (status, schema) = operation.success;
     let mut success = answer(texts::of_status(status), schema);
+    if operation.is_table {
+        add_table(&mut success);
+    }
     let links = links(endpoint, endpoints);
     if !links.is_empty() {
         insert(&mut success, "links", Value::Object(links));
@@ -167,6 +170,15 @@ fn answer(description: &str, schema: Option<&str>) -> Value {
         );
     }
     answer
+}
+
+/// Adds that the answer may be CSV.
+fn add_table(success: &mut Value) {
+    let description = "A line for each document, behind one with the names of their members. The header Link has the next page.";
+    let csv = json!({"schema": {"type": "string", "description": description}});
+    if let Some(content) = success.get_mut("content") {
+        insert(content, "text/csv", csv);
+    }
 }
 
 /// From the answer of a collection's POST to what can be done with the new document.
@@ -295,7 +307,37 @@ fn describe(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn tables_have_the_members_of_their_documents() {
+        let tables = routes().into_iter().filter(|one| one.operation.is_table);
+        let answers = answers::answers();
+        let schema = |name: &str| {
+            let found = answers.iter().find(|(other, _)| *other == name);
+            found.unwrap().1["properties"].as_object().unwrap()
+        };
+        let mut seen = 0;
+        for endpoint in tables {
+            let name = endpoint.operation.success.1.unwrap();
+            let list = schema(name).iter();
+            let (collection, items) = list
+                .filter_map(|(name, list)| Some((name, list["items"]["$ref"].as_str()?)))
+                .next()
+                .unwrap();
+            let members = schema(items.rsplit('/').next().unwrap()).iter();
+            // Lists of documents are lists of their own.
+            let members = members.filter(|(_, schema)| schema["items"]["$ref"].is_null());
+            let members: BTreeSet<&str> = members.map(|(name, _)| name.as_str()).collect();
+            let mut tables = super::super::csv::TABLES.into_iter();
+            let (_, columns) = tables.find(|(name, _)| name == collection).unwrap();
+            assert_eq!(columns.iter().copied().collect::<BTreeSet<_>>(), members, "{collection}");
+            seen += 1;
+        }
+        assert_eq!(seen, super::super::csv::TABLES.len());
+    }
 
     #[test]
     fn everything_has_its_words_and_no_words_are_left_over() {

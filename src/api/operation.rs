@@ -14,6 +14,8 @@ pub struct Operation {
     pub(super) query: &'static [&'static str],
     /// The parameter of its path with the identifier under which it may store a new document.
     pub(super) new_id: Option<&'static str>,
+    /// Whether it may answer CSV too.
+    pub(super) is_table: bool,
 }
 
 /// What the body of a request is.
@@ -33,6 +35,7 @@ impl Operation {
             refusals: &[],
             query: &[],
             new_id: None,
+            is_table: false,
         }
     }
 
@@ -58,6 +61,14 @@ impl Operation {
     pub(super) fn answers(mut self, status: u16, schema: &'static str) -> Operation {
         self.success = (status, Some(schema));
         self
+    }
+
+    /// With an answer that can be a table.
+    pub(super) fn answers_table(self, schema: &'static str) -> Operation {
+        Operation {
+            is_table: true,
+            ..self.answers(200, schema)
+        }
     }
 
     /// With the parameters of its query.

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Api;
+use super::csv::{Form, csv_response};
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
@@ -133,8 +134,19 @@ pub(super) fn document_of_page(
 }
 
 /// The answer with a page.
-pub(super) fn page_response(collection: &str, page: ReportPage, next: &NextPage) -> Response {
-    json_response(StatusCode::OK, &document_of_page(collection, page, next))
+pub(super) fn page_response(
+    form: Form,
+    collection: &str,
+    page: ReportPage,
+    next: &NextPage,
+) -> Response {
+    match form {
+        Form::Json => json_response(StatusCode::OK, &document_of_page(collection, page, next)),
+        Form::Csv => {
+            let next = page.next.map(|id| next.behind(&id));
+            csv_response(collection, &page.documents, next)
+        }
+    }
 }
 
 /// `GET /report/jobs`: how the project's jobs fare, or with `all_projects` all.
@@ -142,13 +154,14 @@ pub(super) async fn jobs(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
+    form: Form,
     JobReportList { query, next }: JobReportList,
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let page = catalogue
         .list_job_reports(&caller, all_projects, query)
         .await?;
-    Ok(page_response("jobs", page, &next))
+    Ok(page_response(form, "jobs", page, &next))
 }
 
 /// `GET /report/runs`: those of the project's jobs, or with `all_projects` of all.
@@ -156,13 +169,14 @@ pub(super) async fn runs(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
+    form: Form,
     RunList { query, next }: RunList,
 ) -> Result<Response, ApiError> {
     let page = api
         .catalogue
         .list_runs(&caller, all_projects, query)
         .await?;
-    Ok(page_response("runs", page, &next))
+    Ok(page_response(form, "runs", page, &next))
 }
 
 /// `GET /report/runs/{run_id}`: of any project for those who see all.

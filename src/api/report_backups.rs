@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Api;
+use super::csv::Form;
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter};
@@ -111,11 +112,12 @@ pub(super) async fn series(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
+    form: Form,
     SeriesList { query, next }: SeriesList,
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let page = catalogue.list_series(&caller, all_projects, query).await?;
-    Ok(page_response("series", page, &next))
+    Ok(page_response(form, "series", page, &next))
 }
 
 /// `GET /report/series/{series_id}/backups`: of any project for those who see all.
@@ -123,6 +125,7 @@ pub(super) async fn series_backups(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     PathId(series_id): PathId,
+    form: Form,
     list: MemberList,
 ) -> Result<Response, ApiError> {
     let page = api
@@ -135,5 +138,5 @@ pub(super) async fn series_backups(
             list.marker,
         )
         .await?;
-    Ok(page_response("backups", page, &list.next))
+    Ok(page_response(form, "backups", page, &list.next))
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Api;
+use super::csv::Form;
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
@@ -124,11 +125,12 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
+    form: Form,
     HostList { query, next }: HostList,
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let page = catalogue.list_hosts(&caller, all_projects, query).await?;
-    Ok(page_response("hosts", page, &next))
+    Ok(page_response(form, "hosts", page, &next))
 }
 
 /// `GET /report/hosts/{client_id}`.
@@ -146,12 +148,16 @@ pub(super) async fn problems(
     State(api): State<Arc<Api>>,
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
+    form: Form,
     ProblemList { query, next }: ProblemList,
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let (page, as_of) = catalogue
         .list_problems(&caller, all_projects, query)
         .await?;
+    if form == Form::Csv {
+        return Ok(page_response(form, "problems", page, &next));
+    }
     let mut document = document_of_page("problems", page, &next);
     document.insert("as_of".to_owned(), raw(&as_of.and_then(iso_time)));
     Ok(json_response(StatusCode::OK, &document))

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
+use super::csv::{Form, csv_response};
 use super::paging::{AllProjects, invalid, parameter};
 use super::respond::json_response;
 use crate::authz::Authorized;
@@ -81,11 +82,15 @@ pub(super) async fn days(
     caller: Authorized,
     AllProjects(all_projects): AllProjects,
     Days { since, until }: Days,
+    form: Form,
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let days = catalogue
         .list_days(&caller, all_projects, since, until)
         .await?;
+    if form == Form::Csv {
+        return Ok(csv_response("days", &days, None));
+    }
     Ok(json_response(
         StatusCode::OK,
         &BTreeMap::from([("days", days)]),

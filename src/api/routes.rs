@@ -418,7 +418,7 @@ fn report_routes() -> Vec<Endpoint> {
             rules::REPORT_GET,
             report::jobs,
             Operation::new("list_job_reports")
-                .answers(200, "JobReportList")
+                .answers_table("JobReportList")
                 .asks(&["limit", "marker", "sort", "report_client", "all_projects"]),
         ),
         endpoint(
@@ -426,7 +426,7 @@ fn report_routes() -> Vec<Endpoint> {
             RUNS,
             rules::REPORT_GET,
             report::runs,
-            Operation::new("list_runs").answers(200, "RunList").asks(&[
+            Operation::new("list_runs").answers_table("RunList").asks(&[
                 "limit",
                 "marker",
                 "run_sort",
@@ -475,7 +475,7 @@ fn report_backup_routes() -> Vec<Endpoint> {
             rules::REPORT_GET,
             report_backups::series,
             Operation::new("list_series")
-                .answers(200, "SeriesList")
+                .answers_table("SeriesList")
                 .asks(&[
                     "limit",
                     "marker",
@@ -491,7 +491,7 @@ fn report_backup_routes() -> Vec<Endpoint> {
             rules::REPORT_GET,
             report_backups::series_backups,
             Operation::new("list_series_backups")
-                .answers(200, "SeriesBackupList")
+                .answers_table("SeriesBackupList")
                 .asks(&["limit", "marker", "series_backup_sort"])
                 .refuses(&[404]),
         ),
@@ -522,7 +522,7 @@ fn report_host_routes() -> Vec<Endpoint> {
             rules::REPORT_GET,
             report_hosts::list,
             Operation::new("list_hosts")
-                .answers(200, "HostList")
+                .answers_table("HostList")
                 .asks(&[
                     "limit",
                     "marker",
@@ -547,7 +547,7 @@ fn report_host_routes() -> Vec<Endpoint> {
             rules::REPORT_GET,
             report_hosts::problems,
             Operation::new("list_problems")
-                .answers(200, "ProblemList")
+                .answers_table("ProblemList")
                 .asks(&[
                     "limit",
                     "marker",
@@ -581,7 +581,7 @@ fn report_summary_routes() -> Vec<Endpoint> {
             DAYS,
             rules::REPORT_GET,
             report_summary::days,
-            Operation::new("list_days").answers(200, "DayList").asks(&[
+            Operation::new("list_days").answers_table("DayList").asks(&[
                 "first_day",
                 "last_day",
                 "all_projects",

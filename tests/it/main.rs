@@ -67,6 +67,7 @@ mod proxies;
 mod races;
 mod races_of_clients;
 mod races_of_jobs;
+mod report_csv;
 mod report_hosts;
 mod report_jobs;
 mod report_me;
