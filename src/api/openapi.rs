@@ -333,7 +333,11 @@ mod tests {
             let members: BTreeSet<&str> = members.map(|(name, _)| name.as_str()).collect();
             let mut tables = super::super::csv::TABLES.into_iter();
             let (_, columns) = tables.find(|(name, _)| name == collection).unwrap();
-            assert_eq!(columns.iter().copied().collect::<BTreeSet<_>>(), members, "{collection}");
+            assert_eq!(
+                columns.iter().copied().collect::<BTreeSet<_>>(),
+                members,
+                "{collection}"
+            );
             seen += 1;
         }
         assert_eq!(seen, super::super::csv::TABLES.len());

@@ -15,11 +15,20 @@ const REST: Duration = Duration::from_secs(3600);
 const DAY: u64 = 86_400;
 /// How often what was seen of schedulers is written.
 const WRITING: Duration = Duration::from_secs(60);
-/// How often new backups are put into their series, and for how many seconds a node that does it need not say that it is there.
+/// How often new backups are put into their series, for how many seconds a node that does it need not say that it is there, and how often
+/// others look whether it is.
 const SERIES: Duration = Duration::from_secs(10);
-const SERIES_TERM: i64 = 25;
+const SERIES_TERM: i64 = 20;
+const SERIES_WATCH: Duration = Duration::from_secs(5);
+const _: () = assert!(is_taken_over_in_time(SERIES_TERM, SERIES_WATCH));
 /// How long the last writing may take, when the service ends.
 const LAST_WRITING: Duration = Duration::from_secs(5);
+
+/// Whether work of which a node says for so many seconds that it does it is taken over within half a minute after that node is gone: it
+/// holds its lease to the end of a second, and another one looks so often, and may need a moment.
+pub(super) const fn is_taken_over_in_time(term: i64, watch: Duration) -> bool {
+    term.unsigned_abs() + 1 + watch.as_secs() + 2 < 30
+}
 
 /// Keeps house until it is dropped. All nodes of a service do so at once.
 pub(super) async fn keep(api: Arc<Api>) {
@@ -32,8 +41,7 @@ async fn keep_series(api: Arc<Api>) {
     let mut keeper = None;
     loop {
         match keep_series_once(Arc::clone(&api), holder.clone(), &mut keeper).await {
-            Ok(true) => tokio::time::sleep(SERIES).await,
-            Ok(false) => {}
+            Ok(pause) => tokio::time::sleep(pause).await,
             Err(error) => {
                 tracing::warn!(%error, "series of backups could not be brought up to date yet");
                 tokio::time::sleep(SERIES).await;
@@ -42,26 +50,26 @@ async fn keep_series(api: Arc<Api>) {
     }
 }
 
-/// Whether there is nothing more to do now.
+/// How long there is nothing more to do.
 async fn keep_series_once(
     api: Arc<Api>,
     holder: String,
     keeper: &mut Option<SeriesKeeper>,
-) -> Result<bool, StoreError> {
+) -> Result<Duration, StoreError> {
     if !api
         .catalogue
         .hold_series(holder.clone(), SERIES_TERM)
         .await?
     {
         *keeper = None;
-        return Ok(true);
+        return Ok(SERIES_WATCH);
     }
     let keeper = keeper.get_or_insert_default();
-    let is_done = api.catalogue.keep_series(keeper).await?;
-    if is_done {
-        api.catalogue.finish_series(holder).await?;
+    if !api.catalogue.keep_series(keeper).await? {
+        return Ok(Duration::ZERO);
     }
-    Ok(is_done)
+    api.catalogue.finish_series(holder).await?;
+    Ok(SERIES)
 }
 
 /// What one node has removed is gone for the others.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 
+use super::housekeeper::is_taken_over_in_time;
 use crate::api::Api;
 use crate::domain::host::ROUNDS;
 use crate::service::RoundTerms;
@@ -13,6 +14,7 @@ use crate::store::StoreError;
 /// For how many seconds a node has the lease, and how often it renews it, or another node looks whether it is free.
 const TERM: i64 = 20;
 const RENEWAL: Duration = Duration::from_secs(5);
+const _: () = assert!(is_taken_over_in_time(TERM, RENEWAL));
 /// How long the node with the lease rests between two rounds.
 const PAUSE: Duration = Duration::from_secs(30);
 /// How many days back runs are counted again, and how often.

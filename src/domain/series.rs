@@ -348,18 +348,15 @@ mod tests {
         let mut series = series();
         series.last_status = Some("creating".to_owned());
         assert_eq!(series.findings(1_000 + UNFINISHED), []);
-        assert_eq!(
-            series.findings(1_001 + UNFINISHED),
-            [Finding::Pending]
-        );
+        assert_eq!(series.findings(1_001 + UNFINISHED), [Finding::Pending]);
         series.last_status = Some("error".to_owned());
         series.has_job = false;
-        assert_eq!(
-            series.findings(1_000),
-            [Finding::Pending, Finding::Orphan]
-        );
+        assert_eq!(series.findings(1_000), [Finding::Pending, Finding::Orphan]);
         let problems = series.problems(2_000);
-        let found: Vec<_> = problems.iter().map(|one| (one.finding, one.since)).collect();
+        let found: Vec<_> = problems
+            .iter()
+            .map(|one| (one.finding, one.since))
+            .collect();
         assert_eq!(found, [(Finding::Pending, 1_000), (Finding::Orphan, 2_000)]);
         assert_eq!(problems[0].client_id, "c");
         assert_ne!(problems[0].id, problems[1].id);

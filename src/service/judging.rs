@@ -17,13 +17,16 @@ use self::series::SeriesFindings;
 
 /// How many jobs are looked at at once.
 const JOBS: usize = 50;
+/// How many times as long as it has worked a gentle round rests, and for how long at most.
+const RESTS: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// How a round is done.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundTerms {
     /// From when on the service has heard every poll, in seconds since 1970: nobody is silent for what was not heard.
     pub watching: i64,
-    /// Whether it rests as long as it works, so that requests have their turn.
+    /// Whether it rests longer than it works, so that requests have their turn.
     pub is_gentle: bool,
 }
 
@@ -104,8 +107,8 @@ pub async fn judge_all(store: &Store, terms: RoundTerms) -> Result<(), StoreErro
 impl Round<'_> {
     async fn rest(&self, since: Instant) {
         if self.terms.is_gentle {
-            let worked = since.elapsed();
-            tokio::time::sleep(worked.min(Duration::from_secs(1))).await;
+            let rest = since.elapsed().saturating_mul(RESTS);
+            tokio::time::sleep(rest.min(LONGEST_REST)).await;
         }
     }
 
@@ -240,7 +243,9 @@ impl Round<'_> {
         let (mut hosts, mut problems) = (HashMap::new(), Vec::new());
         for client in &page.clients {
             let mut host = Host::of(client.project_id.as_deref(), &client.client_id);
-            if let Some(known) = page.hosts.iter().find(|known| known.id == host.id) {
+            let known = page.hosts.iter().find(|known| known.id == host.id);
+            // One without jobs may have had some in the last round.
+            if let Some(known) = known.filter(|_| self.with_jobs.contains(&host.id)) {
                 host.tally.clone_from(&known.tally);
             }
             let found = client.findings(&host.tally, self.terms.watching, self.unix());

@@ -125,9 +125,12 @@ impl Tx {
             );
             let rows: Vec<(Option<String>, String, i64)> =
                 self.session.fetch_all(sql(query).bind_all(ids)).await?;
-            findings.extend(rows.into_iter().filter_map(|(project_id, client_id, urgency)| {
-                Some((project_id, client_id, Finding::of_urgency(urgency)?))
-            }));
+            findings.extend(
+                rows.into_iter()
+                    .filter_map(|(project_id, client_id, urgency)| {
+                        Some((project_id, client_id, Finding::of_urgency(urgency)?))
+                    }),
+            );
         }
         Ok(findings)
     }

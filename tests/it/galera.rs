@@ -24,7 +24,7 @@ const ROUNDS: usize = 40;
 const WRITERS: usize = 2;
 
 /// A fresh database of the cluster, and its servers.
-async fn cluster() -> (Database, Vec<String>) {
+pub(crate) async fn cluster() -> (Database, Vec<String>) {
     let nodes: Vec<String> = needed("FREEZER_TEST_GALERA_URLS")
         .split(',')
         .map(str::to_owned)

@@ -45,7 +45,7 @@ on_each_engine! {
             ids.push(id);
             service.clock.advance(1);
         }
-        service.created("backups", json!({"hostname": "host1", "backup_name": "b"}), "backup_id").await;
+        service.created("backups", json!({"hostname": "host1", "backup_name": "b", "container": "c"}), "backup_id").await;
         let mut keeper = freezer_api::service::SeriesKeeper::default();
         while !service.api.catalogue.keep_series(&mut keeper).await.unwrap() {}
         round(&service).await;

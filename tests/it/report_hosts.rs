@@ -355,8 +355,6 @@ on_each_engine! {
         let second = start(&database, "");
         let holder = async || crate::migrations::schema::texts(&database, "SELECT holder FROM freezer_api_leases WHERE name = 'rounds'").await;
         let held_by = holder().await;
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        assert_eq!(holder().await, held_by);
         // One that ends leaves the rounds to the other at once.
         first.stop();
         while holder().await == held_by {
