@@ -56,3 +56,17 @@ def api(request, engine, keystone, tmp_path_factory):
     with server.start():
         services.publish(keystone, server.url)
         yield server.url
+
+
+@pytest.fixture(scope="module")
+def client(api, keystone):
+    """REST calls to the API under test."""
+    return services.Rest(api, keystone)
+
+
+@pytest.fixture(scope="module")
+def scheduler(client, keystone, engine, tmp_path_factory):
+    """The scheduler of one host, which has registered there."""
+    with services.Scheduler(tmp_path_factory.mktemp(f"host-{engine}"), keystone) as scheduler:
+        scheduler.wait("the host", lambda: client.call("GET", "clients")["clients"])
+        yield scheduler

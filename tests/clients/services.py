@@ -314,3 +314,81 @@ class Reference:
         return uwsgi("reference.uwsgi", self.folder, self.port, f"{self.url}healthcheck", "--threads", 4, "--enable-threads",
                      "--http11-socket", f"127.0.0.1:{self.port}", "--so-keepalive", "--module", "reference_wsgi:application",
                      environment={"PYTHONPATH": str(self.folder)})
+
+
+def host_environment(folder, **others):
+    """The variables of a program on a host whose home lies in this folder, without those of any account but these."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    return {**environment, "HOME": str(folder / "home"), "PATH": f"{PYTHON_PROGRAMS}:{environment['PATH']}", **others}
+
+
+def account(keystone_url):
+    """The variables of the account demo of project demo, as an openrc file has them."""
+    return {"OS_AUTH_URL": keystone_url, "OS_USERNAME": "demo", "OS_PASSWORD": "demo", "OS_PROJECT_NAME": "demo",
+            "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default", "OS_IDENTITY_API_VERSION": "3"}
+
+
+HOST = "runner.example.org"
+
+
+class Scheduler:
+    """freezer-scheduler of one host, which polls every second and runs several jobs at once."""
+
+    def __init__(self, folder, keystone_url, host=HOST):
+        self.folder = pathlib.Path(folder)
+        self.host = host
+        self.configuration = self.folder / "scheduler.conf"
+        for name in ("jobs", "home", "storage"):
+            (self.folder / name).mkdir(exist_ok=True)
+        self.configuration.write_text(f"""[DEFAULT]
+log_file = {folder}/scheduler.log
+[scheduler]
+client_id = {host}
+interval = 1
+jobs_dir = {folder}/jobs
+no_daemon = true
+concurrent_jobs = 8
+[service_auth]
+os_auth_url = {keystone_url}
+os_username = demo
+os_password = demo
+os_project_name = demo
+os_user_domain_name = Default
+os_project_domain_name = Default
+""")
+        self.process = None
+
+    def start(self):
+        """Starts it; again, where it was killed."""
+        command = [str(PYTHON_PROGRAMS / "freezer-scheduler"), "--config-file", str(self.configuration), "start"]
+        with open(self.folder / "scheduler.out", "ab") as output:
+            # A group of its own, so that its agents end with it.
+            self.process = subprocess.Popen(command, env=host_environment(self.folder), cwd=self.folder, stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=output, start_new_session=True)
+        return self
+
+    def kill(self):
+        """Ends it and its agents at once, as a host does that loses its power."""
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def log(self):
+        """What it has written."""
+        log = self.folder / "scheduler.log"
+        return log.read_text() if log.exists() else ""
+
+    def wait(self, what, condition, seconds=120):
+        """What the condition comes to, once it is true."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := condition():
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"{what} did not come; the scheduler says:\n{self.log()[-6000:]}")
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()

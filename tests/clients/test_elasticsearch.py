@@ -10,8 +10,8 @@ import requests
 
 import services
 from conftest import SUBJECT, database_url
-from services import PYTHON_PROGRAMS, Rest, token_for
-from test_runs import HOST, Scheduler, runs, wait
+from services import HOST, PYTHON_PROGRAMS, Rest, Scheduler, account, host_environment, token_for
+from test_runs import runs
 from test_scheduler import contents
 
 
@@ -38,8 +38,7 @@ def scheduler(keystone, tmp_path_factory):
     """Not started yet."""
     scheduler = Scheduler(tmp_path_factory.mktemp("imported"), keystone)
     yield scheduler
-    if scheduler.process:
-        scheduler.kill()
+    scheduler.kill()
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +53,7 @@ def backed_up(scheduler, keystone):
     command = [PYTHON_PROGRAMS / "freezer-agent", "--action", "backup", "--mode", "fs", "--storage", "local", "--backup-name", "tree",
                "--path-to-backup", source, "--container", folder / "storage", "--metadata-out", told,
                "--log-file", folder / "agent.log"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-    environment.update(HOME=str(folder / "home"), PATH=f"{PYTHON_PROGRAMS}:{environment['PATH']}", OS_AUTH_URL=keystone,
-                       OS_USERNAME="demo", OS_PASSWORD="demo", OS_PROJECT_NAME="demo", OS_USER_DOMAIN_NAME="Default",
-                       OS_PROJECT_DOMAIN_NAME="Default", OS_IDENTITY_API_VERSION="3")
+    environment = host_environment(folder, **account(keystone))
     subprocess.run([str(word) for word in command], env=environment, check=True, cwd=folder, stdin=subprocess.DEVNULL)
     return source, json.loads(told.read_text())
 
@@ -116,9 +112,9 @@ def test_the_scheduler_goes_on(server, keystone, scheduler, backed_up):
 
     # It polls, runs what is due, and tells how it ended.
     scheduler.start()
-    wait("a run", lambda: [run["state"] for run in runs(client, once)] == ["success"], scheduler)
+    scheduler.wait("a run", lambda: [run["state"] for run in runs(client, once)] == ["success"])
     assert client.call("GET", f"jobs/{once}")["job_schedule"]["result"] == "success"
-    wait("two runs", lambda: len([run for run in runs(client, often) if run["state"] == "success"]) >= 2, scheduler)
+    scheduler.wait("two runs", lambda: len([run for run in runs(client, often) if run["state"] == "success"]) >= 2)
     client.call("POST", f"jobs/{often}/event", {"stop": None})
     [known] = client.call("GET", "clients")["clients"]
     assert known["client"]["uuid"] == kept[0][1]["client"]["uuid"]
@@ -134,7 +130,7 @@ def test_the_scheduler_goes_on(server, keystone, scheduler, backed_up):
                            "container": record["container"], "hostname": record["hostname"], "restore_abs_path": str(restored),
                            "log_file": str(folder / "agent.log")},
         "max_retries": 0}]})
-    wait("the restore", lambda: [run["state"] for run in runs(client, restore["job_id"])] == ["success"], scheduler)
+    scheduler.wait("the restore", lambda: [run["state"] for run in runs(client, restore["job_id"])] == ["success"])
     wanted = contents(source)
     assert len(wanted) == 3
     assert contents(restored) == wanted

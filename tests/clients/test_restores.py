@@ -1,14 +1,11 @@
 """Restores as the catalogue tells them, run by freezer-agent 19.0.0: the named backup comes back, not the one before it."""
 
-import os
 import subprocess
 
 import pytest
 
-from services import PYTHON_PROGRAMS, Rest
-from test_runs import Scheduler, wait
+from services import HOST, account, host_environment
 
-HOST = "runner.example.org"
 VERSIONS = ("first", "second", "third")
 
 
@@ -16,20 +13,6 @@ VERSIONS = ("first", "second", "third")
 def engine():
     """One is enough: tests/it has the statements on each."""
     return "mariadb"
-
-
-@pytest.fixture(scope="module")
-def client(api, keystone):
-    return Rest(api, keystone)
-
-
-@pytest.fixture(scope="module")
-def scheduler(client, keystone, tmp_path_factory):
-    scheduler = Scheduler(tmp_path_factory.mktemp("restorer"), keystone)
-    scheduler.start()
-    wait("the host", lambda: client.call("GET", "clients")["clients"], scheduler)
-    yield scheduler
-    scheduler.kill()
 
 
 def run_job(client, scheduler, job):
@@ -40,7 +23,7 @@ def run_job(client, scheduler, job):
         runs = client.call("GET", f"report/runs?job_id={job_id}")["runs"]
         return runs[0]["state"] if runs and runs[0]["state"] != "running" else None
 
-    assert wait("the end", ended, scheduler) == "success", scheduler.log()
+    assert scheduler.wait("the end", ended) == "success", scheduler.log()[-6000:]
     return job_id
 
 
@@ -60,10 +43,7 @@ def back_up(client, scheduler, source, text, action):
 
 def shell(scheduler, keystone, command):
     """Runs a command in a shell of the host, with the variables of an account: the agent asks for them whatever the storage."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-    environment.update(HOME=str(scheduler.folder / "home"), PATH=f"{PYTHON_PROGRAMS}:{environment['PATH']}", TZ="America/New_York",
-                       OS_AUTH_URL=keystone, OS_USERNAME="demo", OS_PASSWORD="demo", OS_PROJECT_NAME="demo",
-                       OS_USER_DOMAIN_NAME="Default", OS_PROJECT_DOMAIN_NAME="Default")
+    environment = host_environment(scheduler.folder, TZ="America/New_York", **account(keystone))
     done = subprocess.run(["sh", "-c", command], env=environment, cwd=scheduler.folder, text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"{command}\n{done.stdout}"

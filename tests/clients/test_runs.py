@@ -4,14 +4,14 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import time
 
 import pytest
 
-from services import PYTHON_PROGRAMS, Rest
+import services
+from conftest import database_url
+from services import HOST, Scheduler
 
-HOST = "runner.example.org"
+OTHER = "second.example.org"
 
 
 @pytest.fixture(scope="module")
@@ -20,72 +20,40 @@ def engine():
     return "mariadb"
 
 
-@pytest.fixture(scope="module")
-def client(api, keystone):
-    return Rest(api, keystone)
+class Node:
+    """Our server, which can be killed and started again at the same address."""
 
-
-class Scheduler:
-    """freezer-scheduler of one host, which polls every second and runs several jobs at once."""
-
-    def __init__(self, folder, keystone):
-        self.folder = folder
-        self.configuration = folder / "scheduler.conf"
-        for name in ("jobs", "home", "storage"):
-            (folder / name).mkdir()
-        self.configuration.write_text(f"""[DEFAULT]
-log_file = {folder}/scheduler.log
-[scheduler]
-client_id = {HOST}
-interval = 1
-jobs_dir = {folder}/jobs
-no_daemon = true
-concurrent_jobs = 8
-[service_auth]
-os_auth_url = {keystone}
-os_username = demo
-os_password = demo
-os_project_name = demo
-os_user_domain_name = Default
-os_project_domain_name = Default
-""")
-        self.process = None
+    def __init__(self, folder, engine, keystone):
+        self.server = services.Ours(folder, database_url(engine, "clients_runs", folder), keystone)
+        self.server.db_sync()
+        self.start()
 
     def start(self):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        environment.update(HOME=str(self.folder / "home"), PATH=f"{PYTHON_PROGRAMS}:{environment['PATH']}")
-        command = [str(PYTHON_PROGRAMS / "freezer-scheduler"), "--config-file", str(self.configuration), "start"]
-        with open(self.folder / "scheduler.out", "ab") as output:
-            # A group of its own, so that its agents end with it.
-            self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=output, start_new_session=True)
+        self.service = self.server.start()
 
     def kill(self):
-        """Ends it and its agents at once, as a host does that loses its power."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def log(self):
-        log = self.folder / "scheduler.log"
-        return log.read_text()[-6000:] if log.exists() else "nothing"
+        self.service.process.kill()
+        self.service.process.wait()
 
 
 @pytest.fixture(scope="module")
-def scheduler(keystone, engine, tmp_path_factory):
-    scheduler = Scheduler(tmp_path_factory.mktemp(f"runner-{engine}"), keystone)
-    scheduler.start()
-    yield scheduler
-    scheduler.kill()
+def node(engine, keystone, tmp_path_factory):
+    node = Node(tmp_path_factory.mktemp("api"), engine, keystone)
+    services.publish(keystone, node.server.url)
+    yield node
+    node.service.stop()
 
 
-def wait(what, condition, scheduler, seconds=120):
-    """What the condition comes to, once it is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not come; the scheduler says:\n{scheduler.log()}")
+@pytest.fixture(scope="module")
+def api(node):
+    return node.server.url
+
+
+@pytest.fixture(scope="module")
+def other(client, keystone, tmp_path_factory):
+    """The scheduler of another host."""
+    with Scheduler(tmp_path_factory.mktemp("other"), keystone, OTHER) as scheduler:
+        yield scheduler
 
 
 def runs(client, job_id):
@@ -97,12 +65,12 @@ def states(client, job_id):
     return [run["state"] for run in runs(client, job_id)]
 
 
-def backup(client, folder, name, action, **options):
+def backup(client, folder, name, action, host=HOST, schedule=None, **options):
     """A job that backs up a small folder; its id. (The scheduler of 19.0.0 breaks down at each job with an exec action.)"""
     source = folder / "source"
     source.mkdir(exist_ok=True)
     (source / "file").write_text("text")
-    made = client.call("POST", "jobs", {"client_id": HOST, "description": name, "job_actions": [{
+    made = client.call("POST", "jobs", {"client_id": host, "description": name, "job_schedule": schedule or {}, "job_actions": [{
         "freezer_action": {"action": "backup", "mode": "fs", "backup_name": name, "path_to_backup": str(source),
                            "log_file": str(folder / f"{name}.log"), **action}, **options}]})
     return made["job_id"]
@@ -124,34 +92,47 @@ def ftp(port):
 
 @pytest.fixture
 def silence():
-    """The port of a server that takes connections and says nothing, so that agents wait for it; for a minute."""
+    """A server that takes connections and says nothing, so that agents wait for it, for a minute, or until it is closed."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+        yield server
+
+
+def port(server):
+    return server.getsockname()[1]
+
+
+def has_agent(client, job_id):
+    """Whether a run of a job has started its agent."""
+    found = runs(client, job_id)
+    return bool(found) and found[0]["attempts"] == 1
+
+
+def polls(scheduler):
+    return scheduler.log().count("Polling for jobs from API")
 
 
 def test_each_run_is_told_as_it_was(client, scheduler, silence):
     folder = scheduler.folder
-    wait("the host", lambda: client.call("GET", "clients")["clients"], scheduler)
     good = backup(client, folder, "good", {"storage": "local", "container": str(folder / "storage")})
     bad = backup(client, folder, "bad", ftp(1), max_retries=2, max_retries_interval=1)
-    aborted = backup(client, folder, "aborted", ftp(silence))
-    removed = backup(client, folder, "removed", ftp(silence))
-    killed = backup(client, folder, "killed", ftp(silence))
-
-    def runs_an_agent(job_id):
-        found = runs(client, job_id)
-        return found and found[0]["attempts"] == 1
+    aborted = backup(client, folder, "aborted", ftp(port(silence)))
+    removed = backup(client, folder, "removed", ftp(port(silence)))
+    killed = backup(client, folder, "killed", ftp(port(silence)))
 
     for job_id in (aborted, removed, killed):
-        wait("an agent", lambda job_id=job_id: runs_an_agent(job_id), scheduler)
+        scheduler.wait("an agent", lambda job_id=job_id: has_agent(client, job_id))
         assert states(client, job_id) == ["running"]
+    # Horizon's form sends three members of the schedule, whatever goes on.
+    client.call("PATCH", f"jobs/{removed}", {"job_schedule": {
+        "schedule_start_date": "2023-01-01T00:00:00", "schedule_interval": "2 days", "schedule_end_date": "2033-01-01T00:00:00"}})
+    assert states(client, removed) == ["running"]
     abort(client, aborted)
     client.call("DELETE", f"jobs/{removed}")
     assert states(client, removed) == ["removed"]
 
-    wait("the end", lambda: states(client, good) == ["success"], scheduler)
-    wait("the end", lambda: states(client, bad) == ["fail"], scheduler)
-    wait("the end", lambda: states(client, aborted) == ["aborted"], scheduler)
+    scheduler.wait("the end", lambda: states(client, good) == ["success"])
+    scheduler.wait("the end", lambda: states(client, bad) == ["fail"])
+    scheduler.wait("the end", lambda: states(client, aborted) == ["aborted"])
     [run] = runs(client, good)
     assert (run["client_id"], run["actions"], run["attempts"]) == (HOST, ["backup"], 1)
     assert run["started_at"] <= run["ended_at"] and run["duration"] >= 0
@@ -163,10 +144,56 @@ def test_each_run_is_told_as_it_was(client, scheduler, silence):
     scheduler.kill()
     assert states(client, killed) == ["running"]
     scheduler.start()
-    wait("the second run", lambda: states(client, killed) == ["lost", "running"], scheduler)
-    wait("an agent", lambda: runs(client, killed)[-1]["attempts"], scheduler)
+    scheduler.wait("the second run", lambda: states(client, killed) == ["lost", "running"])
+    scheduler.wait("an agent", lambda: runs(client, killed)[-1]["attempts"])
     abort(client, killed)
-    wait("its end", lambda: states(client, killed) == ["lost", "aborted"], scheduler)
+    scheduler.wait("its end", lambda: states(client, killed) == ["lost", "aborted"])
     assert states(client, good) == ["success"]
     assert states(client, bad) == ["fail"]
     assert states(client, removed) == ["removed"]
+
+
+def test_a_job_that_is_stopped_ends_its_run_and_begins_no_other(client, scheduler, silence):
+    stopped = backup(client, scheduler.folder, "stopped", ftp(port(silence)), schedule={"schedule_interval": "2 seconds"}, max_retries=0)
+    scheduler.wait("an agent", lambda: has_agent(client, stopped))
+    client.call("POST", f"jobs/{stopped}/event", {"stop": None})
+    before = polls(scheduler)
+    scheduler.wait("word of it", lambda: polls(scheduler) > before + 1)
+    assert states(client, stopped) == ["running"]
+    silence.close()
+    scheduler.wait("the end", lambda: client.call("GET", f"jobs/{stopped}")["job_schedule"]["status"] == "completed")
+    assert states(client, stopped) == ["fail"]
+
+
+def test_an_end_that_nobody_heard_is_told_with_the_next_start(client, scheduler, node, silence):
+    unheard = backup(client, scheduler.folder, "unheard", ftp(port(silence)), schedule={"schedule_interval": "2 seconds"}, max_retries=0)
+    scheduler.wait("an agent", lambda: has_agent(client, unheard))
+    assert states(client, unheard) == ["running"]
+    before = scheduler.log().count("Job update error")
+    node.kill()
+    silence.close()
+    scheduler.wait("the end", lambda: scheduler.log().count("Job update error") > before)
+    node.start()
+    scheduler.wait("the next run", lambda: "fail" in states(client, unheard))
+    [first, *_] = runs(client, unheard)
+    assert (first["state"], first["ended_at"], first["duration"]) == ("unreported", None, None), runs(client, unheard)
+    client.call("DELETE", f"jobs/{unheard}")
+
+
+def test_a_session_of_two_hosts(client, scheduler, other):
+    other.wait("the host", lambda: len(client.call("GET", "clients")["clients"]) == 2)
+    jobs = {}
+    for host, folder in ((HOST, scheduler.folder), (OTHER, other.folder)):
+        action = {"storage": "local", "container": str(folder / "storage")}
+        jobs[host] = backup(client, folder, "together", action, host=host, schedule={"status": "stop"})
+    session = client.call("POST", "sessions", {"description": "together", "schedule": {}})["session_id"]
+    for job_id in jobs.values():
+        client.call("PUT", f"sessions/{session}/jobs/{job_id}")
+    for job_id in jobs.values():
+        client.call("POST", f"jobs/{job_id}/event", {"start": None})
+    for host, job_id in jobs.items():
+        scheduler.wait("the end", lambda job_id=job_id: states(client, job_id) == ["success"])
+        [run] = runs(client, job_id)
+        assert (run["client_id"], run["session_id"]) == (host, session)
+    shown = client.call("GET", f"sessions/{session}")
+    assert (shown["session_tag"], shown["status"], shown["result"]) == (1, "completed", "success")
