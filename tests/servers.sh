@@ -8,7 +8,7 @@ servers=$PWD/target/test-servers
 run=$servers/run     # logs and process ids
 stage=               # the process group that runs in the foreground
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Makes sure that only one run uses the folder, that nothing of a killed one is left, and that whatever is started is stopped.

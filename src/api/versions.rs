@@ -1,11 +1,12 @@
 //! The list of versions and the home document of version 2.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Api;
 use super::forwarded::public_url;
@@ -26,8 +27,15 @@ pub(super) async fn versions(State(api): State<Arc<Api>>, request: Request) -> R
     json_response(StatusCode::MULTIPLE_CHOICES, &document)
 }
 
-/// `GET /v2/`: where the documents are, as json-home (draft-nottingham-json-home). Every caller may see it.
+/// `GET /v2/`: where the documents are. Every caller may see it.
 pub(super) async fn home() -> Response {
+    static HOME: LazyLock<Bytes> = LazyLock::new(|| home_document().to_string().into());
+    let json_home = HeaderValue::from_static("application/json-home");
+    ([(header::CONTENT_TYPE, json_home)], HOME.clone()).into_response()
+}
+
+/// The home document (draft-nottingham-json-home).
+fn home_document() -> Value {
     let resource = |template: &str, variables: &[&str], allow: &[&str]| {
         let variables: serde_json::Map<_, _> = variables
             .iter()
@@ -39,7 +47,7 @@ pub(super) async fn home() -> Response {
             "hints": {"allow": allow, "formats": {"application/json": {}}},
         })
     };
-    let document = json!({"resources": {
+    json!({"resources": {
         "rel/backups": resource(
             "/v2/{project_id}/backups/{backup_id}",
             &["project_id", "backup_id"],
@@ -55,12 +63,5 @@ pub(super) async fn home() -> Response {
             &["project_id", "job_id"],
             &["GET", "PATCH", "POST", "DELETE"],
         ),
-    }});
-    let json_home = HeaderValue::from_static("application/json-home");
-    (
-        StatusCode::OK,
-        [(header::CONTENT_TYPE, json_home)],
-        document.to_string(),
-    )
-        .into_response()
+    }})
 }
