@@ -99,26 +99,7 @@ pub fn service(api: Arc<Api>) -> Router {
         .layer(from_fn(middleware::detach_writes))
         .layer(from_fn(middleware::hold_memory));
     let guarded = guarded(&api).layer(layers);
-    let versions = allowing(get(versions::versions), &[Method::GET]);
-    let to_the_page = from_fn_with_state(Arc::clone(&api), page::redirect_browsers);
-    let document = allowing(get(openapi::get), &[Method::GET]);
-    let mut router = Router::new()
-        .route(
-            "/",
-            versions
-                .layer(check(accept::require_json))
-                .layer(to_the_page),
-        )
-        .route(openapi::PATH, document.layer(check(accept::require_json)))
-        .route(
-            api.config.healthcheck.path.as_str(),
-            any(healthcheck::check),
-        )
-        .route(metrics::PATH, metrics::on_the_api(&api));
-    if api.config.ui.enabled {
-        router = router.merge(page::routes());
-    }
-    let router = metrics::named(router.with_state(Arc::clone(&api)).merge(guarded), &api);
+    let router = metrics::named(public(&api).merge(guarded), &api);
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::clone(&api), middleware::observe))
         .layer(CatchPanicLayer::custom(middleware::panicked))
@@ -164,6 +145,30 @@ pub fn full_service(api: Arc<Api>) -> Router {
         .layer(check(path::normalize))
         .layer(from_fn_with_state(Arc::clone(&api), middleware::observe));
     metrics::counted(router, &api)
+}
+
+/// The paths that need no token, or look for it themselves.
+fn public(api: &Arc<Api>) -> Router {
+    let versions = allowing(get(versions::versions), &[Method::GET]);
+    let to_the_page = from_fn_with_state(Arc::clone(api), page::redirect_browsers);
+    let document = allowing(get(openapi::get), &[Method::GET]);
+    let mut router = Router::new()
+        .route(
+            "/",
+            versions
+                .layer(check(accept::require_json))
+                .layer(to_the_page),
+        )
+        .route(openapi::PATH, document.layer(check(accept::require_json)))
+        .route(
+            api.config.healthcheck.path.as_str(),
+            any(healthcheck::check),
+        )
+        .route(metrics::PATH, metrics::on_the_api(api));
+    if api.config.ui.enabled {
+        router = router.merge(page::routes());
+    }
+    router.with_state(Arc::clone(api))
 }
 
 /// The paths that need a token.
