@@ -261,10 +261,14 @@ on_each_engine! {
             }
             let [read, written, merged, there, ..] = first.counts("clients");
             assert_eq!(written + merged + there, read, "{}", first.text);
+            // Each one of these locks counts up.
+            let locks = "SELECT CONCAT_WS('|', client_id, registrations) FROM client_registrations ORDER BY client_id";
+            let before = texts(&database, locks).await;
             let again = import(&database, &dump(name), &["--project", &rule]).succeeds();
             for kind in KINDS {
                 assert_eq!(again.counts(kind)[1], 0, "{name}: {}", again.text);
             }
+            assert_eq!(texts(&database, locks).await, before, "{name}");
             assert_eq!(first.left.len(), again.left.len(), "{name}");
             verify::is_clean(&import(&database, &dump(name), &["--project", &rule, "--verify"]), name);
             shows_all(&service, name).await;

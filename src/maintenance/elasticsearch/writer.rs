@@ -252,6 +252,7 @@ impl Batch {
     }
 
     /// A client is known by its name. Other registrations of the name wait until the transaction ends, so the row is added at once.
+    /// One that stays as it is waits for nobody: to import again writes nothing.
     async fn place_client(
         &mut self,
         tx: &mut Tx,
@@ -266,23 +267,30 @@ impl Batch {
             kept: planned.kept.clone(),
         };
         let project_id = planned.value("project_id").unwrap_or_default().to_owned();
-        if self.writing != Writing::DryRun {
-            tx.lock_registration(&registration.client_id).await?;
-        }
         let renamed = self.rename_client(tx, hit, &mut planned).await?;
         if let Some(row) = self.existing.get(&planned.id) {
             let outcome = compare(&planned, row);
             let outcome = self.overwrite(&planned, outcome);
+            if let Outcome::Overwritten(_) = outcome {
+                tx.lock_registration(&registration.client_id).await?;
+            }
             return Ok(Placed { outcome, renamed });
         }
         if let Some(outcome) = registered(tx, &project_id, registration).await? {
             return Ok(outcome.into());
         }
-        let outcome = self.place_row(&planned);
-        if self.writing != Writing::DryRun {
-            let rows = std::mem::take(&mut self.main);
-            planned.table.insert(&mut tx.session, &rows).await?;
+        if self.writing == Writing::DryRun {
+            let outcome = self.place_row(&planned);
+            return Ok(Placed { outcome, renamed });
         }
+        tx.lock_registration(&registration.client_id).await?;
+        if let Some(outcome) = registered(tx, &project_id, registration).await? {
+            // Somebody was first while this one waited.
+            return Ok(outcome.into());
+        }
+        let outcome = self.place_row(&planned);
+        let rows = std::mem::take(&mut self.main);
+        planned.table.insert(&mut tx.session, &rows).await?;
         Ok(Placed { outcome, renamed })
     }
 

@@ -176,6 +176,7 @@ async fn state(database: &Database) -> BTreeSet<String> {
         "SELECT CONCAT_WS('|', id, project_id, user_id, status, schedule, job) FROM sessions",
         "SELECT CONCAT_WS('|', id, project_id, user_id, job_id, status, backup_metadata) FROM backups",
         "SELECT CONCAT_WS('|', table_name, row_id, column_name, value, reason) FROM freezer_api_leftovers",
+        "SELECT CONCAT_WS('|', client_id, registrations) FROM client_registrations",
     ];
     let mut state = BTreeSet::new();
     for query in queries {
