@@ -60,6 +60,10 @@ fn defaults() -> Vec<(String, &'static str)> {
             ),
             "`[database] max_pool_size`, `max_overflow`",
         ),
+        (
+            config.metrics.max_clients.to_string(),
+            "`[metrics] max_clients`",
+        ),
     ]
 }
 
