@@ -15,8 +15,8 @@ from services import PYTHON_PROGRAMS, token_for
 SECONDS = int(os.environ.get("FREEZER_TEST_SCHEMATHESIS", "12"))
 SEED = [] if "FREEZER_TEST_SCHEMATHESIS" in os.environ else ["--seed", "1"]
 CONFIGURATION = pathlib.Path(__file__).parent / "schemathesis"
-# What the slowest engine does in a second, at least.
-CASES_A_SECOND = 5
+# What the slowest engine does in a second on a busy machine, at least.
+CASES_A_SECOND = 1
 
 
 def test_all_answers_are_those_of_the_document(api, keystone, tmp_path):
