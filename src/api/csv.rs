@@ -1,6 +1,7 @@
 //! Lists of reports as CSV (RFC 4180), for spreadsheets and scripts: the documents of the same page, a line each.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
@@ -8,8 +9,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use csv::{Terminator, WriterBuilder};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::accept::prefers_csv;
 use crate::error::ApiError;
@@ -175,39 +176,49 @@ pub(super) fn csv_response(
     response
 }
 
-/// The documents as lines, behind one with the names of their members.
+/// The documents as lines, behind one with the names of their members. What has members stays the text that it is: it can be large.
+#[expect(
+    clippy::expect_used,
+    reason = "the callers name lists of TABLES, as the tests of all of them show"
+)]
 fn table(collection: &str, documents: &[Box<RawValue>]) -> Result<Vec<u8>, csv::Error> {
-    let found = TABLES.iter().find(|(name, _)| *name == collection);
-    let columns = found.map_or(&[][..], |(_, columns)| columns);
+    let mut tables = TABLES.iter();
+    let found = tables.find(|(name, _)| *name == collection);
+    let columns = found.expect("a list of TABLES").1;
     let mut writer = WriterBuilder::new()
         .terminator(Terminator::CRLF)
         .from_writer(Vec::new());
     writer.write_record(columns)?;
     for document in documents {
-        let members: Map<String, Value> =
+        let members: HashMap<&str, &RawValue> =
             serde_json::from_str(document.get()).map_err(std::io::Error::from)?;
-        let cells = columns.iter().map(|name| cell(members.get(*name)));
-        writer.write_record(cells.map(Cow::into_owned))?;
+        for name in columns {
+            let text = members.get(name).map_or("null", |value| value.get());
+            let cell = cell(text).map_err(std::io::Error::from)?;
+            writer.write_field(&*cell)?;
+        }
+        writer.write_record(None::<&[u8]>)?;
     }
     writer
         .into_inner()
         .map_err(|error| error.into_error().into())
 }
 
-/// A value in a cell: lists of words with commas, what has members as JSON.
-fn cell(value: Option<&Value>) -> Cow<'_, str> {
-    match value {
-        None | Some(Value::Null) => Cow::Borrowed(""),
-        Some(Value::String(text)) => as_text(Cow::Borrowed(text)),
-        Some(Value::Array(items)) => {
-            let words = items.iter().map(|item| match item {
-                Value::String(word) => word.clone(),
+/// A value in a cell, from its JSON: lists of words with commas, what has members as JSON.
+fn cell(json: &str) -> serde_json::Result<Cow<'_, str>> {
+    Ok(match json.as_bytes() {
+        [b'n', ..] => Cow::Borrowed(""),
+        [b'"', ..] => as_text(Cow::Owned(serde_json::from_str(json)?)),
+        [b'[', ..] => {
+            let items: Vec<Value> = serde_json::from_str(json)?;
+            let words = items.into_iter().map(|item| match item {
+                Value::String(word) => word,
                 other => other.to_string(),
             });
             as_text(Cow::Owned(words.collect::<Vec<_>>().join(",")))
         }
-        Some(value) => Cow::Owned(value.to_string()),
-    }
+        _ => Cow::Borrowed(json),
+    })
 }
 
 /// A text as spreadsheets read it: as text, never as a formula.
