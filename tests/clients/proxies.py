@@ -56,6 +56,9 @@ def apache(folder, port, service):
             f"{modules}User www-data\nGroup www-data\n{text}", ["apache2", "-DFOREGROUND", "-f"], "backup/")
 
 
+MAKERS = {"haproxy": haproxy, "nginx": nginx, "apache": apache}
+
+
 class Behind(services.Ours):
     """Our programs on one database, behind the proxy that `FREEZER_TEST_PROXY` names."""
 
@@ -66,7 +69,7 @@ class Behind(services.Ours):
         self.inner = self.url
         self.proxy_folder = certificate(pathlib.Path(folder))
         port = services.free_port()
-        make = {"haproxy": haproxy, "nginx": nginx, "apache": apache}[os.environ["FREEZER_TEST_PROXY"]]
+        make = MAKERS[os.environ["FREEZER_TEST_PROXY"]]
         text, self.command, prefix = make(self.proxy_folder, port, f"127.0.0.1:{self.port}")
         assert not re.search(r"192\.0\.2\.|/etc/", text), text
         (self.proxy_folder / "proxy.conf").write_text(text)
