@@ -3,7 +3,7 @@
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
-use super::rows::{Conditions, Measured, Record, impl_from_row, measured_columns};
+use super::rows::{Conditions, Measured, Record, bounded_columns, impl_from_row, measured_columns};
 use super::sink::Sink;
 use super::statement::{Argument, Statement};
 use super::{Engine, StoreError, Tx};
@@ -158,15 +158,27 @@ impl<T> Batch<T> {
         !self.is_cut
     }
 
-    /// Adds a row, if it has its place.
-    fn add(&mut self, row: T, created_at: Option<PrimitiveDateTime>)
+    /// Adds a row, if it has its place: whether it had.
+    fn add(&mut self, row: T) -> bool
     where
         T: Record,
     {
-        if self.has_room() {
+        let has_room = self.has_room();
+        if has_room {
             self.weigh(row.weight());
-            self.last = Some(Cursor::new(created_at, row.id()));
             self.rows.push(row);
+        }
+        has_room
+    }
+
+    /// Adds a row behind whose place the next batch can begin.
+    fn add_timed(&mut self, Timed { row, created_at }: Timed<T>)
+    where
+        T: Record,
+    {
+        let place = Cursor::new(created_at, row.id());
+        if self.add(row) {
+            self.last = Some(place);
         }
     }
 
@@ -255,41 +267,67 @@ impl Tx {
         slice: Slice,
         sink: &mut Sink,
     ) -> Result<Batch<T>, StoreError> {
-        let time = format!(", {}.created_at AS listed_at", T::ALIAS);
+        if let (false, Some(largest)) = (self.session.in_snapshot(), sink.largest_row())
+            && let Some(only) = self.select_only(slice.clone(), largest, sink).await?
+        {
+            return Ok(only);
+        }
         while let Some(largest) = sink.largest_row().filter(|_| !T::DOCUMENTS.is_empty()) {
             let batch = Batch::new(sink.batch());
-            let (batch, left_out) = self
-                .select_up_to(slice.clone(), &time, largest, batch)
-                .await?;
+            let (batch, left_out) = self.select_up_to(slice.clone(), largest, batch).await?;
             if left_out == 0 {
                 return Ok(batch);
             }
             sink.expect_row(left_out).await?;
         }
-        let columns = format!("{}{time}", T::COLUMNS);
+        let columns = format!("{}{}", T::COLUMNS, time_of::<T>());
         let statement = slice.select::<T>(self.engine(), &columns);
         let mut batch = Batch::new(sink.batch());
-        let take = |Timed { row, created_at }: Timed<T>| batch.add(row, created_at);
-        self.session.fetch_each(statement, take).await?;
+        self.session
+            .fetch_each(statement, |row| batch.add_timed(row))
+            .await?;
         Ok(batch)
+    }
+
+    /// The rows of a slice behind which none are read, since that takes a snapshot, so that they come without their places;
+    /// `None` if a text is larger than this, or empty.
+    async fn select_only<T: Record>(
+        &mut self,
+        slice: Slice,
+        largest: usize,
+        sink: &Sink,
+    ) -> Result<Option<Batch<T>>, StoreError> {
+        let statement = slice.select::<T>(self.engine(), &bounded_columns::<T>(largest));
+        let mut batch = Batch::new(sink.batch());
+        let add = |row| {
+            batch.add(row);
+        };
+        self.session.fetch_each(statement, add).await?;
+        let is_whole = !batch.rows.iter().any(T::has_empty_document);
+        Ok(is_whole.then_some(batch))
     }
 
     /// Adds the rows of a slice without texts that are larger than this; how many bytes the largest row with such texts has.
     async fn select_up_to<T: Record>(
         &mut self,
         slice: Slice,
-        time: &str,
         largest: usize,
         mut batch: Batch<T>,
     ) -> Result<(Batch<T>, usize), StoreError> {
-        let columns = measured_columns::<T>(time, largest);
+        let columns = measured_columns::<T>(&time_of::<T>(), largest);
         let statement = slice.select::<T>(self.engine(), &columns);
         let mut left_out = 0;
         let take = |Timed { row, created_at }: Timed<Measured<T>>| {
             left_out = left_out.max(row.left_out);
-            batch.add(row.row, created_at);
+            let row = row.row;
+            batch.add_timed(Timed { row, created_at });
         };
         self.session.fetch_each(statement, take).await?;
         Ok((batch, left_out))
     }
+}
+
+/// The column of a row's place.
+fn time_of<T: Record>() -> String {
+    format!(", {}.created_at AS listed_at", T::ALIAS)
 }
