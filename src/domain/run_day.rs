@@ -1,4 +1,4 @@
-//! How many runs each day had.
+//! How many runs each day had, and each of the last hours.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,10 @@ use time::{Date, OffsetDateTime};
 use super::resource::raw;
 use super::run::RunState;
 
+/// Seconds of an hour.
+pub const SECONDS_OF_HOUR: i64 = 3600;
+/// Hours of a day.
+pub const HOURS_OF_DAY: i64 = 24;
 /// Seconds of a day.
 pub const SECONDS_OF_DAY: i64 = 86_400;
 /// What stands for all projects together; no project has this id.
@@ -18,13 +22,32 @@ pub const ALL_PROJECTS: &str = "*";
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
-/// A row of `freezer_api_run_days`: the runs of a state that began on a day, by the host's clock.
+/// What runs are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// Rows of `freezer_api_run_hours`.
+    Hour,
+    /// Rows of `freezer_api_run_days`.
+    Day,
+}
+
+impl Span {
+    /// How long it is.
+    pub fn seconds(self) -> i64 {
+        match self {
+            Span::Hour => SECONDS_OF_HOUR,
+            Span::Day => SECONDS_OF_DAY,
+        }
+    }
+}
+
+/// The runs of a state that began within a day or an hour, by the host's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DayCount {
+pub struct RunCount {
     /// The project; empty where the job had none.
     pub project_id: String,
-    /// In days since 1970.
-    pub day: i64,
+    /// Which day or hour, counted from the first one of 1970.
+    pub began: i64,
     /// What became of them.
     pub state: RunState,
     /// How many.
@@ -36,10 +59,10 @@ pub struct DayCount {
 }
 
 /// Adds the counts of all projects together.
-pub fn with_all_projects(mut counts: Vec<DayCount>) -> Vec<DayCount> {
-    let mut all: BTreeMap<(i64, RunState), DayCount> = BTreeMap::new();
+pub fn with_all_projects(mut counts: Vec<RunCount>) -> Vec<RunCount> {
+    let mut all: BTreeMap<(i64, RunState), RunCount> = BTreeMap::new();
     for count in &counts {
-        let of_state = all.entry((count.day, count.state)).or_insert(DayCount {
+        let of_state = all.entry((count.began, count.state)).or_insert(RunCount {
             project_id: ALL_PROJECTS.to_owned(),
             runs: 0,
             seconds: 0,
@@ -92,14 +115,14 @@ struct DayDocument {
 }
 
 /// The documents of days, of counts of one project or all together in the order of the days.
-pub fn documents(counts: &[DayCount]) -> Vec<Box<RawValue>> {
-    let days = counts.chunk_by(|one, next| one.day == next.day);
-    let document = |counts: &[DayCount]| {
+pub fn documents(counts: &[RunCount]) -> Vec<Box<RawValue>> {
+    let days = counts.chunk_by(|one, next| one.began == next.began);
+    let document = |counts: &[RunCount]| {
         let mut states = StateCounts::default();
         for count in counts {
             states.add(count.state, count.runs);
         }
-        let day = counts.first().map_or(0, |count| count.day);
+        let day = counts.first().map_or(0, |count| count.began);
         let begin = OffsetDateTime::from_unix_timestamp(day.saturating_mul(SECONDS_OF_DAY));
         raw(&DayDocument {
             day: begin.ok().and_then(|time| time.date().format(DATE).ok()),
@@ -122,11 +145,11 @@ pub fn parse_day(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn count(project_id: &str, day: i64, state: RunState, runs: i64) -> DayCount {
+    fn count(project_id: &str, day: i64, state: RunState, runs: i64) -> RunCount {
         let (project_id, seconds, longest) = (project_id.to_owned(), runs * 60, 90);
-        DayCount {
+        RunCount {
             project_id,
-            day,
+            began: day,
             state,
             runs,
             seconds,
@@ -142,13 +165,13 @@ mod tests {
             count("", 1, RunState::Fail, 1),
             count("p1", 2, RunState::Success, 5),
         ]);
-        let all: Vec<&DayCount> = counts
+        let all: Vec<&RunCount> = counts
             .iter()
             .filter(|count| count.project_id == ALL_PROJECTS)
             .collect();
         let wanted = [(1, 7), (1, 1), (2, 5)];
-        assert!(all.iter().map(|count| (count.day, count.runs)).eq(wanted));
-        let all: Vec<DayCount> = all.into_iter().cloned().collect();
+        assert!(all.iter().map(|count| (count.began, count.runs)).eq(wanted));
+        let all: Vec<RunCount> = all.into_iter().cloned().collect();
         let days: Vec<String> = documents(&all).iter().map(|day| day.to_string()).collect();
         assert_eq!(days.len(), 2);
         let first = r#"{"day":"1970-01-02","success":7,"fail":1,"aborted":0,"lost":0,"unreported":0,"removed":0,"running":0,"seconds":480,"longest":90}"#;

@@ -7,12 +7,10 @@ use serde::Serialize;
 use super::finding::{Finding, id_of};
 use super::resource::raw;
 use super::run::{RunState, iso_time};
-use super::run_day::StateCounts;
+use super::run_day::{SECONDS_OF_HOUR, StateCounts};
 
 /// Hours that are shown: a day, and the one that has begun.
 pub const HOURS: i64 = 25;
-/// Seconds of an hour.
-pub const SECONDS_OF_HOUR: i64 = 3600;
 /// Projects that are shown at most.
 const MOST_PROJECTS: usize = 100;
 

@@ -129,7 +129,7 @@ fn write_runs(families: &mut Families<'_>, figures: &CatalogueFigures) -> fmt::R
     let ended = ended.filter(|run| run.state != RunState::Running);
     families.gauges(
         "freezer_runs_last_day",
-        "Runs that began in the last 24 hours and have ended, by what became of them.",
+        "Runs that began in the last 24 full hours or since and have ended, by what became of them.",
         ended.map(|run| {
             let labels = [project(&run.project_id), ("state", run.state.name())];
             (labels, run.runs)

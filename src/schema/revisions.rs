@@ -138,6 +138,11 @@ pub(super) static OWN: &[Revision] = &[
         title: "which series a problem is of",
         scripts: &[script!("17_freezer_0008")],
     },
+    Revision {
+        id: "0009",
+        title: "how many runs each hour had, and the backups of a job",
+        scripts: &[script!("18_freezer_0009")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -150,6 +155,7 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("15_freezer_0006_down"),
     script!("16_freezer_0007_down"),
     script!("17_freezer_0008_down"),
+    script!("18_freezer_0009_down"),
 ];
 
 #[cfg(test)]

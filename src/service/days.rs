@@ -1,4 +1,6 @@
-//! The counts of the runs of each day: kept by the rounds of one node among all, and shown.
+//! The counts of the runs of each day, and of each hour of today and yesterday: kept by the rounds of one node among all, and shown.
+
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -7,7 +9,7 @@ use super::report::report_scope;
 use crate::authz::Authorized;
 use crate::domain::Scope;
 use crate::domain::run_day::{
-    ALL_PROJECTS, DayCount, SECONDS_OF_DAY, documents, with_all_projects,
+    ALL_PROJECTS, HOURS_OF_DAY, RunCount, SECONDS_OF_DAY, Span, documents, with_all_projects,
 };
 use crate::error::ApiError;
 use crate::store::{Store, StoreError, Tx};
@@ -21,10 +23,15 @@ fn today(store: &Store) -> i64 {
     store.clock.timestamp().div_euclid(SECONDS_OF_DAY)
 }
 
+/// The first of the days whose hours are counted: an overview goes a day back from any hour of today.
+fn first_of_hours(today: i64) -> i64 {
+    today.saturating_sub(1)
+}
+
 /// Counts the runs of the last days anew; where nothing was counted yet, of all days of which there are runs, `most` days back.
 ///
 /// # Errors
-/// [`StoreError`]. Each day is written by itself.
+/// [`StoreError`]. Each day and hour is written by itself.
 pub async fn count_days(store: &Store, back: i64, most: i64) -> Result<(), StoreError> {
     let today = today(store);
     let first = async move |tx: &mut Tx| tx.first_days().await;
@@ -33,36 +40,66 @@ pub async fn count_days(store: &Store, back: i64, most: i64) -> Result<(), Store
         (None, Some(first)) => first.clamp(today.saturating_sub(most), today),
         _ => today.saturating_sub(back),
     };
-    for day in from..=today {
-        count_day(store, day).await?;
+    for day in from.min(first_of_hours(today))..=today {
+        let has_hours = day >= first_of_hours(today);
+        if has_hours {
+            count_hours(store, day).await?;
+        }
+        count_day(store, day, has_hours).await?;
     }
     Ok(())
 }
 
-async fn count_day(store: &Store, day: i64) -> Result<(), StoreError> {
-    let (before, runs) = store
-        .read("counting the runs of a day", async move |tx: &mut Tx| {
+/// Hour by hour, so that the counts of many projects are not in memory for a whole day.
+async fn count_hours(store: &Store, day: i64) -> Result<(), StoreError> {
+    let begin = day.saturating_mul(HOURS_OF_DAY);
+    for hour in begin..begin.saturating_add(HOURS_OF_DAY) {
+        let counting = async move |tx: &mut Tx| {
             Ok::<_, StoreError>((
-                tx.counts_of_day(day).await?,
-                tx.count_runs_of_day(day).await?,
+                tx.counts_of(Span::Hour, hour).await?,
+                tx.count_runs(Span::Hour, hour).await?,
             ))
-        })
-        .await?;
-    let mut now = with_all_projects(runs);
-    let is_of = |one: &DayCount, other: &DayCount| {
-        one.project_id == other.project_id && one.state == other.state
+        };
+        let (before, runs) = store.read("counting the runs of an hour", counting).await?;
+        write_counts(store, Span::Hour, before, with_all_projects(runs)).await?;
+    }
+    Ok(())
+}
+
+/// Counts the runs of a day, or adds up its hours.
+async fn count_day(store: &Store, day: i64, has_hours: bool) -> Result<(), StoreError> {
+    let counting = async move |tx: &mut Tx| {
+        let before = tx.counts_of(Span::Day, day).await?;
+        let now = if has_hours {
+            tx.sum_of_hours(day).await?
+        } else {
+            with_all_projects(tx.count_runs(Span::Day, day).await?)
+        };
+        Ok::<_, StoreError>((before, now))
     };
-    let mut gone = before.clone();
-    gone.retain(|count| !now.iter().any(|other| is_of(count, other)));
-    now.retain(|count| !before.contains(count));
+    let (before, now) = store.read("counting the runs of a day", counting).await?;
+    write_counts(store, Span::Day, before, now).await
+}
+
+/// Writes those counts that are not as before, and removes those that are none any more.
+async fn write_counts(
+    store: &Store,
+    span: Span,
+    before: Vec<RunCount>,
+    mut now: Vec<RunCount>,
+) -> Result<(), StoreError> {
+    let key = |count: &RunCount| (count.project_id.clone(), count.state);
+    let mut others: BTreeMap<_, _> = before
+        .into_iter()
+        .map(|count| (key(&count), count))
+        .collect();
+    now.retain(|count| others.remove(&key(count)).as_ref() != Some(count));
+    let gone: Vec<RunCount> = others.into_values().collect();
     if now.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    store
-        .write("writing the counts of a day", async move |tx: &mut Tx| {
-            tx.write_day_counts(&now, &gone).await
-        })
-        .await
+    let writing = async move |tx: &mut Tx| tx.write_run_counts(span, &now, &gone).await;
+    store.write("writing counts of runs", writing).await
 }
 
 impl Catalogue {
@@ -74,15 +111,18 @@ impl Catalogue {
         count_days(&self.store, back, most).await
     }
 
-    /// Removes the counts of days that are longer ago than this.
+    /// Removes the counts of days that are longer ago than this, and of hours before yesterday; how many of days.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_days(&self, days: i64) -> Result<u64, StoreError> {
-        let before = today(&self.store).saturating_sub(days);
+        let today = today(&self.store);
+        let hours = first_of_hours(today).saturating_mul(HOURS_OF_DAY);
         self.store
             .write("forgetting the counts of days", async move |tx: &mut Tx| {
-                tx.forget_days(before).await
+                tx.forget_counts(Span::Hour, hours).await?;
+                tx.forget_counts(Span::Day, today.saturating_sub(days))
+                    .await
             })
             .await
     }
@@ -113,7 +153,7 @@ impl Catalogue {
         let counts = self
             .store
             .read("listing days", async move |tx: &mut Tx| {
-                tx.run_days(&project_id, since, until).await
+                tx.run_counts(Span::Day, &project_id, since, until).await
             })
             .await?;
         Ok(documents(&counts))

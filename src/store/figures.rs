@@ -10,8 +10,7 @@ use crate::domain::figures::{
 };
 use crate::domain::host::{HostState, NEVER, NO_MORE, ROUNDS};
 use crate::domain::run::RunState;
-use crate::domain::run_day::SECONDS_OF_DAY;
-use crate::domain::summary::SECONDS_OF_HOUR;
+use crate::domain::run_day::{ALL_PROJECTS, HOURS_OF_DAY, SECONDS_OF_HOUR};
 
 /// A row of hosts of one state: project, state, clients, jobs, jobs that are to run, jobs that run, oldest success.
 type HostRow = (Option<String>, String, i64, i64, i64, i64, Option<i64>);
@@ -69,18 +68,18 @@ impl Tx {
         Ok(rows.into_iter().filter_map(figures).collect())
     }
 
-    /// The hour to come is that of hosts whose clocks are ahead.
+    /// As the last round has counted them. The hour to come is that of hosts whose clocks are ahead.
     async fn run_figures(&mut self) -> Result<Vec<RunFigures>, StoreError> {
-        let now = self.now().unix_timestamp();
-        let took = "CASE WHEN state = 'success' AND ended_at > started_at THEN ended_at - started_at ELSE 0 END";
+        let hour = self.now().unix_timestamp().div_euclid(SECONDS_OF_HOUR);
         let query = sql(format!(
-            "SELECT project_id, state, COUNT(*), {} FROM freezer_api_runs WHERE started_at >= ? AND started_at < ? \
+            "SELECT project_id, state, {}, {} FROM freezer_api_run_hours WHERE hour >= ? AND hour < ? AND project_id <> '{ALL_PROJECTS}' \
              GROUP BY project_id, state",
-            as_integer(self.engine(), &format!("SUM({took})")),
+            as_integer(self.engine(), "SUM(runs)"),
+            as_integer(self.engine(), "SUM(seconds)"),
         ));
         let query = query
-            .bind(now.saturating_sub(SECONDS_OF_DAY))
-            .bind(now.saturating_add(SECONDS_OF_HOUR));
+            .bind(hour.saturating_sub(HOURS_OF_DAY))
+            .bind(hour.saturating_add(2));
         let rows: Vec<(Option<String>, String, i64, i64)> = self.session.fetch_all(query).await?;
         let figures = |(project_id, state, runs, seconds): (_, String, _, _)| {
             let state = RunState::parse(&state)?;

@@ -1,20 +1,43 @@
-//! How many runs each day had, so that nobody has to count the runs of years: written by one node among all, from the runs.
+//! How many runs each day had, and each hour of the last ones, so that nobody has to count the runs of years, or those of a night:
+//! written by one node among all, from the runs.
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
-use super::statement::{Argument, sql};
+use super::statement::{Argument, Statement, sql};
 use super::upsert::{Replaced, as_integer};
 use super::{StoreError, Tx};
 use crate::domain::run::RunState;
-use crate::domain::run_day::{DayCount, SECONDS_OF_DAY};
+use crate::domain::run_day::{HOURS_OF_DAY, RunCount, SECONDS_OF_DAY, Span};
 
-const TABLE: Replaced = Replaced {
+const HOURS: Replaced = Replaced {
+    table: "freezer_api_run_hours",
+    key: &["project_id", "hour", "state"],
+    columns: &["project_id", "hour", "state", "runs", "seconds", "longest"],
+};
+const DAYS: Replaced = Replaced {
     table: "freezer_api_run_days",
     key: &["project_id", "day", "state"],
     columns: &["project_id", "day", "state", "runs", "seconds", "longest"],
 };
 
-impl<'r, R> FromRow<'r, R> for DayCount
+/// The table of the counts by a span, and its column that says which one.
+fn table_of(span: Span) -> (&'static Replaced, &'static str) {
+    match span {
+        Span::Hour => (&HOURS, "hour"),
+        Span::Day => (&DAYS, "day"),
+    }
+}
+
+/// Begins a query for counts.
+fn select(span: Span) -> Statement {
+    let (table, column) = table_of(span);
+    sql(format!(
+        "SELECT project_id, {column} AS began, state, runs, seconds, longest FROM {} WHERE {column} >= ? AND {column} < ?",
+        table.table
+    ))
+}
+
+impl<'r, R> FromRow<'r, R> for RunCount
 where
     R: sqlx::Row,
     &'static str: ColumnIndex<R>,
@@ -23,9 +46,9 @@ where
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let state: String = row.try_get("state")?;
-        Ok(DayCount {
+        Ok(RunCount {
             project_id: row.try_get("project_id")?,
-            day: row.try_get("day")?,
+            began: row.try_get("began")?,
             state: RunState::parse(&state)
                 .ok_or_else(|| sqlx::Error::Decode(format!("a run is {state}").into()))?,
             runs: row.try_get("runs")?,
@@ -36,48 +59,72 @@ where
 }
 
 impl Tx {
-    /// The runs that began on a day, counted for each project and state.
+    /// The runs that began within a day or an hour, counted for each project and state.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn count_runs_of_day(&mut self, day: i64) -> Result<Vec<DayCount>, StoreError> {
+    pub async fn count_runs(
+        &mut self,
+        span: Span,
+        began: i64,
+    ) -> Result<Vec<RunCount>, StoreError> {
         let took = "CASE WHEN state = 'success' AND ended_at > started_at THEN ended_at - started_at ELSE 0 END";
         let query = format!(
-            "SELECT COALESCE(project_id, '') AS project_id, {day} AS day, state, COUNT(*) AS runs, {} AS seconds, {} AS longest \
+            "SELECT COALESCE(project_id, '') AS project_id, {began} AS began, state, COUNT(*) AS runs, {} AS seconds, {} AS longest \
              FROM freezer_api_runs WHERE started_at >= ? AND started_at < ? GROUP BY COALESCE(project_id, ''), state",
             as_integer(self.engine(), &format!("SUM({took})")),
             as_integer(self.engine(), &format!("MAX({took})")),
-            day = as_integer(self.engine(), &day.to_string()),
+            began = as_integer(self.engine(), &began.to_string()),
         );
-        let begin = day.saturating_mul(SECONDS_OF_DAY);
+        let begin = began.saturating_mul(span.seconds());
         let query = sql(query).not_kept().bind(begin);
-        let query = query.bind(begin.saturating_add(SECONDS_OF_DAY));
+        let query = query.bind(begin.saturating_add(span.seconds()));
         self.session.fetch_all(query).await
     }
 
-    /// The counts of a project, or of all together, for the days from one to before another.
+    /// The counts of the hours of a day added up, those of all projects together too.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn run_days(
+    pub async fn sum_of_hours(&mut self, day: i64) -> Result<Vec<RunCount>, StoreError> {
+        let integer = |expression: &str| as_integer(self.engine(), expression);
+        let query = format!(
+            "SELECT project_id, {} AS began, state, {} AS runs, {} AS seconds, MAX(longest) AS longest \
+             FROM freezer_api_run_hours WHERE hour >= ? AND hour < ? GROUP BY project_id, state",
+            integer(&day.to_string()),
+            integer("SUM(runs)"),
+            integer("SUM(seconds)"),
+        );
+        let begin = day.saturating_mul(HOURS_OF_DAY);
+        let query = sql(query).not_kept().bind(begin);
+        let query = query.bind(begin.saturating_add(HOURS_OF_DAY));
+        self.session.fetch_all(query).await
+    }
+
+    /// The counts of a project, or of all together, for the days or hours from one to before another, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn run_counts(
         &mut self,
+        span: Span,
         project_id: &str,
         from: i64,
         to: i64,
-    ) -> Result<Vec<DayCount>, StoreError> {
-        let query = sql(
-            "SELECT * FROM freezer_api_run_days WHERE project_id = ? AND day >= ? AND day < ? ORDER BY day",
-        );
-        let query = query.bind(project_id).bind(from).bind(to);
+    ) -> Result<Vec<RunCount>, StoreError> {
+        let (_, column) = table_of(span);
+        let query = select(span).bind(from).bind(to);
+        let query = query.push(" AND project_id = ?").bind(project_id);
+        let query = query.push(&format!(" ORDER BY {column}"));
         self.session.fetch_all(query).await
     }
 
-    /// All counts of a day.
+    /// All counts of a day or an hour.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn counts_of_day(&mut self, day: i64) -> Result<Vec<DayCount>, StoreError> {
-        let query = sql("SELECT * FROM freezer_api_run_days WHERE day = ?").bind(day);
+    pub async fn counts_of(&mut self, span: Span, began: i64) -> Result<Vec<RunCount>, StoreError> {
+        let query = select(span).bind(began).bind(began.saturating_add(1));
         self.session.fetch_all(query).await
     }
 
@@ -85,16 +132,19 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn write_day_counts(
+    pub async fn write_run_counts(
         &mut self,
-        now: &[DayCount],
-        no_more: &[DayCount],
+        span: Span,
+        now: &[RunCount],
+        no_more: &[RunCount],
     ) -> Result<(), StoreError> {
+        let (table, column) = table_of(span);
         for count in no_more {
-            let delete = sql(
-                "DELETE FROM freezer_api_run_days WHERE project_id = ? AND day = ? AND state = ?",
-            );
-            let delete = delete.bind(&count.project_id).bind(count.day);
+            let delete = sql(format!(
+                "DELETE FROM {} WHERE project_id = ? AND {column} = ? AND state = ?",
+                table.table
+            ));
+            let delete = delete.bind(&count.project_id).bind(count.began);
             self.session
                 .execute(delete.bind(count.state.name()))
                 .await?;
@@ -104,7 +154,7 @@ impl Tx {
             .map(|count| {
                 vec![
                     (&count.project_id).into(),
-                    count.day.into(),
+                    count.began.into(),
                     count.state.name().into(),
                     count.runs.into(),
                     count.seconds.into(),
@@ -112,7 +162,7 @@ impl Tx {
                 ]
             })
             .collect();
-        self.replace(&TABLE, &rows).await
+        self.replace(table, &rows).await
     }
 
     /// The first of the days of which there are counts, and of which there are runs.
@@ -132,12 +182,13 @@ impl Tx {
         ))
     }
 
-    /// Removes the counts of the days before one; how many rows.
+    /// Removes the counts of the days or hours before one; how many rows.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn forget_days(&mut self, before: i64) -> Result<u64, StoreError> {
-        let delete = sql("DELETE FROM freezer_api_run_days WHERE day < ?").bind(before);
-        self.session.execute(delete).await
+    pub async fn forget_counts(&mut self, span: Span, before: i64) -> Result<u64, StoreError> {
+        let (table, column) = table_of(span);
+        let delete = format!("DELETE FROM {} WHERE {column} < ?", table.table);
+        self.session.execute(sql(delete).bind(before)).await
     }
 }

@@ -2,14 +2,12 @@
 
 use super::statement::sql;
 use super::upsert::as_integer;
-use super::{Engine, StoreError, Tx};
+use super::{StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::finding::Finding;
 use crate::domain::host::{HostState, NEVER};
-use crate::domain::run::RunState;
-use crate::domain::summary::{
-    Counts, FindingCount, HOURS, HostCounts, HourCount, ProjectCount, SECONDS_OF_HOUR,
-};
+use crate::domain::run_day::{ALL_PROJECTS, RunCount, SECONDS_OF_HOUR, Span};
+use crate::domain::summary::{Counts, FindingCount, HOURS, HostCounts, HourCount, ProjectCount};
 
 /// Counts of hosts and jobs, in the order of the columns.
 type HostRow = (i64, i64, i64, i64, i64, i64, i64, i64, Option<i64>);
@@ -112,27 +110,20 @@ impl Tx {
         Ok(rows.into_iter().map(count).collect())
     }
 
+    /// As the last round has counted them.
     async fn count_hours(&mut self, scope: &Scope) -> Result<Vec<HourCount>, StoreError> {
-        let divided = match self.engine() {
-            Engine::MySql => "DIV",
-            Engine::Postgres | Engine::Sqlite => "/",
+        let project_id = match scope {
+            Scope::Project(project_id) => project_id,
+            Scope::All => ALL_PROJECTS,
         };
-        let hour = format!("started_at {divided} {SECONDS_OF_HOUR}");
         let next = self.now().unix_timestamp().div_euclid(SECONDS_OF_HOUR) + 1;
-        let query = sql(format!(
-            "SELECT {hour}, state, COUNT(*) FROM freezer_api_runs WHERE started_at >= ? AND started_at < ?"
-        ));
-        let query = query
-            .bind((next - HOURS).saturating_mul(SECONDS_OF_HOUR))
-            .bind(next.saturating_mul(SECONDS_OF_HOUR));
-        let query = query
-            .of_scope(scope, "project_id")
-            .push(&format!(" GROUP BY {hour}, state"));
-        let rows: Vec<(i64, String, i64)> = self.session.fetch_all(query).await?;
-        let count = |(hour, state, runs): (i64, String, i64)| {
-            let state = RunState::parse(&state)?;
-            Some(HourCount { hour, state, runs })
+        let counts = self.run_counts(Span::Hour, project_id, next - HOURS, next);
+        let counts = counts.await?.into_iter();
+        let count = |count: RunCount| HourCount {
+            hour: count.began,
+            state: count.state,
+            runs: count.runs,
         };
-        Ok(rows.into_iter().filter_map(count).collect())
+        Ok(counts.map(count).collect())
     }
 }

@@ -368,6 +368,22 @@ static RUN_DAYS: Table = Table {
     computed: &[],
 };
 
+/// How many runs each hour of today and yesterday had, which the next round counts again.
+static RUN_HOURS: Table = Table {
+    name: "freezer_api_run_hours",
+    role: Role::Bookkeeping,
+    owned: true,
+    columns: &[
+        text("project_id", 36).key(),
+        integer("hour").key(),
+        text("state", 16).key(),
+        integer("runs"),
+        integer("seconds"),
+        integer("longest"),
+    ],
+    computed: &[],
+};
+
 /// Its rows are made by registrations.
 static CLIENT_REGISTRATIONS: Table = Table {
     name: "client_registrations",
@@ -386,7 +402,7 @@ static FREEZER_API_VERSION: Table = Table {
 };
 
 /// All tables but those of other tools (`alembic_version`, `migrate_version`). What refers to others comes after them.
-pub(crate) static TABLES: [&Table; 19] = [
+pub(crate) static TABLES: [&Table; 20] = [
     &CLIENTS,
     &SESSIONS,
     &ACTIONS,
@@ -398,6 +414,7 @@ pub(crate) static TABLES: [&Table; 19] = [
     &LEFTOVERS,
     &RUNS,
     &RUN_DAYS,
+    &RUN_HOURS,
     &CLIENT_ACTIVITY,
     &HOSTS,
     &PROBLEMS,

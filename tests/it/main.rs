@@ -72,6 +72,7 @@ mod report_hosts;
 mod report_jobs;
 mod report_me;
 mod report_nodes;
+mod report_plans;
 mod report_restores;
 mod report_runs;
 mod report_series;

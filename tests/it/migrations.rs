@@ -148,7 +148,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0008")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0009")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -418,6 +418,12 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_run_days.runs",
         "freezer_api_run_days.seconds",
         "freezer_api_run_days.state",
+        "freezer_api_run_hours.hour",
+        "freezer_api_run_hours.longest",
+        "freezer_api_run_hours.project_id",
+        "freezer_api_run_hours.runs",
+        "freezer_api_run_hours.seconds",
+        "freezer_api_run_hours.state",
         "freezer_api_runs.actions",
         "freezer_api_runs.attempts",
         "freezer_api_runs.client_id",

@@ -23,6 +23,7 @@ pub(crate) async fn round_watching(service: &Service, watching: i64) {
         is_gentle: false,
     };
     service.api.catalogue.judge_all(terms).await.unwrap();
+    service.api.catalogue.count_days(1, 90).await.unwrap();
 }
 
 /// The same of one that has always listened.

@@ -1,14 +1,11 @@
 //! How all is: the overview, the days, and the commands that print it.
 
-use freezer_api::domain::figures::Single;
 use serde_json::{Value, json};
-use tracing::Instrument as _;
 
 use crate::report_hosts::round;
+use crate::support::Service;
 use crate::support::api::{START, request};
 use crate::support::process::manage;
-use crate::support::statements::Statements;
-use crate::support::{Database, Engine, Service, rows};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -99,6 +96,34 @@ on_each_engine! {
         ask("\"other\"").await.expect(200);
     }
 
+    async fn hours_are_counted_in_rounds(database: Database) {
+        let service = Service::start(&database).await;
+        let one = job(&service, "p1", "host1").await;
+        let other = job(&service, "p2", "host2").await;
+        let hours = async |path: &str| service.get(path).await.expect(200).json()["hours"].clone();
+        const ALL: &str = "report/summary?all_projects=true";
+        send(&service, "p1", &one, START - 60, -1, "").await;
+        send(&service, "p1", &one, START - 60, -1, "").await;
+        send(&service, "p2", &other, START - 3 * HOUR, START - 3 * HOUR + 5, "success").await;
+        round(&service).await;
+        assert_eq!(hours(ALL).await[24]["running"], 1);
+        // What ends later changes the counts of an hour that is over, from the next round on.
+        send(&service, "p1", &one, START - 60, START + 60, "fail").await;
+        service.clock.advance(HOUR);
+        assert_eq!(hours(ALL).await[23]["running"], 1);
+        round(&service).await;
+        service.clock.advance(15);
+        let shown = hours(ALL).await;
+        assert_eq!([&shown[23]["running"], &shown[23]["fail"], &shown[20]["success"]], [0, 1, 1]);
+        assert_eq!(hours("report/summary").await[20]["success"], 0);
+        // Its rows are gone when no overview shows them any more, and the days stay.
+        service.clock.advance(2 * DAY);
+        assert!(database.rows("freezer_api_run_hours", "1 = 1").await > 0);
+        assert_eq!(service.api.catalogue.forget_days(1000).await.unwrap(), 0);
+        assert_eq!(database.rows("freezer_api_run_hours", "1 = 1").await, 0);
+        assert_eq!(days(&service, "report/days?all_projects=true").await.len(), 1);
+    }
+
     async fn days_are_counted_and_kept(database: Database) {
         let service = Service::start(&database).await;
         let one = job(&service, "p1", "host1").await;
@@ -181,85 +206,5 @@ on_each_engine! {
         let (_, [told, _]) = run(&["hosts", "--format", "json"]);
         let documents: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(documents.len(), 2);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn overviews_are_read_by_indexes() {
-    const ROWS: usize = 20_000;
-    let sent = Statements::of_process().await;
-    for engine in crate::support::engines() {
-        let database = Database::create(engine).await;
-        let service = Service::with(&database, Statements::are_logged).await;
-        let text =
-            |prefix: &str, expression: &str| crate::plans::numbered(engine, prefix, expression, "");
-        let numbers = crate::plans::numbers(engine, ROWS);
-        // Of the last months, a hundred a day.
-        let runs = format!(
-            "INSERT INTO freezer_api_runs (id, project_id, job_id, client_id, state, attempts, started_at) SELECT {}, {}, {}, 'c', 'success', 1, \
-             {START} - n * 864 FROM {numbers}",
-            text("r", "n"),
-            text("p", "n % 7"),
-            text("j", "n"),
-        );
-        let days = format!(
-            "INSERT INTO freezer_api_run_days (project_id, day, state, runs, seconds, longest) SELECT {}, n % 1000 + 19000, {}, 1, 1, 1 FROM {numbers}",
-            text("p", "n / 1000"),
-            "'success'",
-        );
-        let days = if engine == Engine::MySql {
-            days.replace("n / 1000", "n DIV 1000")
-        } else {
-            days
-        };
-        let analyze = match engine {
-            Engine::MySql => "ANALYZE TABLE freezer_api_runs, freezer_api_run_days",
-            Engine::Postgres | Engine::Sqlite => "ANALYZE",
-        };
-        rows::execute_all(&database, [runs, days, analyze.to_owned()]).await;
-        let (from, to) = ((START / HOUR - 24) * HOUR, (START / HOUR + 1) * HOUR);
-        let span = [from.to_string(), to.to_string()];
-        for (path, part, values, index) in [
-            (
-                "report/summary",
-                "FROM freezer_api_runs",
-                vec![&*span[0], &span[1], "p1"],
-                "ix_freezer_api_runs_",
-            ),
-            (
-                "report/summary?all_projects=true",
-                "FROM freezer_api_runs",
-                vec![&*span[0], &span[1]],
-                "ix_freezer_api_runs_started",
-            ),
-            (
-                "report/days",
-                "FROM freezer_api_run_days",
-                vec!["p1", "19646", "19676"],
-                match engine {
-                    Engine::MySql => "key=PRIMARY",
-                    Engine::Postgres => "freezer_api_run_days_pkey",
-                    Engine::Sqlite => "sqlite_autoindex_freezer_api_run_days",
-                },
-            ),
-        ] {
-            sent.take();
-            service.get(path).await.expect(200);
-            let statements = sent.take();
-            let statement = statements.iter().find(|text| text.contains(part)).unwrap();
-            let plan = rows::explain(&database, statement, &values).await;
-            assert!(plan.contains(index), "{engine:?} {path}: {plan}");
-        }
-        sent.take();
-        let catalogue = &service.api.catalogue;
-        let span = tracing::info_span!("scrape");
-        let figures = catalogue.figures(Single::All, 10);
-        figures.instrument(span).await.unwrap();
-        let statements = sent.take();
-        let is_of_runs = |text: &&String| text.contains("FROM freezer_api_runs");
-        let statement = statements.iter().find(is_of_runs).unwrap();
-        let span = [(START - 24 * HOUR).to_string(), (START + HOUR).to_string()];
-        let plan = rows::explain(&database, statement, &[&span[0], &span[1]]).await;
-        assert!(plan.contains("ix_freezer_api_runs_"), "{engine:?}: {plan}");
     }
 }

@@ -118,7 +118,7 @@ pub(super) const MEMBERS: &[(&str, &str)] = &[
     ("hour", "When the hour began."),
     (
         "hours",
-        "The last 24 hours and the one that has begun, the oldest first.",
+        "The last 24 hours and the one that has begun, the oldest first, as the last round has counted them.",
     ),
     ("href", "An address."),
     ("id", "The name of the version."),
