@@ -84,6 +84,18 @@ export async function settled(page) {
 /** Keeps a picture. */
 export const picture = (page, name) => page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 
+/** axe runs beside the page's own scripts, so that the page's policy stays as it is; once for as long as the page is not loaded anew. */
+async function besides(page) {
+  const session = page.axe?.session ?? await page.context().newCDPSession(page);
+  const { frameTree: { frame } } = await session.send("Page.getFrameTree");
+  if (page.axe?.loader !== frame.loaderId) {
+    const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", { frameId: frame.id, worldName: "axe" });
+    await session.send("Runtime.evaluate", { contextId, expression: axe });
+    page.axe = { session, loader: frame.loaderId, contextId };
+  }
+  return page.axe;
+}
+
 /** What holds for every page in every look. */
 export async function isSound(page, name) {
   assert.deepEqual(page.faults, [], name);
@@ -91,12 +103,8 @@ export async function isSound(page, name) {
     rows: document.querySelectorAll("tr").length, wide: document.documentElement.scrollWidth - innerWidth,
     inline: [...document.querySelectorAll("body [style]:not([style=\"\"]), script:not([src]), body style")].map((element) => element.outerHTML.slice(0, 300)),
   }));
-  // axe runs beside the page's own scripts, so that the page's policy stays as it is.
-  const client = await page.context().newCDPSession(page);
-  const { frameTree } = await client.send("Page.getFrameTree");
-  const { executionContextId: contextId } = await client.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
-  await client.send("Runtime.evaluate", { contextId, expression: axe });
-  const { result } = await client.send("Runtime.evaluate", {
+  const { session, contextId } = await besides(page);
+  const { result } = await session.send("Runtime.evaluate", {
     contextId, awaitPromise: true, returnByValue: true,
     expression: "axe.run(document).then((r) => r.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 200)} ${n.any.map((c) => c.message)}`)))",
   });
