@@ -1,19 +1,24 @@
 //! `/metrics`, on the API's own listener or another, and what counts requests. Without `[metrics]` there is none of it: no layer, and the
 //! path is not there.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use bytes::Bytes;
+use futures_util::stream;
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::sync::Mutex;
 
 use super::{Api, Authentication, allowing, openapi, page, routes};
 use crate::config::{self, Config, PerClient};
@@ -86,6 +91,8 @@ impl Bearer {
 pub struct Metrics {
     http: Arc<Http>,
     bearer: Option<Bearer>,
+    /// The text of the figures that were shown last: it can be large, and all that ask at once take the same.
+    catalogue: Mutex<Option<(Arc<CatalogueFigures>, Bytes)>>,
 }
 
 impl Metrics {
@@ -104,7 +111,26 @@ impl Metrics {
             return Ok(None);
         }
         let http = Arc::new(Http::new(paths(config)));
-        Ok(Some(Metrics { http, bearer }))
+        Ok(Some(Metrics {
+            http,
+            bearer,
+            catalogue: Mutex::default(),
+        }))
+    }
+
+    async fn text_of_catalogue(&self, figures: Option<Arc<CatalogueFigures>>) -> Bytes {
+        let Some(figures) = figures else {
+            return catalogue_text(None).into();
+        };
+        let mut last = self.catalogue.lock().await;
+        if let Some((of, text)) = &*last
+            && Arc::ptr_eq(of, &figures)
+        {
+            return text.clone();
+        }
+        let text = Bytes::from(catalogue_text(Some(Arc::clone(&figures))));
+        *last = Some((figures, text.clone()));
+        text
     }
 
     fn may_scrape(&self, headers: &HeaderMap) -> bool {
@@ -155,13 +181,15 @@ async fn scrape(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
         )
             .into_response();
     }
-    let mut text = service_text(Arc::clone(&metrics.http), service_figures(&api));
-    text.push_str(&catalogue_text(catalogue_figures(&api).await));
+    let catalogue = catalogue_figures(&api).await;
+    let catalogue = metrics.text_of_catalogue(catalogue).await;
+    let service = service_text(Arc::clone(&metrics.http), service_figures(&api));
+    let parts = [service.into(), catalogue].map(Ok::<Bytes, Infallible>);
     let headers = [
         (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    (headers, text).into_response()
+    (headers, Body::from_stream(stream::iter(parts))).into_response()
 }
 
 /// What the tables tell; none where they do not in time, so that the rest is told all the same.

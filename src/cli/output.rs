@@ -1,5 +1,6 @@
 //! What the programs print. When their output is closed (`freezer-manage … | head`), they end quietly.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -26,13 +27,23 @@ pub(super) use {line, note};
 
 /// Writes text to standard output.
 pub(super) fn write(text: fmt::Arguments<'_>) -> Result<(), OutputError> {
-    Ok(io::stdout().write_fmt(text)?)
+    Ok(io::stdout().write_all(printable(&text.to_string()).as_bytes())?)
 }
 
 /// Writes text to standard error.
 pub(super) fn write_note(text: fmt::Arguments<'_>) {
     // There is no other place to say that standard error is closed.
-    let _ = io::stderr().write_fmt(text);
+    let _ = io::stderr().write_all(printable(&text.to_string()).as_bytes());
+}
+
+/// The text without what a terminal obeys: names are what users and other servers have chosen.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(is_command) {
+        Cow::Owned(text.replace(is_command, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Whether a program ended because its output was closed.
@@ -40,4 +51,19 @@ pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<OutputError>()
         .is_some_and(|OutputError(error)| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn nobody_but_us_speaks_to_the_terminal() {
+        assert_eq!(printable("a\tb é\n"), "a\tb é\n");
+        let hostile = "a\u{1b}]0;title\u{7}\u{9b}2J\rb\n";
+        assert_eq!(
+            printable(hostile),
+            "a\u{fffd}]0;title\u{fffd}\u{fffd}2J\u{fffd}b\n"
+        );
+    }
 }

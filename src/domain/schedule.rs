@@ -12,6 +12,8 @@ use super::document::{self, Object};
 const CONTINUOUS: i64 = 3600;
 /// How many days are looked at for the times at which cron's fields fire: two of each day of each year, and a leap day.
 const DAYS: i64 = 800;
+/// In how many years these days are.
+const YEARS: usize = 4;
 
 /// How often a job is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +131,7 @@ static FIELDS: [Field; 8] = [
 ];
 
 /// One of the expressions of a field, which commas separate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expression {
     /// `*`, `5`, `1-5`, with a step behind a slash; the names of months and weekdays are numbers too.
     Range { first: u16, last: u16, step: u16 },
@@ -139,17 +141,35 @@ enum Expression {
     LastDay,
 }
 
-/// What all fields say.
+/// What all fields say. Of long fields each expression is looked at once for a value, however many days are.
 #[derive(Debug)]
 struct Cron {
     year: Vec<Expression>,
-    month: Vec<Expression>,
-    day: Vec<Expression>,
-    week: Vec<Expression>,
-    weekday: Vec<Expression>,
+    months: Values,
+    days: Values,
+    /// Of days those that are no numbers, each once.
+    other_days: Vec<Expression>,
+    weeks: Values,
+    weekdays: Values,
     hours: Vec<i64>,
     minutes: Vec<i64>,
     seconds: Vec<i64>,
+}
+
+/// Values below 64.
+#[derive(Clone, Copy, Debug)]
+struct Values(u64);
+
+impl Values {
+    fn of(field: &Field, expressions: &[Expression]) -> Values {
+        let all = field.least..=field.most;
+        let fires = all.filter(|value| contains(expressions, *value));
+        Values(fires.fold(0, |values, value| values | 1 << value))
+    }
+
+    fn has(self, value: u8) -> bool {
+        self.0 >> value & 1 == 1
+    }
 }
 
 impl Cron {
@@ -171,16 +191,26 @@ impl Cron {
             let fires = all.filter(|value| contains(expressions, *value));
             fires.map(i64::from).collect()
         };
-        let [.., of_hour, of_minute, of_second] = &FIELDS;
+        let [
+            _,
+            of_month,
+            of_day,
+            of_week,
+            of_weekday,
+            of_hour,
+            of_minute,
+            of_second,
+        ] = &FIELDS;
         Some(Cron {
+            months: Values::of(of_month, &month),
+            days: Values::of(of_day, &day),
+            weeks: Values::of(of_week, &week),
+            weekdays: Values::of(of_weekday, &weekday),
+            other_days: other_days(&day),
             hours: values(of_hour, &hour),
             minutes: values(of_minute, &minute),
             seconds: values(of_second, &second),
             year,
-            month,
-            day,
-            week,
-            weekday,
         })
     }
 
@@ -191,9 +221,13 @@ impl Cron {
             self.time_of_day(|v| v.last()),
         );
         let (first, last) = (first?, last?);
+        let years = (from.year()..).take(YEARS);
+        let years: Vec<i32> = years
+            .filter(|year| contains(&self.year, u16::try_from(*year).unwrap_or_default()))
+            .collect();
         let days = (0..DAYS).filter(|day| {
             let date = from.checked_add(Duration::days(*day));
-            date.is_some_and(|date| self.fires_on(date))
+            date.is_some_and(|date| years.contains(&date.year()) && self.fires_on(date))
         });
         let days: Vec<i64> = days.collect();
         let over_night = |pair: &[i64]| match pair {
@@ -228,13 +262,13 @@ impl Cron {
         gaps.into_iter().flatten().max()
     }
 
+    /// Whether it fires on a day of a year in which it does.
     fn fires_on(&self, date: Date) -> bool {
-        let weekday = date.weekday().number_days_from_monday();
-        contains(&self.year, u16::try_from(date.year()).unwrap_or_default())
-            && contains(&self.month, u8::from(date.month()).into())
-            && contains(&self.week, date.iso_week().into())
-            && contains(&self.weekday, weekday.into())
-            && self.day.iter().any(|expression| is_day(*expression, date))
+        let is_other = || self.other_days.iter().any(|day| is_day(*day, date));
+        self.months.has(date.month().into())
+            && self.weeks.has(date.iso_week())
+            && self.weekdays.has(date.weekday().number_days_from_monday())
+            && (self.days.has(date.day()) || is_other())
     }
 }
 
@@ -333,10 +367,22 @@ fn contains(expressions: &[Expression], value: u16) -> bool {
     })
 }
 
+fn other_days(days: &[Expression]) -> Vec<Expression> {
+    let mut others = Vec::new();
+    for day in days {
+        let is_new = !matches!(day, Expression::Range { .. }) && !others.contains(day);
+        if is_new {
+            others.push(*day);
+        }
+    }
+    others
+}
+
+/// Whether one of [`other_days`] is this day.
 fn is_day(expression: Expression, date: Date) -> bool {
     let length = date.month().length(date.year());
     match expression {
-        Expression::Range { .. } => contains(&[expression], date.day().into()),
+        Expression::Range { .. } => false,
         Expression::LastDay => date.day() == length,
         Expression::Position { position, weekday } => {
             let is_weekday = usize::from(date.weekday().number_days_from_monday()) == weekday;
@@ -346,5 +392,35 @@ fn is_day(expression: Expression, date: Date) -> bool {
             };
             is_weekday && is_position
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn long_fields_are_read_as_short_ones() {
+        let cadence = |day: &str, year: &str| {
+            let schedule =
+                json!({"schedule_day": day, "schedule_year": year, "schedule_hour": "3"});
+            Cadence::of(
+                schedule.as_object().unwrap(),
+                datetime!(2024-01-01 00:00 UTC),
+            )
+        };
+        let long = |word: &str| vec![word; 5000].join(",");
+        let month = Cadence::Every(31 * 86_400);
+        assert_eq!(cadence("last", "*"), month);
+        assert_eq!(cadence(&long("last"), &long("2020-2030")), month);
+        assert_eq!(cadence(&(long("30") + ",x"), "*"), Cadence::Unreadable);
+        assert_eq!(
+            cadence(&long("2nd fri"), "2024"),
+            cadence("2nd fri", "2024")
+        );
+        assert_eq!(cadence(&long("30-31"), &long("1999")), Cadence::Once);
     }
 }

@@ -23,6 +23,10 @@ const KEEP: &str = "30m";
 /// How long a connection may take, and a page.
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(300);
+/// How large an answer may be, in bytes: a page of documents as large as releases of freezer-api took them has a tenth of it.
+const LARGEST_ANSWER: usize = 256 << 20;
+/// How much of what the cluster says is shown, in characters.
+const SHOWN: usize = 300;
 /// What stays as it is in the name of an index: patterns, lists and dates.
 const INDEX: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -154,7 +158,7 @@ impl Cluster {
         };
         let root: Root = cluster.ask(Method::GET, "", None).await?;
         cluster.version = Version {
-            number: root.version.number,
+            number: root.version.number.chars().take(SHOWN).collect(),
             is_opensearch: root.version.distribution.as_deref() == Some("opensearch"),
         };
         Ok(cluster)
@@ -276,6 +280,13 @@ impl Scroll {
         self.total = self.total.or(page.hits.total());
         self.id = page.scroll_id.or(self.id.take());
         self.read += page.hits.hits.len() as u64;
+        if self.total.is_some_and(|total| self.read > total) {
+            return fail(format!(
+                "{} documents were read of {}: it has no end",
+                self.read,
+                self.total.unwrap_or_default()
+            ));
+        }
         if page.hits.hits.is_empty() {
             self.end().await;
             if self.total.is_some_and(|total| total != self.read) {
@@ -394,8 +405,7 @@ async fn read<T: serde::de::DeserializeOwned>(
     response: reqwest::Response,
 ) -> Result<T, ReadError> {
     let status = response.status();
-    let body = response.bytes().await;
-    let body = body.map_err(|error| ReadError::cluster(Some(url), &chain(&error.without_url())))?;
+    let body = body(url, response).await?;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| {
             ReadError::cluster(Some(url), &format!("the answer cannot be read: {error}"))
@@ -412,9 +422,26 @@ async fn read<T: serde::de::DeserializeOwned>(
     ))
 }
 
+/// The whole body, unless it is larger than any page.
+async fn body(url: &Url, mut response: reqwest::Response) -> Result<Vec<u8>, ReadError> {
+    let mut body = Vec::new();
+    loop {
+        let piece = response.chunk().await;
+        let piece =
+            piece.map_err(|error| ReadError::cluster(Some(url), &chain(&error.without_url())))?;
+        let Some(piece) = piece else {
+            return Ok(body);
+        };
+        if body.len() + piece.len() > LARGEST_ANSWER {
+            let reason = format!("an answer has more than {LARGEST_ANSWER} bytes");
+            return Err(ReadError::cluster(Some(url), &reason));
+        }
+        body.extend_from_slice(&piece);
+    }
+}
+
 /// What an answer complains of, in the forms of all versions.
 fn complaint(body: &[u8]) -> String {
-    const LENGTH: usize = 300;
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(answer) => {
             let error = answer.get("error").cloned().unwrap_or_default();
@@ -428,7 +455,7 @@ fn complaint(body: &[u8]) -> String {
         }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    text.chars().take(LENGTH).collect()
+    text.chars().take(SHOWN).collect()
 }
 
 /// An error with all that caused it, in one line.

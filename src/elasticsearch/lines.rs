@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::{Hit, Reached, ReadError};
 
 /// How many bytes of lines are read at once, as far as a line is not larger.
 const PAGE_BYTES: usize = 2 << 20;
+
+/// How large a line may be, in bytes: far more than a document.
+const LARGEST_LINE: u64 = 256 << 20;
 
 /// A reading of files, one after the other.
 pub struct Lines {
@@ -90,11 +93,21 @@ impl OpenFile {
     fn next(&mut self) -> Result<Option<(Hit, usize)>, ReadError> {
         loop {
             self.text.clear();
-            let read = self.reader.read_line(&mut self.text);
-            if read.map_err(|error| unreadable(&self.path, error))? == 0 {
+            let read = (&mut self.reader)
+                .take(LARGEST_LINE)
+                .read_line(&mut self.text);
+            let read = read.map_err(|error| unreadable(&self.path, error))?;
+            if read == 0 {
                 return Ok(None);
             }
             self.number += 1;
+            if read as u64 == LARGEST_LINE {
+                return Err(ReadError::Line {
+                    path: self.path.display().to_string(),
+                    number: self.number,
+                    reason: format!("it has {LARGEST_LINE} bytes or more"),
+                });
+            }
             let line = self.text.trim_start_matches('\u{feff}').trim();
             if !line.is_empty() {
                 let hit = serde_json::from_str(line).map_err(|error| ReadError::Line {

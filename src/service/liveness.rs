@@ -16,6 +16,9 @@ use crate::store::{BATCH, Listing, Registered, StoreError, Tx};
 /// How many clients are kept in mind between two writes, and of one project: names cost a caller nothing before they are looked up.
 const MAX_CLIENTS: usize = 50_000;
 const MAX_OF_PROJECT: usize = 20_000;
+/// The same in bytes of their names: callers can choose long ones.
+const MAX_NAMES: usize = 4 << 20;
+const MAX_NAMES_OF_PROJECT: usize = 2 << 20;
 /// How many addresses of a client are told apart.
 const MAX_ADDRESSES: usize = 8;
 /// Characters of what an agent says of itself.
@@ -32,9 +35,26 @@ pub(super) struct Liveness {
 #[derive(Default)]
 struct Seen {
     clients: HashMap<(String, String), Polled>,
-    of_project: HashMap<String, usize>,
+    of_project: HashMap<String, Names>,
+    names: Names,
     /// What agents said with a backup, and of which project, by the job.
     agents: HashMap<String, (String, Agent)>,
+}
+
+/// How many names there are, and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Names {
+    count: usize,
+    bytes: usize,
+}
+
+impl Names {
+    fn with(self, name: &str) -> Names {
+        Names {
+            count: self.count + 1,
+            bytes: self.bytes + name.len(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -66,7 +86,6 @@ impl Agent {
 impl Seen {
     /// What is kept of a client, where there is room for it.
     fn client(&mut self, project_id: &str, client_id: &str) -> Option<&mut Polled> {
-        let count = self.clients.len();
         match self
             .clients
             .entry((project_id.to_owned(), client_id.to_owned()))
@@ -74,10 +93,13 @@ impl Seen {
             Entry::Occupied(entry) => Some(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let of_project = self.of_project.entry(project_id.to_owned()).or_default();
-                if count >= MAX_CLIENTS || *of_project >= MAX_OF_PROJECT {
+                let all = self.names.with(client_id);
+                let own = of_project.with(client_id);
+                let are_too_many = all.count > MAX_CLIENTS || own.count > MAX_OF_PROJECT;
+                if are_too_many || all.bytes > MAX_NAMES || own.bytes > MAX_NAMES_OF_PROJECT {
                     return None;
                 }
-                *of_project += 1;
+                (self.names, *of_project) = (all, own);
                 let sighting = Sighting::of(project_id, client_id);
                 Some(entry.insert(Polled {
                     sighting,
@@ -281,5 +303,28 @@ impl Catalogue {
             }
         }
         Ok(sightings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of so many clients are kept of a project, and of all.
+    fn kept(seen: &mut Seen, project: &str, clients: usize, width: usize) -> (usize, usize) {
+        let name = |number| format!("{number:0width$}");
+        let found = (0..clients).filter(|number| seen.client(project, &name(*number)).is_some());
+        (found.count(), seen.clients.len())
+    }
+
+    #[test]
+    fn invented_names_take_little_memory() {
+        let mut seen = Seen::default();
+        assert_eq!(kept(&mut seen, "a", 30_000, 8), (20_000, 20_000));
+        assert_eq!(kept(&mut seen, "a", 30_000, 8), (20_000, 20_000));
+        assert_eq!(kept(&mut seen, "b", 20_000, 1_000).0, (2 << 20) / 1_000);
+        assert_eq!(kept(&mut seen, "c", 20_000, 1_000).0, 1_937);
+        assert_eq!(kept(&mut seen, "d", 20_000, 8).0, 38);
+        assert!(seen.names.bytes <= MAX_NAMES);
     }
 }

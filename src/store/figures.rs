@@ -17,6 +17,9 @@ type HostRow = (Option<String>, String, i64, i64, i64, i64, Option<i64>);
 /// A row of a client: project, name, last success, due, failures in a row, last poll.
 type ClientRow = (Option<String>, String, i64, i64, i64, Option<i64>);
 
+/// Bytes of the names of clients that are shown one by one: each name stands in five lines.
+const MOST_NAMES: usize = 1 << 20;
+
 impl Tx {
     /// All figures but those of series; those of `most` single clients at most.
     ///
@@ -127,9 +130,11 @@ impl Tx {
              LEFT JOIN freezer_api_client_activity a ON a.client_id = h.client_id AND a.project_id = h.project_id \
              WHERE {condition} ORDER BY h.is_red DESC, h.id LIMIT {most}"
         ));
-        let rows: Vec<ClientRow> = self.session.fetch_all(query).await?;
+        let mut rows: Vec<ClientRow> = self.session.fetch_all(query).await?;
+        let found = rows.len();
+        rows.truncate(shown_of(&rows));
         let shown = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let left_out = if shown < i64::from(most) {
+        let left_out = if shown < i64::from(most) && rows.len() == found {
             0
         } else {
             let count = sql(format!(
@@ -144,6 +149,16 @@ impl Tx {
         let rows: Vec<(i64,)> = self.session.fetch_all(query).await?;
         Ok(rows.into_iter().next().map_or(0, |(count,)| count))
     }
+}
+
+/// How many of these clients are shown: users choose their names.
+fn shown_of(rows: &[ClientRow]) -> usize {
+    let mut bytes = 0;
+    let has_room = |row: &&ClientRow| {
+        bytes += row.1.len();
+        bytes <= MOST_NAMES
+    };
+    rows.iter().take_while(has_room).count()
 }
 
 fn client(row: ClientRow) -> ClientFigures {

@@ -5,6 +5,7 @@ mod figures;
 mod framing;
 mod http2;
 mod json;
+mod reports;
 mod slow;
 mod targets;
 mod tenancy;

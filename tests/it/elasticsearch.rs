@@ -2,6 +2,7 @@
 //! freezer-api 2.0.0 to 15.0.0 into Elasticsearch 1.7 and 2.4, and carried to OpenSearch 2.19 in the layouts without types.
 
 mod clusters;
+mod hostile;
 mod kills;
 mod roles;
 mod secured;

@@ -1,6 +1,6 @@
 //! How often somebody may try to log in. Keystone may lock users out; this keeps strangers from trying many.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -49,7 +49,10 @@ impl Attempt {
 
 /// What one subscriber has: an address, or of IPv6 a network of 64 bits.
 fn network(address: &str) -> String {
-    match address.trim_matches(['[', ']']).parse() {
+    let with_port = address.parse().map(|address: SocketAddr| address.ip());
+    let ip = with_port.or_else(|_| address.trim_matches(['[', ']']).parse());
+    // A socket of IPv6 calls clients of IPv4 by addresses of IPv6 that are all of one network.
+    match ip.map(|ip: IpAddr| ip.to_canonical()) {
         Ok(IpAddr::V6(ip)) => {
             let [a, b, c, d, ..] = ip.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
@@ -84,7 +87,18 @@ mod tests {
     fn a_subscriber_is_one_address() {
         assert_eq!(network("[2001:db8:1:2:3::4]"), network("2001:db8:1:2::9"));
         assert_ne!(network("2001:db8:1:2::9"), network("2001:db8:1:3::9"));
-        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+        for one in [
+            "192.0.2.1",
+            "192.0.2.1:4711",
+            "::ffff:192.0.2.1",
+            "[::ffff:192.0.2.1]:80",
+        ] {
+            assert_eq!(network(one), "192.0.2.1", "{one}");
+        }
+        assert_eq!(
+            network("[2001:db8:1:2::3]:4711"),
+            network("2001:db8:1:2::9")
+        );
         assert_eq!(network(&"x".repeat(9000)).len(), 64);
     }
 }

@@ -264,15 +264,22 @@ fn described(context: &RequestContext, projects: &[NamedProject], expires_at: i6
     })
 }
 
+/// Characters of a name or an id, and of a secret: Keystone's passwords have 4096 at most, and no token is as long as a header.
+const NAME_WIDTH: usize = 255;
+const SECRET_WIDTH: usize = 8192;
+
 /// The credentials of a form.
 fn credentials(form: &Object) -> Result<Credentials, ApiError> {
-    let secret = |name| text(form, name).map(SecretString::from);
+    let secret = |name| secret(form, name).map(SecretString::from);
     match text(form, "method")?.as_str() {
         "password" => Ok(Credentials::Password {
             user: text(form, "user")?,
             domain: text(form, "domain")?,
             password: secret("password")?,
-            passcode: secret("passcode").ok(),
+            passcode: match form.get("passcode").and_then(Value::as_str) {
+                None | Some("") => None,
+                Some(_) => Some(secret("passcode")?),
+            },
         }),
         "application_credential" => Ok(Credentials::ApplicationCredential {
             id: text(form, "id")?,
@@ -286,12 +293,28 @@ fn credentials(form: &Object) -> Result<Credentials, ApiError> {
     }
 }
 
-/// A text of a form that is not empty. The message does not repeat it.
+/// A text of a form that is not empty, and that Keystone can look for. The message does not repeat it.
 fn text(form: &Object, name: &str) -> Result<String, ApiError> {
-    match form.get(name).and_then(Value::as_str) {
-        Some(text) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(Refusal::Invalid(format!("{name} is missing")).into()),
+    let text = limited(form, name, NAME_WIDTH)?;
+    if text.contains(char::is_control) {
+        let reason = format!("{name} has a control character");
+        return Err(Refusal::Invalid(reason).into());
     }
+    Ok(text)
+}
+
+fn secret(form: &Object, name: &str) -> Result<String, ApiError> {
+    limited(form, name, SECRET_WIDTH)
+}
+
+fn limited(form: &Object, name: &str, most: usize) -> Result<String, ApiError> {
+    let text = form.get(name).and_then(Value::as_str).unwrap_or_default();
+    let reason = match text.chars().count() {
+        0 => format!("{name} is missing"),
+        length if length > most => format!("{name} has more than {most} characters"),
+        _ => return Ok(text.to_owned()),
+    };
+    Err(Refusal::Invalid(reason).into())
 }
 
 fn failure(error: LoginError) -> ApiError {

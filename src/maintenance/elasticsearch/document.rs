@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::domain::document::{self, Object};
 use crate::elasticsearch::Hit;
+use crate::store::MAX_TEXT;
 use crate::store::tables::{ACTIONS, BACKUPS, CLIENTS, JOBS, SESSIONS, Table};
 
 /// The kinds of documents, in the order of their import.
@@ -116,6 +117,10 @@ pub(super) enum Recognized {
 /// not taken.
 pub(super) fn recognize(hit: Hit) -> Recognized {
     let named = hit.doc_type.as_deref().and_then(Kind::of_name);
+    if hit.source.get().len() > MAX_TEXT {
+        let reason = format!("it has more than {MAX_TEXT} bytes");
+        return Recognized::Unreadable(named, hit, reason);
+    }
     let mut members = match document::parse(hit.source.get().as_bytes()) {
         Ok(Value::Object(members)) => members,
         Ok(_) => return Recognized::Unreadable(named, hit, "it is no object".to_owned()),
@@ -213,6 +218,8 @@ mod tests {
         ] {
             assert_eq!(kind_of(None, source), Some((kind, Layout::Shape)));
         }
+        let large = format!(r#"{{"job_id": "1", "x": "{}"}}"#, "x".repeat(MAX_TEXT));
+        assert_eq!(kind_of(Some("jobs"), &large), None);
         assert_eq!(kind_of(Some("configs"), r#"{"config": {}}"#), None);
         assert_eq!(
             kind_of(Some("jobs"), r#"{"a": 99999999999999999999}"#),

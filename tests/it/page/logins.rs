@@ -350,3 +350,29 @@ async fn a_second_factor_is_asked_for_where_the_user_has_one() {
     lab.call(Method::DELETE, &user, &lab.admin().await, None)
         .await;
 }
+
+#[tokio::test]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn what_keystone_cannot_take_is_not_sent_to_it() {
+    let database = database().await;
+    let cloud = cloud(&database).await;
+    for (member, text) in [
+        ("user", "n".repeat(256)),
+        ("user", "a\0b".to_owned()),
+        ("domain", "\u{1b}[2J".to_owned()),
+        ("password", "p".repeat(8193)),
+        ("password", "p".repeat(500_000)),
+        ("passcode", "p".repeat(8193)),
+    ] {
+        // More often than a password may be wrong: nobody has tried one.
+        for _ in 0..6 {
+            let mut form = password("demo");
+            form[member] = json!(text);
+            let answer = send(&cloud, "POST", "/ui/session", "", form).await;
+            answer.refused(400, "Bad request format");
+        }
+    }
+    send(&cloud, "POST", "/ui/session", "", password("demo"))
+        .await
+        .expect(200);
+}
