@@ -33,7 +33,7 @@ pub use answer::{Answer, Document, Pieces};
 pub use days::count_days;
 pub use judging::{RoundTerms, judge_all};
 pub use report::ReportPage;
-pub use series::SeriesKeeper;
+pub use series::{SeriesBackups, SeriesKeeper};
 pub use trusts::JobTrusts;
 
 /// The catalogue: clients, actions, jobs, sessions and backups, for as long as the program runs.

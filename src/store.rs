@@ -27,6 +27,7 @@ pub(crate) mod rows;
 mod run_days;
 mod runs;
 mod series;
+mod series_backups;
 mod sessions;
 mod settings;
 mod sink;
@@ -62,7 +63,7 @@ pub use memory::{Memory, Reservation, Room};
 pub use pages::{Cursor, Order, Page};
 pub(crate) use rows::Record;
 pub use series::{BATCH as SERIES_BATCH, Frontier, LEASE as SERIES_LEASE};
-pub use sink::{NextPage, Piece, SharedSink, Sink};
+pub use sink::{Lines, NextPage, Piece, Shape, SharedSink, Sink};
 
 /// The database, for as long as the program runs.
 #[derive(Clone)]
@@ -87,6 +88,9 @@ enum Pool {
     Sqlite(managed::Pool<Manager<Sqlite>>),
 }
 
+/// How large an answer is, in bytes, of which nobody keeps account.
+const SMALL_ANSWER: usize = 64 * 1024;
+
 /// How often a read is tried before its error is reported.
 const MAX_READS: u32 = 3;
 
@@ -109,7 +113,7 @@ pub struct Tx {
     ids: Ids,
     /// The memory of large documents, once it is known that there are some.
     room: Room,
-    reads_all: bool,
+    memory: Option<Memory>,
 }
 
 impl Tx {
@@ -128,7 +132,22 @@ impl Tx {
 
     /// Whether documents of any size are read; else [`StoreError::NeedsRoom`] says how large they are.
     fn reads_all(&self) -> bool {
-        self.reads_all || self.room.is_some()
+        self.memory.is_none() || self.room.is_some()
+    }
+
+    /// Keeps memory for what an answer shows of what was read, if that is large.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsRoom`] where there is none now.
+    pub(crate) fn keep_room(&mut self, bytes: usize) -> Result<(), StoreError> {
+        if let Some(memory) = &self.memory
+            && self.room.is_none()
+            && bytes > SMALL_ANSWER
+        {
+            let room = memory.try_for_documents(bytes);
+            self.room = room.map_err(|_| StoreError::NeedsRoom(bytes))?;
+        }
+        Ok(())
     }
 
     /// Runs `work` in a transaction and commits it; on an error everything is rolled back. Starts again on this connection as
@@ -328,7 +347,7 @@ impl Store {
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             room: None,
-            reads_all: self.memory.is_none(),
+            memory: self.memory.clone(),
         })
     }
 

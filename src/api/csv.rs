@@ -6,25 +6,40 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use csv::{Terminator, WriterBuilder};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::accept::prefers_csv;
-use crate::error::ApiError;
+use super::respond::response_of;
+use crate::service::{Answer, ReportPage};
+use crate::store::{Lines, NextPage, Shape, with_room};
 
-/// Lists that can be CSV, and the members of their documents that become columns: all but the runs of jobs, which are a list of their own.
-pub(super) const TABLES: [(&str, &[&str]); 7] = [
-    ("jobs", JOBS),
-    ("runs", RUNS),
-    ("hosts", HOSTS),
-    ("problems", PROBLEMS),
-    ("series", SERIES),
-    ("backups", BACKUPS),
-    ("days", DAYS),
+/// A list that can be CSV, and the members of its documents that become columns.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) collection: &'static str,
+    pub(super) columns: &'static [&'static str],
+}
+
+/// All of them; of jobs without their runs, which are a list of their own.
+pub(super) static TABLES: [Table; 7] = [
+    table("jobs", JOBS),
+    table("runs", RUNS),
+    table("hosts", HOSTS),
+    table("problems", PROBLEMS),
+    table("series", SERIES),
+    table("backups", BACKUPS),
+    table("days", DAYS),
 ];
+
+const fn table(collection: &'static str, columns: &'static [&'static str]) -> Table {
+    Table {
+        collection,
+        columns,
+    }
+}
 
 const JOBS: &[&str] = &[
     "job_id",
@@ -143,6 +158,16 @@ pub(super) enum Form {
     Csv,
 }
 
+impl Form {
+    /// How the documents of a list are written.
+    pub(super) fn shape(self, collection: &'static str) -> Shape {
+        match self {
+            Form::Json => Shape::Json(collection),
+            Form::Csv => Shape::Table(table_of(collection)),
+        }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Form {
     type Rejection = Infallible;
 
@@ -152,21 +177,21 @@ impl<S: Sync> FromRequestParts<S> for Form {
     }
 }
 
-/// The answer with a page as CSV; `next` is the address of the page that follows.
-pub(super) fn csv_response(
-    collection: &str,
-    documents: &[Box<RawValue>],
-    next: Option<String>,
-) -> Response {
-    let text = match table(collection, documents) {
-        Ok(text) => text,
-        Err(error) => {
-            let error = ApiError::Panic(format!("a table cannot be written: {error}"));
-            return error.into_response();
-        }
-    };
+/// The table of a list.
+#[expect(
+    clippy::expect_used,
+    reason = "the callers name lists of TABLES, as the tests of all of them show"
+)]
+pub(super) fn table_of(collection: &str) -> &'static Table {
+    let mut tables = TABLES.iter();
+    let found = tables.find(|table| table.collection == collection);
+    found.expect("a list of TABLES")
+}
+
+/// The answer with a table; `next` is the address of the page that follows.
+pub(super) fn csv_response(answer: Answer, next: Option<String>) -> Response {
     let csv = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
-    let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, csv)], text).into_response();
+    let mut response = response_of(answer, csv);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     let link = next.and_then(|href| HeaderValue::try_from(format!("<{href}>; rel=\"next\"")).ok());
@@ -176,54 +201,68 @@ pub(super) fn csv_response(
     response
 }
 
-/// The documents as lines, behind one with the names of their members. What has members stays the text that it is: it can be large.
-#[expect(
-    clippy::expect_used,
-    reason = "the callers name lists of TABLES, as the tests of all of them show"
-)]
-fn table(collection: &str, documents: &[Box<RawValue>]) -> Result<Vec<u8>, csv::Error> {
-    let mut tables = TABLES.iter();
-    let found = tables.find(|(name, _)| *name == collection);
-    let columns = found.expect("a list of TABLES").1;
+/// The answer with a page of a report.
+pub(super) fn csv_page(table: &Table, page: ReportPage, next: Option<&NextPage>) -> Response {
+    let mut text = table.head();
+    for document in &page.documents {
+        text.extend_from_slice(&table.line(document));
+    }
+    let next = page.next.zip(next).map(|(id, next)| next.behind(&id));
+    csv_response(Answer::Whole(with_room(text, page.room)), next)
+}
+
+impl Lines for Table {
+    fn head(&self) -> Vec<u8> {
+        record(self.columns.iter().copied().map(Cow::Borrowed))
+    }
+
+    /// What has members stays the text that it is: it can be large.
+    fn line(&self, document: &RawValue) -> Vec<u8> {
+        // Its names are ours, so it is never none.
+        let members: HashMap<&str, &RawValue> =
+            serde_json::from_str(document.get()).unwrap_or_default();
+        let cells = self.columns.iter().map(|name| {
+            let value = members.get(name);
+            cell(value.map_or("null", |value| value.get()))
+        });
+        record(cells)
+    }
+}
+
+/// A line of the table.
+fn record<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> Vec<u8> {
+    let mut line = Vec::new();
     let mut writer = WriterBuilder::new()
         .terminator(Terminator::CRLF)
-        .from_writer(Vec::new());
-    writer.write_record(columns)?;
-    for document in documents {
-        let members: HashMap<&str, &RawValue> =
-            serde_json::from_str(document.get()).map_err(std::io::Error::from)?;
-        for name in columns {
-            let text = members.get(name).map_or("null", |value| value.get());
-            let cell = cell(text).map_err(std::io::Error::from)?;
-            writer.write_field(&*cell)?;
-        }
-        writer.write_record(None::<&[u8]>)?;
+        .from_writer(&mut line);
+    // A text in memory takes everything.
+    for cell in cells {
+        let _ = writer.write_field(&*cell);
     }
-    writer
-        .into_inner()
-        .map_err(|error| error.into_error().into())
+    let _ = writer.write_record(None::<&[u8]>);
+    let _ = writer.flush();
+    drop(writer);
+    line
 }
 
-/// A value in a cell, from its JSON: lists of words with commas, what has members as JSON.
-fn cell(json: &str) -> serde_json::Result<Cow<'_, str>> {
-    Ok(match json.as_bytes() {
-        [b'n', ..] => Cow::Borrowed(""),
-        [b'"', ..] => as_text(Cow::Owned(serde_json::from_str(json)?)),
-        [b'[', ..] => {
-            let items: Vec<Value> = serde_json::from_str(json)?;
-            let words = items.into_iter().map(|item| match item {
-                Value::String(word) => word,
-                other => other.to_string(),
-            });
-            as_text(Cow::Owned(words.collect::<Vec<_>>().join(",")))
-        }
-        _ => Cow::Borrowed(json),
-    })
+/// A value in a cell, from its JSON: lists of words with commas, what has members as JSON, and what cannot be read as it is.
+fn cell(json: &str) -> Cow<'_, str> {
+    let words = || serde_json::from_str::<Vec<Cow<str>>>(json).map(|words| words.join(","));
+    let text = match json.as_bytes() {
+        [b'n', ..] => return Cow::Borrowed(""),
+        [b'"', ..] => serde_json::from_str(json),
+        [b'[', ..] => words(),
+        _ => return Cow::Borrowed(json),
+    };
+    as_text(text.map_or(Cow::Borrowed(json), Cow::Owned))
 }
 
-/// A text as spreadsheets read it: as text, never as a formula.
+/// A text as spreadsheets read it: as text, never as a formula, which some of them let begin with wide signs too.
 fn as_text(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    const SIGNS: [char; 11] = [
+        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ];
+    if text.starts_with(SIGNS) {
         return Cow::Owned(format!("'{text}"));
     }
     text
@@ -231,16 +270,17 @@ fn as_text(text: Cow<'_, str>) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn text(documents: &[Value]) -> String {
-        let documents: Vec<Box<RawValue>> = documents
-            .iter()
-            .map(|document| RawValue::from_string(document.to_string()).unwrap())
-            .collect();
-        String::from_utf8(table("backups", &documents).unwrap()).unwrap()
+        let table = table_of("backups");
+        let lines = documents.iter().map(|document| {
+            let document = RawValue::from_string(document.to_string()).unwrap();
+            String::from_utf8(table.line(&document)).unwrap()
+        });
+        String::from_utf8(table.head()).unwrap() + &lines.collect::<String>()
     }
 
     #[test]
@@ -253,9 +293,19 @@ mod tests {
         });
         let line = "-5,,\"a,\"\"b\"\"\r\nc\",'=cmd|' /C calc'!A0,\"'+1,two\",\"{\"\"a\"\":\"\"=1\"\"}\"\r\n";
         assert_eq!(text(&[document]), format!("{head}{line}"));
-        for text in ["=", "+1", "-1", "@x", "\t", "\r", "\n="] {
+        for text in [
+            "=", "+1", "-1", "@x", "\t", "\r", "\n=", "＝1", "＋", "－", "＠",
+        ] {
             assert_eq!(as_text(text.into()), format!("'{text}"));
         }
         assert_eq!(as_text("'=".into()), "'=");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_shown_as_it_is() {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        for json in [r#"["\ud800"]"#, r#""\ud800""#, r#"["a",1]"#, &deep] {
+            assert_eq!(cell(json), json);
+        }
     }
 }

@@ -331,10 +331,9 @@ mod tests {
             // Lists of documents are lists of their own.
             let members = members.filter(|(_, schema)| schema["items"]["$ref"].is_null());
             let members: BTreeSet<&str> = members.map(|(name, _)| name.as_str()).collect();
-            let mut tables = super::super::csv::TABLES.into_iter();
-            let (_, columns) = tables.find(|(name, _)| name == collection).unwrap();
+            let table = super::super::csv::table_of(collection);
             assert_eq!(
-                columns.iter().copied().collect::<BTreeSet<_>>(),
+                table.columns.iter().copied().collect::<BTreeSet<_>>(),
                 members,
                 "{collection}"
             );

@@ -12,11 +12,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Api;
-use super::csv::{Form, csv_response};
+use super::csv::{Form, csv_page, table_of};
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
-use super::respond::json_response;
+use super::respond::{json_response, page_json};
 use crate::authz::Authorized;
 use crate::domain::job_report::JobQuery;
 use crate::domain::resource::raw;
@@ -121,11 +121,11 @@ struct Link {
 pub(super) fn document_of_page(
     collection: &str,
     page: ReportPage,
-    next: &NextPage,
+    next: Option<&NextPage>,
 ) -> BTreeMap<String, Box<RawValue>> {
     let mut document: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
     document.insert(collection.to_owned(), raw(&page.documents));
-    if let Some(id) = page.next {
+    if let Some((id, next)) = page.next.zip(next) {
         let href = next.behind(&id);
         let links = [Link { rel: "next", href }];
         document.insert(format!("{collection}_links"), raw(&links));
@@ -138,14 +138,14 @@ pub(super) fn page_response(
     form: Form,
     collection: &str,
     page: ReportPage,
-    next: &NextPage,
+    next: Option<&NextPage>,
 ) -> Response {
     match form {
-        Form::Json => json_response(StatusCode::OK, &document_of_page(collection, page, next)),
-        Form::Csv => {
-            let next = page.next.map(|id| next.behind(&id));
-            csv_response(collection, &page.documents, next)
+        Form::Json => {
+            let room = page.room.clone();
+            page_json(&document_of_page(collection, page, next), room)
         }
+        Form::Csv => csv_page(table_of(collection), page, next),
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn jobs(
     let page = catalogue
         .list_job_reports(&caller, all_projects, query)
         .await?;
-    Ok(page_response(form, "jobs", page, &next))
+    Ok(page_response(form, "jobs", page, Some(&next)))
 }
 
 /// `GET /report/runs`: those of the project's jobs, or with `all_projects` of all.
@@ -176,7 +176,7 @@ pub(super) async fn runs(
         .catalogue
         .list_runs(&caller, all_projects, query)
         .await?;
-    Ok(page_response(form, "runs", page, &next))
+    Ok(page_response(form, "runs", page, Some(&next)))
 }
 
 /// `GET /report/runs/{run_id}`: of any project for those who see all.

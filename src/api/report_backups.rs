@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Api;
-use super::csv::Form;
+use super::csv::{Form, csv_response};
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter};
 use super::report::page_response;
-use super::respond::json_response;
+use super::respond::{document_response, list_response};
 use crate::authz::Authorized;
 use crate::domain::restore::DEFAULT_PATH;
-use crate::domain::series::SeriesQuery;
+use crate::domain::series::{MemberQuery, SeriesQuery};
 use crate::error::ApiError;
 use crate::store::{NextPage, Order};
 
@@ -51,7 +50,7 @@ pub(super) async fn restore(
         .catalogue
         .restore_of_backup(&caller, backup_id, path)
         .await?;
-    Ok(json_response(StatusCode::OK, &restore))
+    Ok(document_response(restore))
 }
 
 /// Series, or backups of one, on a page at most.
@@ -84,9 +83,7 @@ impl FromRequest<Arc<Api>> for SeriesList {
 
 /// What the list of a series is asked for.
 pub(super) struct MemberList {
-    newest_first: bool,
-    limit: usize,
-    marker: Option<String>,
+    query: MemberQuery,
     next: NextPage,
 }
 
@@ -98,12 +95,12 @@ impl FromRequest<Arc<Api>> for MemberList {
         let next = paging::next_page(&public_url(&api.config, &request), &request);
         let limit = paging::limit(text, api)?.min(MAX_SERIES);
         let order = paging::order_by(text, "created_at", Order::NewestFirst)?;
-        Ok(MemberList {
+        let query = MemberQuery {
             newest_first: order == Order::NewestFirst,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             marker: identifier(text, "marker")?,
-            next,
-        })
+        };
+        Ok(MemberList { query, next })
     }
 }
 
@@ -117,7 +114,7 @@ pub(super) async fn series(
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let page = catalogue.list_series(&caller, all_projects, query).await?;
-    Ok(page_response(form, "series", page, &next))
+    Ok(page_response(form, "series", page, Some(&next)))
 }
 
 /// `GET /report/series/{series_id}/backups`: of any project for those who see all.
@@ -126,17 +123,14 @@ pub(super) async fn series_backups(
     caller: Authorized,
     PathId(series_id): PathId,
     form: Form,
-    list: MemberList,
+    MemberList { query, next }: MemberList,
 ) -> Result<Response, ApiError> {
     let page = api
         .catalogue
-        .list_backups_of_series(
-            &caller,
-            series_id,
-            list.newest_first,
-            list.limit,
-            list.marker,
-        )
+        .list_backups_of_series(&caller, series_id, query, next, form.shape("backups"))
         .await?;
-    Ok(page_response(form, "backups", page, &list.next))
+    Ok(match form {
+        Form::Json => list_response(page.answer),
+        Form::Csv => csv_response(page.answer, page.next),
+    })
 }

@@ -12,7 +12,7 @@ use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
 use super::report::{document_of_page, page_response};
-use super::respond::json_response;
+use super::respond::{json_response, page_json};
 use crate::authz::Authorized;
 use crate::domain::finding::{Finding, ProblemQuery};
 use crate::domain::host::{HostKey, HostQuery, HostState};
@@ -130,7 +130,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let catalogue = &api.catalogue;
     let page = catalogue.list_hosts(&caller, all_projects, query).await?;
-    Ok(page_response(form, "hosts", page, &next))
+    Ok(page_response(form, "hosts", page, Some(&next)))
 }
 
 /// `GET /report/hosts/{client_id}`.
@@ -156,9 +156,10 @@ pub(super) async fn problems(
         .list_problems(&caller, all_projects, query)
         .await?;
     if form == Form::Csv {
-        return Ok(page_response(form, "problems", page, &next));
+        return Ok(page_response(form, "problems", page, Some(&next)));
     }
-    let mut document = document_of_page("problems", page, &next);
+    let room = page.room.clone();
+    let mut document = document_of_page("problems", page, Some(&next));
     document.insert("as_of".to_owned(), raw(&as_of.and_then(iso_time)));
-    Ok(json_response(StatusCode::OK, &document))
+    Ok(page_json(&document, room))
 }

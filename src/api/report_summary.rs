@@ -1,6 +1,5 @@
 //! `/v2/{project_id}/report` on all at once: the overview, and the days.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
@@ -9,9 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::csv::{Form, csv_response};
+use super::csv::Form;
 use super::paging::{AllProjects, invalid, parameter};
-use super::respond::json_response;
+use super::report::page_response;
 use crate::authz::Authorized;
 use crate::domain::run_day::parse_day;
 use crate::error::ApiError;
@@ -88,13 +87,7 @@ pub(super) async fn days(
     let days = catalogue
         .list_days(&caller, all_projects, since, until)
         .await?;
-    if form == Form::Csv {
-        return Ok(csv_response("days", &days, None));
-    }
-    Ok(json_response(
-        StatusCode::OK,
-        &BTreeMap::from([("days", days)]),
-    ))
+    Ok(page_response(form, "days", days, None))
 }
 
 #[cfg(test)]

@@ -11,16 +11,32 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::service::{Answer, Document, Pieces};
-use crate::store::Piece;
+use crate::store::{Piece, Room, with_room};
 
-/// The answer to a list. One that breaks off breaks the connection, so that nobody takes it for whole.
+/// The answer to a list.
 pub(super) fn list_response(answer: Answer) -> Response {
+    response_of(answer, HeaderValue::from_static("application/json"))
+}
+
+/// The answer to a list of this media type. One that breaks off breaks the connection, so that nobody takes it for whole.
+pub(super) fn response_of(answer: Answer, media_type: HeaderValue) -> Response {
     let body = match answer {
         Answer::Whole(text) => Body::from(text),
         Answer::Pieces(pieces) => Body::from_stream(stream::unfold(Some(pieces), next_piece)),
     };
-    let json = HeaderValue::from_static("application/json");
-    (StatusCode::OK, [(header::CONTENT_TYPE, json)], body).into_response()
+    (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// The answer with a page, which keeps the memory of what it shows.
+pub(super) fn page_json(document: &impl Serialize, room: Room) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(text) => list_response(Answer::Whole(with_room(text, room))),
+        Err(error) => unwritten(&error),
+    }
+}
+
+fn unwritten(error: &serde_json::Error) -> Response {
+    ApiError::Panic(format!("an answer cannot be written: {error}")).into_response()
 }
 
 /// The answer to a request for one document.
@@ -44,8 +60,6 @@ pub(super) fn json_response(status: StatusCode, document: &impl Serialize) -> Re
             let json = HeaderValue::from_static("application/json");
             (status, [(header::CONTENT_TYPE, json)], body).into_response()
         }
-        Err(error) => {
-            ApiError::Panic(format!("an answer cannot be written: {error}")).into_response()
-        }
+        Err(error) => unwritten(&error),
     }
 }

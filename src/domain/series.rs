@@ -153,6 +153,17 @@ pub struct SeriesQuery {
     pub marker: Option<String>,
 }
 
+/// Which backups of a series a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct MemberQuery {
+    /// Whether those that were recorded last come first.
+    pub newest_first: bool,
+    /// How many at most.
+    pub limit: usize,
+    /// The id of the backup behind which the list begins.
+    pub marker: Option<String>,
+}
+
 /// The document of a series in `GET /report/series`.
 #[derive(Serialize)]
 struct SeriesDocument<'a> {

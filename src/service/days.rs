@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
-use super::report::report_scope;
+use super::report::{ReportPage, report_scope};
 use crate::authz::Authorized;
 use crate::domain::Scope;
 use crate::domain::run_day::{
@@ -138,7 +136,7 @@ impl Catalogue {
         all_projects: bool,
         since: Option<i64>,
         until: Option<i64>,
-    ) -> Result<Vec<Box<RawValue>>, ApiError> {
+    ) -> Result<ReportPage, ApiError> {
         let project_id = match report_scope(caller, all_projects)? {
             Scope::Project(project_id) => project_id,
             Scope::All => ALL_PROJECTS.to_owned(),
@@ -150,12 +148,11 @@ impl Catalogue {
                 "The \"since\" parameter is invalid. At most {MOST_DAYS} days are shown."
             )));
         }
-        let counts = self
-            .store
+        self.store
             .read("listing days", async move |tx: &mut Tx| {
-                tx.run_counts(Span::Day, &project_id, since, until).await
+                let counts = tx.run_counts(Span::Day, &project_id, since, until).await?;
+                Ok::<_, ApiError>(ReportPage::new(tx, documents(&counts), None)?)
             })
-            .await?;
-        Ok(documents(&counts))
+            .await
     }
 }

@@ -8,7 +8,7 @@ use super::answer::{Answer, Document, answer};
 use crate::authz::Authorized;
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Cursor, Listed, Listing, Record, Sink, Tx};
+use crate::store::{Cursor, Listed, Listing, Record, Shape, Sink, Tx};
 
 impl Catalogue {
     /// A page of the documents that the project sees.
@@ -27,7 +27,7 @@ impl Catalogue {
             let place = async move |tx: &mut Tx| T::place(tx, &scope, &id).await;
             listing.after = Some(known(store.read(T::COLLECTION, place).await?)?);
         }
-        let (sink, started) = Sink::new(T::COLLECTION, &self.memory);
+        let (sink, started) = Sink::new(Shape::Json(T::COLLECTION), &self.memory);
         let reading = Box::pin(async move {
             let into = Arc::clone(&sink);
             let list = async move |tx: &mut Tx| tx.list::<T>(&scope, &listing, &into).await;

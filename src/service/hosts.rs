@@ -38,10 +38,9 @@ impl Catalogue {
                 let has_more = hosts.len() > query.limit;
                 hosts.truncate(query.limit);
                 let last = hosts.last().filter(|_| has_more);
-                Ok::<_, ApiError>(ReportPage {
-                    next: last.map(|report| report.host.id.clone()),
-                    documents: hosts.iter().map(|report| report.to_json()).collect(),
-                })
+                let next = last.map(|report| report.host.id.clone());
+                let documents = hosts.iter().map(|report| report.to_json()).collect();
+                Ok::<_, ApiError>(ReportPage::new(tx, documents, next)?)
             })
             .await
     }
@@ -93,10 +92,9 @@ impl Catalogue {
                 let has_more = problems.len() > query.limit;
                 problems.truncate(query.limit);
                 let last = problems.last().filter(|_| has_more);
-                let page = ReportPage {
-                    next: last.map(|problem| problem.id.clone()),
-                    documents: problems.iter().map(|problem| problem.to_json()).collect(),
-                };
+                let next = last.map(|problem| problem.id.clone());
+                let documents = problems.iter().map(|problem| problem.to_json()).collect();
+                let page = ReportPage::new(tx, documents, next)?;
                 Ok::<_, ApiError>((page, tx.lease_done_at(ROUNDS).await?))
             })
             .await

@@ -19,7 +19,7 @@ use crate::domain::job::{
 };
 use crate::domain::{Refusal, Scope, run};
 use crate::error::ApiError;
-use crate::store::{Listing, Sink, StoreError, Tx};
+use crate::store::{Listing, Shape, Sink, StoreError, Tx};
 
 impl Catalogue {
     /// A page of the project's jobs, or with `all_projects` of all, asked for from an address. The poll of a scheduler is noted.
@@ -54,7 +54,7 @@ impl Catalogue {
             let place = async move |tx: &mut Tx| tx.place_of_job(&scope, &id).await;
             listing.after = Some(known(store.read("listing jobs", place).await?)?);
         }
-        let (sink, started) = Sink::new("jobs", &self.memory);
+        let (sink, started) = Sink::new(Shape::Json("jobs"), &self.memory);
         let reading = Box::pin(async move {
             let into = Arc::clone(&sink);
             let list =

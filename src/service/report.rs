@@ -12,7 +12,7 @@ use crate::domain::job_report::JobQuery;
 use crate::domain::run::RunQuery;
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{StoreError, Tx};
+use crate::store::{Room, StoreError, Tx};
 
 /// A page of a report.
 pub struct ReportPage {
@@ -20,6 +20,27 @@ pub struct ReportPage {
     pub documents: Vec<Box<RawValue>>,
     /// The last one's id, where more follow.
     pub next: Option<String>,
+    /// The memory that they take, for whoever shows them.
+    pub room: Room,
+}
+
+impl ReportPage {
+    /// A page of what was read.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsRoom`] where it is large, and there is no memory for it now.
+    pub(super) fn new(
+        tx: &mut Tx,
+        documents: Vec<Box<RawValue>>,
+        next: Option<String>,
+    ) -> Result<ReportPage, StoreError> {
+        tx.keep_room(documents.iter().map(|one| one.get().len()).sum())?;
+        Ok(ReportPage {
+            documents,
+            next,
+            room: tx.room(),
+        })
+    }
 }
 
 /// What a caller sees of a report.
@@ -57,10 +78,9 @@ impl Catalogue {
                 let has_more = runs.len() > query.limit;
                 runs.truncate(query.limit);
                 let last = runs.last().filter(|_| has_more);
-                Ok(ReportPage {
-                    next: last.map(|run| run.id.clone()),
-                    documents: runs.iter().map(|run| run.to_json()).collect(),
-                })
+                let next = last.map(|run| run.id.clone());
+                let documents = runs.iter().map(|run| run.to_json()).collect();
+                Ok::<_, ApiError>(ReportPage::new(tx, documents, next)?)
             })
             .await
     }
@@ -107,10 +127,9 @@ impl Catalogue {
                 let has_more = jobs.len() > query.limit;
                 jobs.truncate(query.limit);
                 let last = jobs.last().filter(|_| has_more);
-                Ok::<_, ApiError>(ReportPage {
-                    next: last.map(|job| job.job_id.clone()),
-                    documents: jobs.iter().map(|job| job.report(now)).collect(),
-                })
+                let next = last.map(|job| job.job_id.clone());
+                let documents = jobs.iter().map(|job| job.report(now)).collect();
+                Ok::<_, ApiError>(ReportPage::new(tx, documents, next)?)
             })
             .await
     }

@@ -1,8 +1,7 @@
 //! How backups are brought back.
 
-use serde_json::value::RawValue;
-
 use super::Catalogue;
+use super::answer::Document;
 use crate::authz::{Authorized, rules};
 use crate::domain::backup::Backup;
 use crate::domain::document::{self, Object};
@@ -22,7 +21,7 @@ impl Catalogue {
         caller: &Authorized,
         backup_id: String,
         path: String,
-    ) -> Result<Box<RawValue>, ApiError> {
+    ) -> Result<Document, ApiError> {
         let sees_all = caller.may(rules::REPORT_GET_ALL_PROJECTS);
         let scope = if sees_all { Scope::All } else { caller.scope() };
         self.store
@@ -31,7 +30,8 @@ impl Catalogue {
                 async move |tx: &mut Tx| {
                     let found = Backup::find(tx, &scope, &backup_id).await?;
                     let backup = found.ok_or_else(|| Refusal::not_found("Backup", &backup_id))?;
-                    Ok(recorded(tx, backup).await?.restore(&path))
+                    let restore = recorded(tx, backup).await?.restore(&path);
+                    Ok(Document::new(restore, tx.room()))
                 },
             )
             .await
@@ -48,7 +48,7 @@ async fn recorded(tx: &mut Tx, backup: Backup) -> Result<RecordedBackup, StoreEr
     };
     let created_at = tx.backup_created_at(&backup.id).await?;
     let next = match created_at {
-        Some(created_at) => tx.backups_from(&backup, created_at).await?,
+        Some(created_at) => tx.metadata_from(&backup, created_at).await?,
         None => Vec::new(),
     };
     let ended_at = |run: &Run| run.ended_at.filter(|ended_at| Some(*ended_at) >= began);
@@ -65,11 +65,11 @@ async fn recorded(tx: &mut Tx, backup: Backup) -> Result<RecordedBackup, StoreEr
 }
 
 /// The first time of a backup at the same place that is later than this one's.
-fn next_time_stamp(metadata: &Object, others: &[Backup]) -> Option<i64> {
+fn next_time_stamp(metadata: &Object, others: &[String]) -> Option<i64> {
     let (place, began) = (Place::of(metadata), time_stamp(metadata));
     let others = others
         .iter()
-        .map(|other| document::stored_object(other.backup_metadata.as_deref()));
+        .map(|other| document::stored_object(Some(other)));
     let same = others.filter(|other| Place::of(other) == place);
     same.filter_map(|other| time_stamp(&other))
         .filter(|time| Some(*time) > began)

@@ -1,18 +1,16 @@
 //! Series of backups: kept by one node among all, listed for anybody.
 
-use std::collections::HashMap;
-
-use serde_json::value::RawValue;
+use std::sync::Arc;
 
 use super::Catalogue;
+use super::answer::{Answer, answer};
 use super::documents::unknown_marker;
 use super::report::{ReportPage, report_scope};
 use crate::authz::{Authorized, rules};
-use crate::domain::backup::Backup;
-use crate::domain::series::{Series, SeriesQuery, backup_report};
+use crate::domain::series::{MemberQuery, Series, SeriesQuery};
 use crate::domain::{Refusal, Scope};
 use crate::error::ApiError;
-use crate::store::{Frontier, SERIES_BATCH, SERIES_LEASE, StoreError, Tx};
+use crate::store::{Frontier, NextPage, SERIES_BATCH, SERIES_LEASE, Shape, Sink, StoreError, Tx};
 
 /// How long after others a record may still appear before them in order, in seconds: clocks of nodes differ, and transactions take
 /// their time.
@@ -29,6 +27,14 @@ pub struct SeriesKeeper {
     seen: Option<Frontier>,
     /// The same of what series have, for backups that are gone.
     member: String,
+}
+
+/// A page of the backups of a series.
+pub struct SeriesBackups {
+    /// The page.
+    pub answer: Answer,
+    /// The address of the next one, where more follow.
+    pub next: Option<String>,
 }
 
 impl Catalogue {
@@ -164,15 +170,14 @@ impl Catalogue {
                 let has_more = series.len() > query.limit;
                 series.truncate(query.limit);
                 let last = series.last().filter(|_| has_more);
-                Ok::<_, ApiError>(ReportPage {
-                    next: last.map(|one| one.key.id.clone()),
-                    documents: series.iter().map(|one: &Series| one.report(now)).collect(),
-                })
+                let next = last.map(|one| one.key.id.clone());
+                let documents = series.iter().map(|one: &Series| one.report(now)).collect();
+                Ok::<_, ApiError>(ReportPage::new(tx, documents, next)?)
             })
             .await
     }
 
-    /// A page of the backups of a series; of any project for those who see all.
+    /// A page of the backups of a series, in this shape; of any project for those who see all.
     ///
     /// # Errors
     /// [`ApiError`]; [`Refusal::NotFound`].
@@ -180,47 +185,39 @@ impl Catalogue {
         &self,
         caller: &Authorized,
         series_id: String,
-        newest_first: bool,
-        limit: usize,
-        marker: Option<String>,
-    ) -> Result<ReportPage, ApiError> {
+        query: MemberQuery,
+        next: NextPage,
+        shape: Shape,
+    ) -> Result<SeriesBackups, ApiError> {
         let sees_all = caller.may(rules::REPORT_GET_ALL_PROJECTS);
         let scope = if sees_all { Scope::All } else { caller.scope() };
-        self.store
-            .read(
-                "listing the backups of a series",
-                async move |tx: &mut Tx| {
-                    if tx.place_of_series(&scope, &series_id).await?.is_none() {
-                        return Err(Refusal::not_found("Series", &series_id).into());
-                    }
-                    let members = tx
-                        .members_of_series(&series_id, newest_first, limit, marker.as_deref())
-                        .await?;
-                    let mut members = members.ok_or_else(|| unknown_marker("backup"))?;
-                    let has_more = members.len() > limit;
-                    members.truncate(limit);
-                    let last = members.last().filter(|_| has_more);
-                    let next = last.map(|(id, _)| id.clone());
-                    Ok::<_, ApiError>(ReportPage {
-                        documents: documents(tx, &members).await?,
-                        next,
-                    })
-                },
-            )
-            .await
+        let limit = query.limit;
+        let store = self.store.clone();
+        let find = async move |tx: &mut Tx| {
+            if tx.place_of_series(&scope, &series_id).await?.is_none() {
+                return Err(ApiError::from(Refusal::not_found("Series", &series_id)));
+            }
+            let members = tx.members_of_series(&series_id, &query).await?;
+            members.ok_or_else(|| unknown_marker("backup"))
+        };
+        let mut members = store
+            .read("looking for the backups of a series", find)
+            .await?;
+        let has_more = members.len() > limit;
+        members.truncate(limit);
+        let last = members.last().filter(|_| has_more);
+        let next = last.map(|(id, _)| next.behind(id));
+        let (sink, started) = Sink::new(shape, &self.memory);
+        let link = next.clone();
+        let reading = Box::pin(async move {
+            let into = Arc::clone(&sink);
+            let list =
+                async move |tx: &mut Tx| tx.list_members(&members, link.clone(), &into).await;
+            store
+                .read_list("listing the backups of a series", sink, list)
+                .await
+        });
+        let answer = answer(started, reading).await?;
+        Ok(SeriesBackups { answer, next })
     }
-}
-
-async fn documents(
-    tx: &mut Tx,
-    members: &[(String, i64)],
-) -> Result<Vec<Box<RawValue>>, StoreError> {
-    let ids: Vec<String> = members.iter().map(|(id, _)| id.clone()).collect();
-    let backups = tx.backups_of_ids(&ids).await?;
-    let by_id: HashMap<&str, &Backup> = backups.iter().map(|one| (one.id.as_str(), one)).collect();
-    let shown = members.iter().filter_map(|(id, created_at)| {
-        let backup = by_id.get(id.as_str())?;
-        Some(backup_report(backup, *created_at))
-    });
-    Ok(shown.collect())
 }

@@ -3,7 +3,7 @@
 use time::{Duration, PrimitiveDateTime};
 
 use super::list::{Listed, Searchable};
-use super::rows::{Conditions, Record};
+use super::rows::{Conditions, Record, SMALL_TEXT};
 use super::runs::COLUMNS;
 use super::statement::{Argument, sql};
 use super::{StoreError, Tx, tables};
@@ -40,15 +40,16 @@ impl Tx {
         Ok(rows.into_iter().find_map(|(created_at,)| created_at))
     }
 
-    /// The live backups of the same project and job that were recorded at this time or soon after, the first one first.
+    /// The metadata of the live backups of the same project and job that were recorded at this time or soon after, the first one first.
+    /// Those that are larger than any agent's tell nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn backups_from(
+    pub async fn metadata_from(
         &mut self,
         backup: &Backup,
         created_at: PrimitiveDateTime,
-    ) -> Result<Vec<Backup>, StoreError> {
+    ) -> Result<Vec<String>, StoreError> {
         let Some(project_id) = backup.project_id.clone() else {
             return Ok(Vec::new());
         };
@@ -61,7 +62,15 @@ impl Tx {
             None => next.and("b.job_id IS NULL", [""; 0]),
         };
         let end = format!(" ORDER BY b.created_at, b.id LIMIT {NEXT}");
-        self.select_ending(next, &end).await
+        let metadata = format!(
+            "CASE WHEN OCTET_LENGTH(b.backup_metadata) <= {SMALL_TEXT} THEN b.backup_metadata END"
+        );
+        let query = next.select::<Backup>(&metadata).push(&end);
+        let rows: Vec<(Option<String>,)> = self.session.fetch_all(query).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(metadata,)| metadata)
+            .collect())
     }
 
     /// The last run of a backup's job that had started at a time by the host's clock, if it is of the same project.

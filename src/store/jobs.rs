@@ -202,10 +202,11 @@ impl Tx {
             "j.id IN (SELECT u.job_id FROM user_credentials u WHERE u.trust_id = ? AND u.deleted = FALSE)",
             [trust_id],
         );
-        let jobs: Vec<Job> = self.select(conditions).await?;
-        for job in jobs {
+        let ids = conditions.select::<Job>("j.id");
+        let ids: Vec<(String,)> = self.session.fetch_all(ids).await?;
+        for (id,) in ids {
             // Locked, since it may get another trust or be deleted meanwhile.
-            let job = self.lock::<Job>(scope, &job.id).await?;
+            let job = self.lock::<Job>(scope, &id).await?;
             let same = |job: &Job| {
                 job.trust_id.as_deref() == Some(trust_id)
                     && job.trustor_user_id.as_ref() == Some(&new.trustor_user_id)

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::rows::{Conditions, SMALL_TEXT};
+use super::rows::SMALL_TEXT;
 use super::statement::{Argument, Statement, in_lists, pieces, placeholders, sql};
 use super::upsert::{Replaced, or_stays};
 use super::{Engine, StoreError, Tx};
@@ -483,66 +483,6 @@ impl Tx {
     pub async fn series_after(&mut self, id: &str) -> Result<Vec<Series>, StoreError> {
         let query = format!("{SELECT} WHERE s.id > ? ORDER BY s.id LIMIT {BATCH}");
         self.session.fetch_all(sql(query).bind(id)).await
-    }
-
-    /// The backups of a series, the last first or last: each with the time when it was recorded, in seconds since 1970. As many as
-    /// the limit and one more where there are more, without those that were deleted this moment.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn members_of_series(
-        &mut self,
-        series_id: &str,
-        newest_first: bool,
-        limit: usize,
-        marker: Option<&str>,
-    ) -> Result<Option<Vec<(String, i64)>>, StoreError> {
-        let mut query =
-            sql("SELECT backup_id, created_at FROM freezer_api_backup_series WHERE series_id = ?")
-                .bind(series_id);
-        let (direction, comparison) = if newest_first {
-            (" DESC", "<")
-        } else {
-            ("", ">")
-        };
-        if let Some(marker) = marker {
-            let place = sql(
-                "SELECT backup_id, created_at FROM freezer_api_backup_series WHERE backup_id = ? AND series_id = ?",
-            );
-            let place = place.bind(marker).bind(series_id);
-            let rows: Vec<(String, i64)> = self.session.fetch_all(place).await?;
-            let Some((id, created_at)) = rows.into_iter().find(|(id, _)| id == marker) else {
-                return Ok(None);
-            };
-            let behind = format!(
-                " AND created_at {comparison}= ? AND (created_at {comparison} ? OR backup_id {comparison} ?)"
-            );
-            query = query
-                .push(&behind)
-                .bind(created_at)
-                .bind(created_at)
-                .bind(id);
-        }
-        let end = format!(
-            " ORDER BY created_at{direction}, backup_id{direction} LIMIT {}",
-            limit.saturating_add(1)
-        );
-        let members = self.session.fetch_all(query.push(&end).not_kept()).await?;
-        Ok(Some(members))
-    }
-
-    /// The live backups of these ids, in no order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn backups_of_ids(&mut self, ids: &[String]) -> Result<Vec<Backup>, StoreError> {
-        let mut backups = Vec::new();
-        for ids in in_lists(ids) {
-            let list = format!("b.id IN ({})", placeholders(ids.len()));
-            let conditions = Conditions::live::<Backup>().and(&list, ids);
-            backups.extend(self.select::<Backup>(conditions).await?);
-        }
-        Ok(backups)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Large lists take memory from one account for the whole process. A list that finds it empty gives its connection back
 //! before it waits.
 
+use std::borrow::Cow;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +16,10 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::{Memory, Room, with_room};
-use super::{Mode, Store, StoreError, Tx};
+use super::{Mode, SMALL_ANSWER, Store, StoreError, Tx};
 
 /// How large a list is answered as one text.
 const SMALL: usize = 256 * 1024;
-/// How large a list is of which nobody keeps account.
-const TINY: usize = 64 * 1024;
 /// Pieces of a larger one.
 const PIECE: usize = 64 * 1024;
 /// Pieces that wait to be taken.
@@ -44,6 +44,23 @@ impl NextPage {
     }
 }
 
+/// A list as a table: a line for each document.
+pub trait Lines: Debug + Sync {
+    /// What comes first.
+    fn head(&self) -> Vec<u8>;
+    /// The line of a document.
+    fn line(&self, document: &RawValue) -> Vec<u8>;
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// As a JSON object: the documents below this name, and links.
+    Json(&'static str),
+    /// As lines, without links.
+    Table(&'static dyn Lines),
+}
+
 /// A piece of a list.
 #[derive(Debug)]
 pub enum Piece {
@@ -59,7 +76,7 @@ pub type SharedSink = Arc<Mutex<Sink>>;
 /// The text of a list while it is written.
 #[derive(Debug)]
 pub struct Sink {
-    collection: &'static str,
+    shape: Shape,
     text: Vec<u8>,
     is_empty: bool,
     /// The address of the next page.
@@ -85,14 +102,14 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// The list of a collection, and where its pieces can be had when it is large.
+    /// A list, and where its pieces can be had when it is large.
     pub fn new(
-        collection: &'static str,
+        shape: Shape,
         memory: &Memory,
     ) -> (SharedSink, oneshot::Receiver<mpsc::Receiver<Piece>>) {
         let (start, started) = oneshot::channel();
         let sink = Sink {
-            collection,
+            shape,
             text: Vec::new(),
             is_empty: true,
             next: None,
@@ -120,9 +137,13 @@ impl Sink {
         self.text.clear();
         self.is_empty = true;
         self.next = None;
-        self.text.extend_from_slice(b"{\"");
-        self.text.extend_from_slice(self.collection.as_bytes());
-        self.text.extend_from_slice(b"\":[");
+        match self.shape {
+            Shape::Json(collection) => {
+                let head = format!("{{\"{collection}\":[");
+                self.text.extend_from_slice(head.as_bytes());
+            }
+            Shape::Table(lines) => self.text.extend_from_slice(&lines.head()),
+        }
         Ok(())
     }
 
@@ -192,14 +213,18 @@ impl Sink {
     /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where the list becomes large and there is none;
     /// [`StoreError::BrokenOff`] when nobody takes it.
     pub(super) async fn push(&mut self, document: &RawValue) -> Result<(), StoreError> {
-        let bytes = document.get().as_bytes();
+        let line = match self.shape {
+            Shape::Json(_) => Cow::Borrowed(document.get().as_bytes()),
+            Shape::Table(lines) => Cow::Owned(lines.line(document)),
+        };
+        let bytes = line.as_ref();
         let length = self.text.len() + bytes.len();
         if self.pieces.is_none() && length > SMALL {
             self.flow()?;
-        } else if self.pieces.is_none() && length > TINY && self.room.is_none() {
+        } else if self.pieces.is_none() && length > SMALL_ANSWER && self.room.is_none() {
             self.room = self.memory.try_for_answer(SMALL)?;
         }
-        if !self.is_empty {
+        if !self.is_empty && matches!(self.shape, Shape::Json(_)) {
             self.text.push(b',');
         }
         self.is_empty = false;
@@ -275,13 +300,15 @@ impl Sink {
 
     /// Ends the text: all of it where it is small.
     async fn end(&mut self) -> Result<Option<Bytes>, StoreError> {
-        self.text.push(b']');
-        if let Some(next) = self.next.take() {
-            let links = json!([{"rel": "next", "href": next}]);
-            self.text
-                .extend_from_slice(format!(",\"{}_links\":{links}", self.collection).as_bytes());
+        if let Shape::Json(collection) = self.shape {
+            self.text.push(b']');
+            if let Some(next) = self.next.take() {
+                let links = json!([{"rel": "next", "href": next}]);
+                let links = format!(",\"{collection}_links\":{links}");
+                self.text.extend_from_slice(links.as_bytes());
+            }
+            self.text.push(b'}');
         }
-        self.text.push(b'}');
         if self.pieces.is_none() {
             let text = std::mem::take(&mut self.text);
             return Ok(Some(with_room(text, self.room.take())));

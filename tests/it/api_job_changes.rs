@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freezer_api::domain::Scope;
 use freezer_api::domain::job::PidViewer;
-use freezer_api::store::{Listing, Memory, Order, Page, Sink, Tx};
+use freezer_api::store::{Listing, Memory, Order, Page, Shape, Sink, Tx};
 use serde_json::{Value, json};
 
 use crate::api_jobs::{job, service, shown};
@@ -38,7 +38,7 @@ async fn seen(service: &Service, viewer: &PidViewer, job_id: &str) -> Vec<Value>
     };
     let memory = Memory::new(0, 1, Duration::from_secs(1));
     let store = &service.api.catalogue.store;
-    let (sink, _) = Sink::new("jobs", &memory);
+    let (sink, _) = Sink::new(Shape::Json("jobs"), &memory);
     let list = async |tx: &mut Tx| tx.list_jobs(&scope, &listing, viewer, &sink).await;
     let list = store
         .read_list("looking", sink.clone(), list)

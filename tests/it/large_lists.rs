@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use freezer_api::service::SeriesKeeper;
 use serde_json::{Value, json};
 use socket2::SockRef;
 
 use crate::server::{PATIENCE, start};
-use crate::support::process::Server;
+use crate::support::process::{Server, manage};
 use crate::support::{Database, PROJECT, Service};
 
 /// The most resident memory that a server may have had, in KiB.
@@ -39,13 +40,29 @@ fn names(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
     numbers.into_iter().map(name).collect()
 }
 
+/// Puts all backups into their series, which is one here; the path of its list.
+pub(crate) fn only_series(database: &Database, server: &Server) -> String {
+    let rebuilt = manage(&database.configuration(), &["report", "rebuild"]);
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    let path = format!("/v2/{PROJECT}/report/series");
+    let answer = crate::server::ask(server, "GET", &path, "");
+    let list: Value = serde_json::from_str(&answer.body).unwrap();
+    let id = list["series"][0]["series_id"].as_str().unwrap().to_owned();
+    format!("report/series/{id}/backups")
+}
+
 /// Asks for a list on a connection that is closed afterwards.
 pub(crate) fn ask(server: &Server, query: &str) -> TcpStream {
+    ask_as("application/json", server, query)
+}
+
+/// The same of a media type.
+pub(crate) fn ask_as(media_type: &str, server: &Server, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     // Longer than any `request_timeout` here: what is too slow is the server's to say.
     stream.set_read_timeout(Some(5 * PATIENCE)).unwrap();
     let request = format!(
-        "GET /v2/{PROJECT}/{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        "GET /v2/{PROJECT}/{query} HTTP/1.1\r\nHost: localhost\r\nAccept: {media_type}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
     stream
@@ -66,7 +83,8 @@ pub(crate) fn read(mut stream: TcpStream) -> (u16, usize, bool) {
     let ended = stream.read_to_end(&mut answer).is_ok();
     let status = answer.get(9..12).expect("an answer");
     let status = String::from_utf8_lossy(status).parse().unwrap();
-    let is_whole = ended && (answer.ends_with(b"]}\r\n0\r\n\r\n") || answer.ends_with(b"}"));
+    let ends = [&b"}\r\n0\r\n\r\n"[..], b"\r\n\r\n0\r\n\r\n", b"}"];
+    let is_whole = ended && ends.iter().any(|end| answer.ends_with(end));
     (status, answer.len(), is_whole)
 }
 
@@ -112,6 +130,56 @@ on_each_engine! {
         assert_eq!(jobs["jobs"].as_array().unwrap().len(), 5);
     }
 
+    async fn a_large_series_is_sent_while_it_is_read(database: Database) {
+        let service = Service::start(&database).await;
+        fill(&database, 60, 100_000).await;
+        for number in [3, 4, 20, 59] {
+            let metadata = format!("{{\"number\": \"{number}\"}}");
+            database.run(format!("UPDATE backups SET backup_metadata = '{metadata}' WHERE id = 'b{number:03}'")).await;
+        }
+        let mut keeper = SeriesKeeper::default();
+        while !service.api.catalogue.keep_series(&mut keeper).await.unwrap() {}
+        let series = service.get("report/series").await.expect(200).json()["series"][0]["series_id"].clone();
+        let path = format!("report/series/{}/backups", series.as_str().unwrap());
+        for (query, expected) in [
+            ("limit=50&sort=created_at:asc", names(0..50)),
+            ("limit=50", names((10..60).rev())),
+            ("limit=20&marker=b010", names((0..10).rev())),
+            ("limit=2&marker=b005&sort=created_at:asc", names([6, 7])),
+            ("limit=2&marker=b005", names([4, 3])),
+            ("limit=1&marker=b000", names([])),
+        ] {
+            let list = service.get(&format!("{path}?{query}")).await.expect(200);
+            let is_small = expected.len() <= 2;
+            assert_eq!(list.header("content-length").is_some(), is_small, "{query}");
+            let list = list.json();
+            assert_eq!(ids(&list), expected, "{query}");
+            let more = query.contains("limit=50") || query.contains("marker=b005");
+            assert_eq!(!list["backups_links"].is_null(), more, "{query}");
+            for backup in list["backups"].as_array().unwrap() {
+                let own = service.get(&format!("backups/{}", backup["backup_id"].as_str().unwrap())).await.expect(200).json();
+                for member in ["backup_id", "project_id", "user_id", "status", "backup_metadata"] {
+                    assert_eq!(backup[member], own[member], "{member}");
+                }
+            }
+            let table = crate::support::api::request("GET", &format!("/v2/{PROJECT}/{path}?{query}"), &[("accept", "text/csv")], "");
+            let table = service.send(table).await.expect(200);
+            assert_eq!((table.header("content-length").is_some(), table.header("link").is_some()), (is_small, more), "{query}");
+            let text = table.text();
+            let mut lines = text.split_terminator("\r\n");
+            assert_eq!(lines.next(), Some("backup_id,project_id,user_id,status,created_at,backup_metadata"));
+            for (line, backup) in lines.zip(list["backups"].as_array().unwrap()) {
+                let [id, project, user, status, created] = ["backup_id", "project_id", "user_id", "status", "created_at"]
+                    .map(|member| backup[member].as_str().unwrap());
+                let start = format!("{id},{project},{user},{status},{created},\"{{");
+                assert!(line.starts_with(&start), "{start}");
+                let metadata = line[start.len() - 1..].trim_end_matches('"').replace("\"\"", "\"");
+                assert_eq!(serde_json::from_str::<Value>(&metadata).unwrap(), backup["backup_metadata"]);
+            }
+            assert_eq!(text.lines().count(), expected.len() + 1, "{query}");
+        }
+    }
+
     async fn many_large_lists_take_little_memory(database: Database) {
         let server = start(&database, "[api]\nrequest_timeout = 100");
         fill(&database, 60, 900_000).await;
@@ -129,6 +197,20 @@ on_each_engine! {
             eprintln!("{:?}: {lists} lists, {memory} KiB", database.engine());
             assert!(memory < MAX_MEMORY, "{lists} lists: {memory} KiB");
         }
+        let series = format!("{}?limit=50", only_series(&database, &server));
+        let mut readers = Vec::new();
+        for number in 0..12 {
+            let media_type = ["application/json", "text/csv"][number % 2];
+            let stream = ask_as(media_type, &server, &series);
+            readers.push(thread::spawn(move || read(stream)));
+        }
+        for reader in readers {
+            let (status, bytes, is_whole) = reader.join().unwrap();
+            assert!(status == 200 && is_whole && bytes > 45_000_000, "{status} {bytes} {is_whole}");
+        }
+        let memory = server.most_memory();
+        eprintln!("{:?}: 12 lists of a series, {memory} KiB", database.engine());
+        assert!(memory < MAX_MEMORY, "lists of a series: {memory} KiB");
     }
 
     async fn who_does_not_read_keeps_no_connection(database: Database) {

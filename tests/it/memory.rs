@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::large_lists::{MAX_MEMORY, ask, ask_and_stall, fill, read};
+use crate::large_lists::{MAX_MEMORY, ask, ask_and_stall, ask_as, fill, only_series, read};
 use crate::server::{PATIENCE, start};
 use crate::support::process::Server;
 use crate::support::{Database, Engine, PROJECT};
@@ -64,13 +64,13 @@ pub(crate) fn worst_body() -> String {
 }
 
 /// What one client does; the status of its answer.
-fn request(server: &Server, number: usize) -> u16 {
+fn request(server: &Server, number: usize, series: &str) -> u16 {
     let slowly = |path: &str| {
         let stream = ask_and_stall(server, path);
         thread::sleep(STALL);
         read(stream).0
     };
-    match number % 10 {
+    match number % 13 {
         0 => read(ask(server, "backups?limit=200")).0,
         1 => slowly("backups?limit=200"),
         2 => read(ask(server, "actions/large")).0,
@@ -88,6 +88,10 @@ fn request(server: &Server, number: usize) -> u16 {
             send(server, "PATCH", "actions/large", change)
         }
         8 => send(server, "POST", "backups", &worst_body()),
+        9 => read(ask(server, series)).0,
+        10 => slowly(series),
+        11 => read(ask_as("text/csv", server, series)).0,
+        12 => read(ask(server, "report/backups/b001/restore")).0,
         _ => slowly("backups/b001"),
     }
 }
@@ -98,6 +102,7 @@ on_each_engine! {
         fill(&database, 20, 1_000_000).await;
         add_large_documents(&database).await;
         assert_eq!(send(&server, "POST", "clients", r#"{"client_id": "c"}"#), 201);
+        let series = format!("{}?limit=50", only_series(&database, &server));
         let is_done = AtomicBool::new(false);
         thread::scope(|scope| {
             let polls = scope.spawn(|| {
@@ -110,8 +115,8 @@ on_each_engine! {
                 polls
             });
             let clients: Vec<_> = (0..CLIENTS).map(|number| {
-                let server = &server;
-                scope.spawn(move || request(server, number))
+                let (server, series) = (&server, series.as_str());
+                scope.spawn(move || request(server, number, series))
             }).collect();
             for (number, client) in clients.into_iter().enumerate() {
                 let status = client.join().unwrap();
