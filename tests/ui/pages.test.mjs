@@ -87,6 +87,17 @@ test("filters and order are in the address, and the server does them", async () 
   await page.context().close();
 });
 
+test("the numbers of a project lead into it", async () => {
+  const page = await open(browser, `${server.url}/ui/#/overview?all=1`);
+  const row = page.getByRole("region", { name: "Projects" }).locator("tbody tr");
+  await row.getByRole("link", { name: "6", exact: true }).click();
+  await page.getByRole("heading", { name: "Hosts" }).waitFor();
+  await settled(page);
+  assert.equal(new URL(page.url()).hash, "#/hosts");
+  assert.equal(await page.locator("tbody tr").count(), 6);
+  await page.context().close();
+});
+
 test("a table is saved as CSV", async () => {
   const page = await open(browser, `${server.url}/ui/#/jobs`);
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
@@ -107,6 +118,7 @@ test("a backup is restored by its command, or as a job", async () => {
   await page.locator("tbody tr").first().getByRole("link").first().click();
   const command = page.locator("pre").first();
   await command.waitFor();
+  assert.match(await page.locator(".verdict").innerText(), /^mysql of db-01\.example\.com, \d{4}-/);
   assert.match(await command.innerText(), /^TZ=UTC freezer-agent --action restore --mode mysql .*--hostname db-01.example.com --restore-abs-path \/restore --restore-from-date /);
   await page.getByLabel("Into the folder").fill("/srv/back");
   await page.getByRole("button", { name: "Show" }).click();

@@ -1,7 +1,7 @@
 // One backup: what is known of it, and how it is restored.
 import { html, nothing } from "../vendor/lit-html.js";
 import { ask, query as search } from "../api.js";
-import { masked, shortened, text } from "../format.js";
+import { masked, ofSeconds, shortened, text } from "../format.js";
 import { confirmed, copyable, facts, filters, textFilter, time } from "../parts.js";
 import { go, here, link } from "../route.js";
 import { may, v2 } from "../session.js";
@@ -21,7 +21,13 @@ const BASES = {
   run_end: "the end of the run that made it", created_at: "when it was recorded", next_backup: "just before the next backup", backup_id: "its own id", newest: "the newest",
 };
 
+/** Of what it is, and when the agent says that it was made. */
+function verdict({ backup_metadata: metadata }) {
+  return html`<p class="verdict">${shortened(metadata?.backup_name ?? "a backup", 200)} of ${shortened(metadata?.hostname ?? "?", 200)}, ${time(ofSeconds(metadata?.time_stamp))}</p>`;
+}
+
 export const view = ({ backup, restore }, act) => html`
+  ${verdict(backup)}
   <h2>Restore</h2>
   ${filters([textFilter("path", "Into the folder", "/restore")], "Show")}
   ${copyable(restore.command, "Copy command")}
@@ -29,8 +35,9 @@ export const view = ({ backup, restore }, act) => html`
     ${restore.missing.length ? html`<span class="state warn">! The record lacks ${restore.missing.join(", ")}: add them.</span>` : nothing}</p>
   <p>${may("jobs:create") && restore.job ? html`<button type="button" @click=${() => asJob(restore, act)}>Restore as a job</button> ` : nothing}
     ${may("backups:delete") ? html`<button type="button" class="quiet" @click=${() => remove(backup, act)}>Delete the record</button>` : nothing}</p>
+  ${backup.backup_metadata?.job_id ? html`<p><a href=${link(["jobs", text(backup.backup_metadata.job_id)])}>The job that made it</a></p>` : nothing}
   <h2>Record</h2>
-  ${facts(Object.entries(masked({ backup_id: backup.backup_id, status: backup.status || "available", ...backup.backup_metadata })).map(([name, value]) => [shortened(name, 60), html`<span class="value">${shortened(text(value), 2000)}</span>`]))}`;
+  ${facts(Object.entries(masked({ backup_id: backup.backup_id, status: backup.status || "available", ...backup.backup_metadata })).filter(([, value]) => ![null, undefined, ""].includes(value)).map(([name, value]) => [shortened(name, 60), html`<span class="value">${shortened(text(value), 2000)}</span>`]))}`;
 
 /** Its scheduler runs it at its next poll. */
 async function asJob(restore, act) {

@@ -3,8 +3,8 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { bars } from "../bars.js";
 import { duration, relative, utc } from "../format.js";
 import { name, project as projectCell, state, time } from "../parts.js";
-import { link } from "../route.js";
-import { report, showsAll } from "../session.js";
+import { go, link } from "../route.js";
+import { enter, report, showsAll, user } from "../session.js";
 import { firstHost } from "./hosts.js";
 import { line } from "./problems.js";
 
@@ -48,7 +48,7 @@ function verdict({ hosts, red, amber, as_of }) {
 const tile = ({ kind, severity, count, since }) => html`<li><a href=${link("problems", { kind })}>${state(kind, severity)} <b>${count}</b></a><small>${since ? `oldest ${relative(since)}` : nothing}</small></li>`;
 
 const runningTile = ({ running: number, longest_running_since: since, due_soon }) => html`<li><a href=${link("runs", { state: "running" })}>${state("running")} <b>${number}</b></a>
-  <small>${since ? `longest ${duration((Date.now() - Date.parse(since)) / 1000)}, ` : nothing}${due_soon} ${due_soon === 1 ? "host" : "hosts"} due within an hour</small></li>`;
+  <small>${since ? `longest ${duration((Date.now() - Date.parse(since)) / 1000)}, ` : nothing}<a href=${link("hosts", { sort: "due_at:asc" })}>${due_soon} ${due_soon === 1 ? "host" : "hosts"} due</a> within an hour</small></li>`;
 
 /** The runs that started in a time. */
 function during(begin, length, word) {
@@ -72,8 +72,19 @@ const worst = (problems, { red, amber }) => html`<h2>Needs you, worst first</h2>
 
 const running = (runs) => html`<section><h2>Running now</h2><ul class="plain">${runs.map((run) => html`<li><a href=${link(["runs", run.run_id], { all: null })}>${name(run.client_id)}</a> ${run.actions.join(", ")}, since ${time(run.started_at)}</li>`)}</ul></section>`;
 
+/** A number that leads into the project, where the reader may enter it. */
+function within(id, address, number) {
+  if (!number || !user.session.projects.some((one) => one.id === id)) return number;
+  const follow = async (event) => {
+    event.preventDefault();
+    await enter(id);
+    go(address);
+  };
+  return html`<a href=${address} @click=${follow}>${number}</a>`;
+}
+
 const byProject = ({ projects, projects_left_out: more }) => html`<section><h2>By project</h2>
   <div class="scroll" role="region" tabindex="0" aria-label="Projects"><table>
     <thead><tr><th scope="col">Project</th><th scope="col">Hosts</th><th scope="col">Red</th><th scope="col">Amber</th><th scope="col">Oldest success</th></tr></thead>
-    <tbody>${projects.map((project) => html`<tr><td>${projectCell(project.project_id)}</td><td>${project.hosts}</td><td>${project.red}</td><td>${project.amber}</td><td>${time(project.oldest_success_at)}</td></tr>`)}</tbody>
+    <tbody>${projects.map((project) => html`<tr><td>${projectCell(project.project_id)}</td>${[["hosts", {}, project.hosts], ["problems", { severity: "red" }, project.red], ["problems", { severity: "amber" }, project.amber]].map(([path, which, number]) => html`<td>${within(project.project_id, link(path, { ...which, all: null }), number)}</td>`)}<td>${time(project.oldest_success_at)}</td></tr>`)}</tbody>
   </table></div>${more ? html`<p>and ${more} more</p>` : nothing}</section>`;
