@@ -143,6 +143,11 @@ pub(super) static OWN: &[Revision] = &[
         title: "how many runs each hour had, and the backups of a job",
         scripts: &[script!("18_freezer_0009")],
     },
+    Revision {
+        id: "0010",
+        title: "indexes of what the metadata of backups are searched by",
+        scripts: &[script!("19_freezer_0010")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -156,6 +161,7 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("16_freezer_0007_down"),
     script!("17_freezer_0008_down"),
     script!("18_freezer_0009_down"),
+    script!("19_freezer_0010_down"),
 ];
 
 #[cfg(test)]

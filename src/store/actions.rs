@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::list::{Listed, Searchable};
+use super::list::Listed;
+use super::narrowing::Searchable;
 use super::rows::{Conditions, Record};
 use super::statement::{in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
@@ -15,6 +16,7 @@ impl Listed for Action {
         alias: Action::ALIAS,
         composed: &[],
         joined: &[],
+        indexed: None,
     };
 }
 

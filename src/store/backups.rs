@@ -2,7 +2,9 @@
 
 use time::{Duration, PrimitiveDateTime};
 
-use super::list::{Listed, Searchable};
+use super::list::Listed;
+use super::members::Indexed;
+use super::narrowing::Searchable;
 use super::rows::{Conditions, Record, SMALL_TEXT};
 use super::runs::COLUMNS;
 use super::statement::{Argument, sql};
@@ -23,6 +25,16 @@ impl Listed for Backup {
         alias: Backup::ALIAS,
         composed: &[],
         joined: &[],
+        indexed: Some(Indexed {
+            column: "backup_metadata",
+            members: &[
+                "job_id",
+                "backup_name",
+                "client_id",
+                "hostname",
+                "container",
+            ],
+        }),
     };
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::list::{Listed, Searchable};
+use super::list::Listed;
+use super::narrowing::Searchable;
 use super::rows::{Conditions, Record};
 use super::statement::{in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx, tables};
@@ -16,6 +17,7 @@ impl Listed for Client {
         alias: Client::ALIAS,
         composed: &["client"],
         joined: &[],
+        indexed: None,
     };
 
     /// A project sees its own, and the central ones of all projects.

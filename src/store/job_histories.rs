@@ -76,6 +76,7 @@ impl Tx {
         };
         let slice = Slice {
             conditions,
+            look_up: None,
             order,
             start: after.map_or(Start::Beginning, Start::Behind),
             page,

@@ -4,7 +4,8 @@ mod documents;
 
 use std::collections::BTreeSet;
 
-use super::list::{Listed, Searchable, narrowing};
+use super::list::Listed;
+use super::narrowing::{Searchable, narrowing};
 use super::rows::{Conditions, Record, of_credentials};
 use super::statement::{Argument, pieces, sql};
 use super::{Engine, StoreError, Tx, tables};
@@ -22,6 +23,7 @@ pub(super) const JOBS: Searchable = Searchable {
         ("trust_id", of_credentials!(trust_id)),
         ("trustor_user_id", of_credentials!(trustor_user_id)),
     ],
+    indexed: None,
 };
 
 /// The condition that one of a job's actions can have `key` = `value`, with its values; `None` where SQL cannot tell.

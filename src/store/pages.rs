@@ -3,9 +3,10 @@
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
+use super::members::LookUp;
 use super::rows::{Conditions, Measured, Record, bounded_columns, impl_from_row, measured_columns};
 use super::sink::Sink;
-use super::statement::{Argument, Statement};
+use super::statement::{Argument, Statement, sql};
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 
@@ -192,6 +193,8 @@ impl<T> Batch<T> {
 #[derive(Clone)]
 pub(super) struct Slice {
     pub(super) conditions: Conditions,
+    /// The index by which the rows are looked up, if not by that of their order.
+    pub(super) look_up: Option<LookUp>,
     pub(super) order: Order,
     pub(super) start: Start,
     pub(super) page: Page,
@@ -202,15 +205,23 @@ impl Slice {
     pub(super) fn select<T: Record>(self, engine: Engine, columns: &str) -> Statement {
         let conditions = self.start.apply(self.order, T::ALIAS, self.conditions);
         let time = format!("{}.created_at", T::ALIAS);
-        let order = order_by(engine, self.order, &time, &format!("{}.id", T::ALIAS));
-        let query = conditions.select::<T>(columns).push(&order);
+        let order = sql(order_by(
+            engine,
+            self.order,
+            &time,
+            &format!("{}.id", T::ALIAS),
+        ));
         let (limit, offset) = (at_most(self.page.limit), at_most(self.page.offset));
-        match engine {
+        let end = match engine {
             Engine::MySql | Engine::Postgres => {
-                query.push(" LIMIT ? OFFSET ?").bind(limit).bind(offset)
+                order.push(" LIMIT ? OFFSET ?").bind(limit).bind(offset)
             }
             // Prepares a statement anew whenever a limit is bound.
-            Engine::Sqlite => query.push(&format!(" LIMIT {limit} OFFSET {offset}")),
+            Engine::Sqlite => order.push(&format!(" LIMIT {limit} OFFSET {offset}")),
+        };
+        match self.look_up {
+            Some(look_up) => look_up.select::<T>(conditions, columns, end),
+            None => conditions.select::<T>(columns).push_statement(end),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions in the database.
 
-use super::list::{Listed, Searchable};
+use super::list::Listed;
+use super::narrowing::Searchable;
 use super::rows::Record;
 use super::tables;
 use crate::domain::session::Session;
@@ -11,5 +12,6 @@ impl Listed for Session {
         alias: Session::ALIAS,
         composed: &[],
         joined: &[],
+        indexed: None,
     };
 }

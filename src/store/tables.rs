@@ -156,23 +156,32 @@ pub(crate) static USER_CREDENTIALS: Table = shared(
 );
 
 /// Backups.
-pub(crate) static BACKUPS: Table = shared(
-    "backups",
-    true,
-    &[
-        text("id", 36).key().shown("backup_id"),
-        PROJECT_ID,
-        USER_ID,
-        // Shown as part of the metadata.
-        text("job_id", 36),
-        text("status", 64).shown("status"),
-        json("backup_metadata", Json::Object).shown("backup_metadata"),
-        DELETED,
-        DELETED_AT,
-        CREATED_AT,
-        UPDATED_AT,
+pub(crate) static BACKUPS: Table = Table {
+    computed: &[
+        "metadata_backup_name",
+        "metadata_hostname",
+        "metadata_container",
+        "metadata_client_id",
+        "metadata_job_id",
     ],
-);
+    ..shared(
+        "backups",
+        true,
+        &[
+            text("id", 36).key().shown("backup_id"),
+            PROJECT_ID,
+            USER_ID,
+            // Shown as part of the metadata.
+            text("job_id", 36),
+            text("status", 64).shown("status"),
+            json("backup_metadata", Json::Object).shown("backup_metadata"),
+            DELETED,
+            DELETED_AT,
+            CREATED_AT,
+            UPDATED_AT,
+        ],
+    )
+};
 
 /// Neither read nor written any more.
 static ACTION_REPORTS: Table = shared(

@@ -214,8 +214,14 @@ impl Choices {
                 )
             }
             _ => {
-                let mut backup =
-                    self.members(&["backup_name", "container", "hostname", "status", "job_id"]);
+                let typed = ["backup_name", "container", "hostname", "status", "job_id"];
+                let mut backup = self.members(&typed);
+                for member in ["container", "hostname", "job_id"] {
+                    let value = [json!("c1"), json!("a b"), json!("é"), Value::Null];
+                    if self.below(2) == 0 {
+                        backup.insert(member.to_owned(), self.of(&value).clone());
+                    }
+                }
                 backup.insert(
                     "backup_name".to_owned(),
                     json!(self.of(&["one", "two", "completed"])),
@@ -313,7 +319,7 @@ fn is_between(backup: &Value, after: Option<i64>, before: Option<i64>) -> bool {
 }
 
 /// What a search means, said plainly.
-fn passes(document: &Value, matching: &[Value], not_matching: &[Value]) -> bool {
+pub(crate) fn passes(document: &Value, matching: &[Value], not_matching: &[Value]) -> bool {
     let is = |(key, value): (&String, &Value)| {
         if let ("_all", Some(text)) = (key.as_str(), value.as_str()) {
             return contains(document, text);

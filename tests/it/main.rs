@@ -27,6 +27,7 @@ mod api_ownership;
 mod api_resent;
 mod api_roles;
 mod api_search;
+mod api_search_members;
 mod api_search_random;
 mod api_session_actions;
 mod api_sessions;

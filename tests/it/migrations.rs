@@ -148,7 +148,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0009")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0010")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());
@@ -452,7 +452,15 @@ async fn tables_are_those_of_the_reference(ours: Database) {
         "freezer_api_version.version_num",
     ];
     if engine == Engine::MySql {
-        wanted.insert(0, "actions.names_client_id");
+        let indexed = [
+            "actions.names_client_id",
+            "backups.metadata_backup_name",
+            "backups.metadata_client_id",
+            "backups.metadata_container",
+            "backups.metadata_hostname",
+            "backups.metadata_job_id",
+        ];
+        wanted.splice(0..0, indexed);
     }
     assert_eq!(added, wanted, "{engine:?}");
 }

@@ -55,11 +55,25 @@ fn fill_table(engine: Engine, table: &str, count: usize, columns: &[(&str, &str)
     )
 }
 
+/// The metadata of a backup: a name of its own, a host of a thousand, a container that nearly all have.
+fn metadata(engine: Engine) -> String {
+    let parts = [
+        numbered(engine, "{\"backup_name\":\"b", "n", "\",\"client_id\":\"c"),
+        numbered(engine, "", "n % 1000", "\",\"hostname\":\"h"),
+        numbered(engine, "", "n % 1000", "\",\"job_id\":\"j"),
+        numbered(engine, "", "n % 5000", "\",\"container\":\"c\"}"),
+    ];
+    match engine {
+        Engine::MySql => format!("CONCAT({})", parts.join(", ")),
+        Engine::Postgres | Engine::Sqlite => parts.join(" || "),
+    }
+}
+
 async fn fill(database: &Database) {
     let engine = database.engine();
     // A client has jobs of one project. A few clients are central, of another project than that of the lists.
     let client: &str = &numbered(engine, "c", "n % 1000", "");
-    let metadata: &str = &numbered(engine, "{\"backup_name\":\"b", "n", "\"}");
+    let metadata: &str = &metadata(engine);
     let job = [
         ("client_id", client),
         ("session_tag", "0"),
@@ -93,6 +107,8 @@ enum Read {
     InOrder(&'static str),
     /// By these indexes, which leave few, and sorted.
     Sorted(&'static [&'static str]),
+    /// By this index for each of two values, and sorted then.
+    LookedUp(&'static str),
 }
 
 /// A list, the values of its statement, and how it is read.
@@ -101,7 +117,7 @@ struct List {
     search: Option<Value>,
     values: Vec<&'static str>,
     /// Those behind the limit.
-    last_values: &'static [&'static str],
+    last_values: Vec<&'static str>,
     read: Read,
 }
 
@@ -111,7 +127,7 @@ impl List {
             path,
             search: None,
             values: values.to_vec(),
-            last_values: &[],
+            last_values: Vec::new(),
             read: Read::InOrder(index),
         }
     }
@@ -129,11 +145,6 @@ fn lists_of_one_index() -> Vec<List> {
     let all_jobs = |path, values: &[_]| List::new(path, values, "ix_jobs_live");
     let backups = |path, values: &[_]| List::new(path, values, "ix_backups_project");
     let behind = [&["p1"][..], &BEHIND].concat();
-    let named = [
-        "p1",
-        "\"backup_name\":\"b90001\"",
-        "\"backup_name\": \"b90001\"",
-    ];
     vec![
         jobs("jobs?limit=10", &["p1"]),
         jobs("jobs?limit=10&sort=created_at:desc", &["p1"]),
@@ -145,8 +156,6 @@ fn lists_of_one_index() -> Vec<List> {
         backups("backups?limit=10", &["p1"]),
         backups("backups?limit=10&sort=created_at:desc", &["p1"]),
         backups("backups?limit=10&sort_dir=desc&marker=id70001", &behind),
-        backups("backups?limit=10", &named)
-            .searching(json!({"match": [{"backup_name": "b90001"}]})),
         List::new("actions?limit=10", &["p1"], "ix_actions_project"),
         List::new("sessions?limit=10", &["p1"], "ix_sessions_project"),
     ]
@@ -157,7 +166,7 @@ fn lists(engine: Engine) -> Vec<List> {
     let completed = ["\"status\":\"completed\"", "\"status\": \"completed\""];
     let polled = [&["p1", "c11"][..], &completed].concat();
     let poll = List {
-        last_values: &["p1"],
+        last_values: vec!["p1"],
         // PostgreSQL takes a client's jobs for so few that it does not look for their order. They are: those of one host.
         read: match engine {
             Engine::Postgres => Read::Sorted(&["ix_jobs_client"]),
@@ -172,7 +181,85 @@ fn lists(engine: Engine) -> Vec<List> {
     };
     let mut lists = lists_of_one_index();
     lists.extend([poll, clients]);
+    lists.extend(searches_of_members(engine));
     lists
+}
+
+/// Searches of backups by members that have an index: of one, and from a place on.
+fn searches_of_members(engine: Engine) -> Vec<List> {
+    let limit: &[&str] = match engine {
+        Engine::MySql | Engine::Postgres => &["10", "0"],
+        Engine::Sqlite => &[],
+    };
+    let search =
+        |query: &'static str, behind: &[&'static str], member: &str, text: &'static str, index| {
+            let texts = ["\":\"", "\": \""]
+                .map(|colon| format!("\"{member}{colon}{text}\"").leak() as &str);
+            let conditions = [&["p1"][..], &texts, behind].concat();
+            List {
+                // The rows of the mark, and then those of the page, with their limits.
+                last_values: [&conditions[..], limit, limit].concat(),
+                read: match (engine, member) {
+                    (Engine::Postgres, "container") => Read::InOrder(index),
+                    _ => Read::LookedUp(index),
+                },
+                ..List::new(query, &[&conditions[..], &[text]].concat(), index)
+            }
+            .searching(json!({"match": [{member: text}]}))
+        };
+    let container = "ix_backups_metadata_container";
+    vec![
+        search(
+            "backups?limit=10",
+            &[],
+            "backup_name",
+            "b90001",
+            "ix_backups_metadata_backup_name",
+        ),
+        search(
+            "backups?limit=10",
+            &[],
+            "hostname",
+            "h11",
+            "ix_backups_metadata_hostname",
+        ),
+        search(
+            "backups?limit=10",
+            &[],
+            "client_id",
+            "c11",
+            "ix_backups_metadata_client_id",
+        ),
+        search(
+            "backups?limit=10",
+            &[],
+            "job_id",
+            "j11",
+            "ix_backups_metadata_job_id",
+        ),
+        search("backups?limit=10", &[], "container", "c", container),
+        search(
+            "backups?limit=10&sort_dir=desc",
+            &[],
+            "container",
+            "c",
+            container,
+        ),
+        search(
+            "backups?limit=10&marker=id70001",
+            &BEHIND,
+            "container",
+            "c",
+            container,
+        ),
+        search(
+            "backups?limit=10&sort_dir=desc&marker=id70001",
+            &BEHIND,
+            "container",
+            "c",
+            container,
+        ),
+    ]
 }
 
 /// Whether the lines of a plan say that rows are read in their order by an index. The page itself, a table of a few rows, may be
@@ -193,11 +280,31 @@ fn is_in_order(engine: Engine, plan: &str, index: &str) -> bool {
         }
 }
 
+/// The same for the rows of two values. PostgreSQL sorts those of a value of which it knows that they are few.
+fn is_looked_up(engine: Engine, plan: &str, index: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().collect();
+    let mut pairs = lines
+        .windows(2)
+        .filter(|pair| pair[0].contains("ix_backups_"));
+    match engine {
+        Engine::MySql => is_in_order(engine, plan, index),
+        Engine::Postgres => plan.matches(index).count() == 2,
+        // What nearly all rows have, SQLite reads in the order of the list.
+        Engine::Sqlite => {
+            let by_order = plan.contains("ix_backups_project") && !index.ends_with("container");
+            plan.contains(index)
+                && !by_order
+                && !pairs.any(|pair| pair[1].contains("USE TEMP B-TREE"))
+        }
+    }
+}
+
 /// Whether the plan reads the rows of a list as it should.
 fn is_read(engine: Engine, plan: &str, read: &Read) -> bool {
     match read {
         Read::InOrder(index) => is_in_order(engine, plan, index),
         Read::Sorted(indexes) => indexes.iter().all(|index| plan.contains(index)),
+        Read::LookedUp(index) => is_looked_up(engine, plan, index),
     }
 }
 
@@ -216,7 +323,7 @@ async fn plan(database: &Database, service: &Service, sent: &Statements, list: &
         Engine::MySql | Engine::Postgres => &["10", "0"],
         Engine::Sqlite => &[],
     };
-    let values = [&list.values[..], limit, list.last_values].concat();
+    let values = [&list.values[..], limit, &list.last_values].concat();
     rows::explain(database, &statement, &values).await
 }
 
