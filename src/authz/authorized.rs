@@ -6,11 +6,10 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use super::context::{RequestContext, TokenScope};
-use super::policy_credentials;
 use super::rules::Rule;
 use crate::domain::Scope;
 use crate::domain::job::PidViewer;
-use crate::oslo::policy::{Credentials, Enforcer};
+use crate::oslo::policy::Enforcer;
 
 /// The policy refuses the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +22,6 @@ pub struct Denied;
 pub struct Authorized {
     policy: Arc<Enforcer>,
     context: Arc<RequestContext>,
-    credentials: Arc<Credentials>,
     target: Arc<Map<String, Value>>,
     project_id: String,
     deadline: Instant,
@@ -48,7 +46,6 @@ impl Authorized {
         }
         let target = Map::from_iter([("project_id".to_owned(), project_id.clone().into())]);
         let authorized = Authorized {
-            credentials: Arc::new(policy_credentials(&context)),
             target: Arc::new(target),
             policy,
             context,
@@ -88,7 +85,7 @@ impl Authorized {
     pub fn may(&self, rule: Rule) -> bool {
         let decision = self
             .policy
-            .authorize(rule.name(), &self.target, &self.credentials);
+            .authorize(rule.name(), &self.target, &*self.context);
         decision.is_allowed()
     }
 

@@ -47,7 +47,7 @@ mod tests;
 
 use std::fmt;
 
-pub use credentials::{Credentials, Scope};
+pub use credentials::{Credentials, Identity, Scope};
 pub use default::{Operation, RuleDefault, ScopeType, sample};
 pub use enforcer::{EffectiveRule, Enforcer, Options};
 pub use error::{Origin, PolicyError};

@@ -14,7 +14,7 @@ use std::path::Path;
 use freezer_api::authz::policy_credentials;
 use freezer_api::authz::rules::DEFAULTS;
 use freezer_api::keystone::context_of_token;
-use freezer_api::oslo::policy::{Credentials, Enforcer, Options, Scope};
+use freezer_api::oslo::policy::{Credentials, Enforcer, Identity, Options, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::policy_oracle::ask;

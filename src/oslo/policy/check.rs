@@ -1,10 +1,8 @@
 //! The single checks, such as `role:admin` or `project_id:%(project_id)s`, and what decides them.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
-use super::credentials::Credentials;
+use super::credentials::Identity;
 use super::python;
 use super::template::Template;
 
@@ -93,25 +91,25 @@ impl Check {
     }
 
     /// Whether the check passes.
-    pub(super) fn passes(&self, target: &Map<String, Value>, credentials: &Credentials) -> bool {
+    pub(super) fn passes(&self, target: &Map<String, Value>, credentials: &dyn Identity) -> bool {
         match &self.kind {
             CheckKind::Always => true,
             CheckKind::Never | CheckKind::Unreadable => false,
-            CheckKind::Role(RoleName::Lowercase(name)) => credentials.has_role(name),
+            CheckKind::Role(RoleName::Lowercase(name)) => has_role(credentials, name),
             CheckKind::Role(RoleName::Filled(name)) => name
                 .fill(target)
-                .is_ok_and(|name| credentials.has_role(&name.to_lowercase())),
+                .is_ok_and(|name| has_role(credentials, &name.to_lowercase())),
             CheckKind::Literal { value, wanted } => {
                 wanted.fill(target).is_ok_and(|wanted| wanted == *value)
             }
             CheckKind::Attribute { path, wanted } => wanted
                 .fill(target)
-                .is_ok_and(|wanted| holds(credentials.values(), path, &wanted)),
+                .is_ok_and(|wanted| holds(credentials, path, &wanted)),
         }
     }
 
     /// Why [`Check::passes`] says what it says, for a person.
-    pub(super) fn reason(&self, target: &Map<String, Value>, credentials: &Credentials) -> String {
+    pub(super) fn reason(&self, target: &Map<String, Value>, credentials: &dyn Identity) -> String {
         let filled = |wanted: &Template| match wanted.fill(target) {
             Ok(text) => Ok(text.into_owned()),
             Err(key) => Err(format!("the target has no {key:?}")),
@@ -135,7 +133,7 @@ impl Check {
             CheckKind::Literal { value, wanted } => filled(wanted)
                 .map(|wanted| format!("the literal is {value:?}, compared with {wanted:?}")),
             CheckKind::Attribute { path, wanted } => filled(wanted).map(|wanted| {
-                let found = found(credentials.values(), path);
+                let found = found(credentials, path);
                 let name = path.join(".");
                 match found.as_slice() {
                     [] => format!("the credentials have no {name:?}, compared with {wanted:?}"),
@@ -166,39 +164,54 @@ fn left_side(kind: &str, wanted: Template) -> Option<CheckKind> {
         .then_some(CheckKind::Attribute { path, wanted })
 }
 
+/// Whether the role of this lower-case name is held.
+fn has_role(credentials: &dyn Identity, lowercase_name: &str) -> bool {
+    let mut roles = credentials.roles().iter();
+    roles.any(|role| role == lowercase_name)
+}
+
 /// Whether the credential at `path` prints as `wanted`; of a list on the way, any item will do.
-fn holds(values: &Map<String, Value>, path: &[String], wanted: &str) -> bool {
-    visit(values, path, &mut |value| python::text(value) == wanted)
+fn holds(credentials: &dyn Identity, path: &[String], wanted: &str) -> bool {
+    visit(credentials, path, &mut |value| {
+        python::text(value) == wanted
+    })
 }
 
 /// The printed credentials at `path`.
-fn found<'a>(values: &'a Map<String, Value>, path: &[String]) -> Vec<Cow<'a, str>> {
+fn found(credentials: &dyn Identity, path: &[String]) -> Vec<String> {
     let mut found = Vec::new();
-    visit(values, path, &mut |value| {
-        found.push(python::text(value));
+    visit(credentials, path, &mut |value| {
+        found.push(python::text(value).into_owned());
         false
     });
     found
 }
 
-/// Shows each credential at `path` to `accept` until one is accepted. A list is entered once per step of the path, so a
-/// list in a list is compared as a whole. Recursive by the steps of the path that exist in the credentials.
-fn visit<'a>(
-    values: &'a Map<String, Value>,
+/// Shows each credential at `path` to `accept` until one is accepted.
+fn visit(
+    credentials: &dyn Identity,
     path: &[String],
-    accept: &mut dyn FnMut(&'a Value) -> bool,
+    accept: &mut dyn FnMut(&Value) -> bool,
 ) -> bool {
     let Some((name, rest)) = path.split_first() else {
         return false;
     };
-    let mut enter = |value: &'a Value| match value {
-        value if rest.is_empty() => accept(value),
-        Value::Object(members) => visit(members, rest, accept),
+    let value = credentials.attribute(name);
+    value.is_some_and(|value| enter(&value, rest, accept))
+}
+
+/// Goes on from a value. A list is entered once per step of the path, so a list in a list is compared as a whole. Recursive by
+/// the steps of the path that exist in the credentials.
+fn enter(value: &Value, path: &[String], accept: &mut dyn FnMut(&Value) -> bool) -> bool {
+    let mut step = |value: &Value| match (value, path.split_first()) {
+        (value, None) => accept(value),
+        (Value::Object(members), Some((name, rest))) => members
+            .get(name)
+            .is_some_and(|value| enter(value, rest, accept)),
         _ => false,
     };
-    match values.get(name) {
-        None => false,
-        Some(Value::Array(items)) => items.iter().any(enter),
-        Some(value) => enter(value),
+    match value {
+        Value::Array(items) => items.iter().any(step),
+        value => step(value),
     }
 }

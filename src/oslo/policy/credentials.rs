@@ -1,5 +1,7 @@
 //! Who asks: the attributes of a token that checks are compared with.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::python;
@@ -27,6 +29,16 @@ impl Scope {
             Self::System => "system",
         }
     }
+}
+
+/// Who asks, as checks see them: attributes in oslo.context's words, each looked up when a check names it.
+pub trait Identity {
+    /// The attribute of this name, if there is one.
+    fn attribute(&self, name: &str) -> Option<Cow<'_, Value>>;
+    /// The names of the roles, in lower case.
+    fn roles(&self) -> &[String];
+    /// What the token is scoped to.
+    fn scope(&self) -> Scope;
 }
 
 /// The credentials of one request: a dictionary in oslo.context's words, and the scope of the token. Which keys there are
@@ -88,29 +100,24 @@ impl Credentials {
         credentials
     }
 
-    /// What the token is scoped to.
-    #[must_use]
-    pub fn scope(&self) -> Scope {
-        self.scope
-    }
-
     /// The dictionary that checks look into.
     #[must_use]
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
     }
+}
 
-    /// The names of the roles, in lower case.
-    #[must_use]
-    pub fn roles(&self) -> &[String] {
+impl Identity for Credentials {
+    fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.values.get(name).map(Cow::Borrowed)
+    }
+
+    fn roles(&self) -> &[String] {
         &self.lowercase_roles
     }
 
-    /// Whether the role of this lower-case name is held.
-    pub(super) fn has_role(&self, lowercase_name: &str) -> bool {
-        self.lowercase_roles
-            .iter()
-            .any(|role| role == lowercase_name)
+    fn scope(&self) -> Scope {
+        self.scope
     }
 }
 

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
 use super::Decision;
-use super::credentials::Credentials;
+use super::credentials::Identity;
 use super::default::RuleDefault;
 use super::error::{Origin, PolicyError};
 use super::explanation::Explanation;
@@ -138,7 +138,7 @@ impl Enforcer {
         &self,
         rule: &str,
         target: &Map<String, Value>,
-        credentials: &Credentials,
+        credentials: &dyn Identity,
     ) -> Decision {
         self.look_for_changes();
         self.rules
@@ -152,7 +152,7 @@ impl Enforcer {
         &self,
         rule: &str,
         target: &Map<String, Value>,
-        credentials: &Credentials,
+        credentials: &dyn Identity,
     ) -> Explanation {
         self.look_for_changes();
         self.rules

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 
-use super::credentials::Credentials;
+use super::credentials::Identity;
 use super::default::ScopeType;
 use super::error::{Origin, PolicyError};
 use super::explanation::{Explanation, Recorder, Trace};
@@ -95,7 +95,7 @@ impl RuleSet {
         &self,
         name: &str,
         target: &Map<String, Value>,
-        credentials: &Credentials,
+        credentials: &dyn Identity,
         enforce_scope: bool,
     ) -> Decision {
         let Some(rule) = self.find(name) else {
@@ -116,7 +116,7 @@ impl RuleSet {
         &self,
         name: &str,
         target: &Map<String, Value>,
-        credentials: &Credentials,
+        credentials: &dyn Identity,
         enforce_scope: bool,
     ) -> Explanation {
         let rule = name.to_owned();
@@ -174,7 +174,7 @@ impl RuleSet {
         &self,
         root: NodeId,
         target: &Map<String, Value>,
-        credentials: &Credentials,
+        credentials: &dyn Identity,
         trace: &mut T,
     ) -> bool {
         let mut frames: Vec<Frame<'_>> = Vec::new();
@@ -231,7 +231,7 @@ impl RuleSet {
 
 impl Rule {
     /// Whether the rule is meant for tokens of this scope.
-    fn takes(&self, credentials: &Credentials) -> bool {
+    fn takes(&self, credentials: &dyn Identity) -> bool {
         let scope = credentials.scope().name();
         self.source.scope_types.is_empty()
             || self
@@ -242,7 +242,7 @@ impl Rule {
     }
 
     /// What an explanation says of a token whose scope the rule is not meant for.
-    fn scope_remark(&self, credentials: &Credentials, enforce_scope: bool) -> Option<String> {
+    fn scope_remark(&self, credentials: &dyn Identity, enforce_scope: bool) -> Option<String> {
         if self.takes(credentials) {
             return None;
         }
@@ -259,7 +259,7 @@ impl Rule {
         ))
     }
 
-    fn warn_of_scope(&self, credentials: &Credentials) {
+    fn warn_of_scope(&self, credentials: &dyn Identity) {
         if !self.warned_of_scope.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 rule = self.name,
@@ -275,7 +275,7 @@ impl Rule {
 fn describe(
     node: &Node,
     target: &Map<String, Value>,
-    credentials: &Credentials,
+    credentials: &dyn Identity,
 ) -> (String, String) {
     let text = match node {
         Node::Check(check) => return (check.text.clone(), check.reason(target, credentials)),
