@@ -4,7 +4,7 @@
 //! the field (deviation D3). Patterns match whole strings (D23).
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use jsonschema::{Draft, PatternCache, PatternOptions, ValidationError, Validator};
 use serde_json::{Value, json};
 
 mod bodies;
@@ -78,18 +78,21 @@ impl Schemas {
     /// # Errors
     /// Only when a schema in this file is wrong.
     pub fn new() -> Result<Schemas, ValidationError<'static>> {
+        // Most bodies have the same patterns.
+        let patterns = PatternCache::new();
+        let schema = |of: &Value| Schema::new(of, &patterns);
         Ok(Schemas {
-            client: Schema::new(&client())?,
-            action: Schema::new(&action())?,
-            action_patch: Schema::new(&action_patch())?,
-            job: Schema::new(&job())?,
-            job_patch: Schema::new(&job_patch())?,
-            session: Schema::new(&session_create())?,
-            session_replace: Schema::new(&session_replace())?,
-            session_patch: Schema::new(&session_patch())?,
-            backup: Schema::new(&backup())?,
-            backup_patch: Schema::new(&backup_patch())?,
-            identifier: Schema::new(&json!({"additionalProperties": identifier()}))?,
+            client: schema(&client())?,
+            action: schema(&action())?,
+            action_patch: schema(&action_patch())?,
+            job: schema(&job())?,
+            job_patch: schema(&job_patch())?,
+            session: schema(&session_create())?,
+            session_replace: schema(&session_replace())?,
+            session_patch: schema(&session_patch())?,
+            backup: schema(&backup())?,
+            backup_patch: schema(&backup_patch())?,
+            identifier: schema(&json!({"additionalProperties": identifier()}))?,
         })
     }
 
@@ -104,10 +107,11 @@ impl Schemas {
 }
 
 impl Schema {
-    fn new(schema: &Value) -> Result<Schema, ValidationError<'static>> {
+    fn new(schema: &Value, patterns: &PatternCache) -> Result<Schema, ValidationError<'static>> {
         jsonschema::options()
             .with_draft(Draft::Draft4)
             .with_pattern_options(PatternOptions::regex())
+            .with_pattern_cache(patterns.clone())
             .build(schema)
             .map(Schema)
     }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// What may wait: enough for some 30,000 lines of the access log.
+/// What may wait: enough for some 10,000 lines of the access log.
 const MAX_BYTES: usize = 8 << 20;
-/// What a line costs beside its text. It bounds the number of lines, too.
-const LINE_COST: usize = 128;
+/// What a line counts beside its text. It bounds the number of lines, too, for which a place of 40 bytes each is there from the
+/// beginning.
+const LINE_COST: usize = 512;
 
 /// Lines that were dropped since the program started, of all queues.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
