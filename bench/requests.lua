@@ -22,6 +22,6 @@ end
 
 function done(summary, latency)
    local errors = summary.errors
-   io.write(string.format("result %d %d %d %d\n", summary.requests, summary.duration, latency:percentile(99),
+   io.write(string.format("result %d %d %d %d %d\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
       errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end

@@ -154,6 +154,16 @@ start_python() {
   fi
 }
 
+# Lets Python draw the plots of bench/run: a package of its own, since no test compares with what it does.
+start_plots() {
+  local folder
+  folder=$(cached pygal-3.1.3 python_package pygal==3.1.3) || { skip 1 "plots: pygal could not be installed (no network?)"; return 1; }
+  export PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH}
+}
+python_package() { # folder, package==version
+  "$FREEZER_TEST_PYTHON" -m pip install -q --target "$1" "$2"
+}
+
 # Prints a folder of the user's cache, which a command fills at first: it gets the folder before its arguments.
 cached() { # name of the folder, command…
   local folder=${XDG_CACHE_HOME:-$HOME/.cache}/freezer-api-test/$1
