@@ -445,6 +445,9 @@ impl DbSession {
         statement: Statement,
         take: &mut (dyn FnMut(AnyRow) + Send),
     ) -> Result<(), StoreError> {
+        if !self.is_prepared(&statement) {
+            return self.fetch_text(statement, take).await;
+        }
         let engine = self.engine();
         let (text, is_kept) = self.prepared_text(&statement).await?;
         let _timer = Timer::start(&text);
@@ -452,6 +455,31 @@ impl DbSession {
             let query = sqlx::query::<DB>(AssertSqlSafe(text)).persistent(is_kept);
             let mut rows =
                 bind_arguments!(engine, query, statement.arguments).fetch(&mut *connection);
+            while let Some(row) = rows.try_next().await? {
+                take(AnyRow::from(row));
+            }
+            Ok::<_, sqlx::Error>(())
+        })
+    }
+
+    /// Whether a query is prepared. On MySQL those that are not kept are not: sqlx would close each, to which the server does
+    /// not answer, and TCP holds back what follows on the connection until it acknowledges that after 40 ms
+    /// (docs/adr/0014-what-mysql-does-not-keep-prepared-is-sent-as-text.md).
+    fn is_prepared(&self, statement: &Statement) -> bool {
+        self.engine() != Engine::MySql || statement.is_kept || self.is_writing()
+    }
+
+    /// The rows of a query that is not prepared.
+    async fn fetch_text(
+        &mut self,
+        statement: Statement,
+        take: &mut (dyn FnMut(AnyRow) + Send),
+    ) -> Result<(), StoreError> {
+        let text = statement.with_values();
+        let _timer = Timer::start(&statement.sql.into());
+        on_connection!(self, |connection: DB| async {
+            let query = sqlx::raw_sql(AssertSqlSafe(text));
+            let mut rows = sqlx::Executor::fetch(&mut *connection, query);
             while let Some(row) = rows.try_next().await? {
                 take(AnyRow::from(row));
             }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::Engine;
+use super::{Engine, sqlite_time};
 use crate::domain::Scope;
 
 /// A value of a statement.
@@ -15,6 +15,32 @@ pub(crate) enum Argument {
     Integer(Option<i64>),
     Boolean(Option<bool>),
     Time(PrimitiveDateTime),
+}
+
+impl Argument {
+    /// Writes it as a literal of MySQL's.
+    fn write_literal(&self, sql: &mut String) {
+        // Writing to a String cannot fail.
+        let _ = match self {
+            Argument::Text(None) | Argument::Integer(None) | Argument::Boolean(None) => {
+                write!(sql, "NULL")
+            }
+            Argument::Text(Some(text)) => {
+                let bytes = text.bytes();
+                let digits: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+                write!(sql, "_utf8mb4 X'{digits}'")
+            }
+            Argument::Integer(Some(number)) => write!(sql, "{number}"),
+            Argument::Boolean(Some(value)) => write!(sql, "{value}"),
+            Argument::Time(time) => {
+                write!(
+                    sql,
+                    "TIMESTAMP '{}'",
+                    sqlite_time(time.truncate_to_second())
+                )
+            }
+        };
+    }
 }
 
 impl From<&str> for Argument {
@@ -155,6 +181,23 @@ impl Statement {
         self.push(&other.sql).bind_all(other.arguments)
     }
 
+    /// The text with its values in it, for MySQL. Of texts nothing but their bytes in hexadecimal is written, so no mode of the
+    /// server, no character set and no quotation mark makes anything else of them.
+    pub(super) fn with_values(&self) -> String {
+        let mut text = String::with_capacity(2 * self.sql.len());
+        let mut values = self.arguments.iter();
+        for part in self.sql.split_inclusive('?') {
+            match (part.strip_suffix('?'), values.next()) {
+                (Some(before), Some(value)) => {
+                    text.push_str(before);
+                    value.write_literal(&mut text);
+                }
+                _ => text.push_str(part),
+            }
+        }
+        text
+    }
+
     /// How many bytes the largest of its texts has.
     pub(super) fn largest_text(&self) -> usize {
         let lengths = self.arguments.iter().map(|argument| match argument {
@@ -225,6 +268,8 @@ pub(crate) fn placeholders(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
 
     #[test]
@@ -235,6 +280,23 @@ mod tests {
             "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3) LIMIT 1"
         );
         assert_eq!(statement.text_for(Engine::MySql), statement.sql);
+    }
+
+    #[test]
+    fn values_are_written_as_nothing_but_values() {
+        let statement =
+            sql("SELECT a FROM t WHERE b = ? AND c IN (?, ?) AND d > ? AND e = ? LIMIT ?")
+                .bind("'\\\0? OR 1=1 é")
+                .bind(None::<&str>)
+                .bind("")
+                .bind(datetime!(2024-02-29 23:59:59.9 UTC))
+                .bind(true)
+                .bind(-7);
+        assert_eq!(
+            statement.with_values(),
+            "SELECT a FROM t WHERE b = _utf8mb4 X'275c003f204f5220313d3120c3a9' AND c IN (NULL, _utf8mb4 X'') \
+             AND d > TIMESTAMP '2024-02-29 23:59:59.000000' AND e = true LIMIT -7"
+        );
     }
 
     #[test]

@@ -73,8 +73,12 @@ pub(crate) async fn explain(database: &Database, statement: &str, values: &[&str
     lines.join("\n")
 }
 
-/// The statement with literals for its placeholders, whose types the engine then finds out by itself.
+/// The statement with literals for its placeholders, whose types the engine then finds out by itself. Those that MySQL does not
+/// keep prepared have their values.
 fn with_values(engine: Engine, statement: &str, values: &[&str]) -> String {
+    if engine == Engine::MySql && !statement.contains('?') {
+        return statement.to_owned();
+    }
     let mut text = String::new();
     let mut rest = statement;
     for (number, value) in (1..).zip(values) {
