@@ -69,6 +69,7 @@ const RUNS: &[&str] = &[
     "duration",
     "seen_started_at",
     "seen_ended_at",
+    "description",
 ];
 
 const HOSTS: &[&str] = &[

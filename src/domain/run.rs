@@ -187,6 +187,14 @@ pub struct Run {
     pub seen_ended_at: Option<i64>,
 }
 
+/// A run with what its job is called: people know jobs by that.
+pub struct DescribedRun {
+    /// The run.
+    pub run: Run,
+    /// Also of a job that was deleted, until it is purged.
+    pub description: Option<String>,
+}
+
 /// Which runs a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct RunQuery {
@@ -208,7 +216,7 @@ pub struct RunQuery {
     pub marker: Option<String>,
 }
 
-/// The document of a run, as `GET /report/runs/{run_id}` answers it.
+/// The document of a run among those of a job.
 #[derive(Serialize)]
 struct RunDocument<'a> {
     run_id: &'a str,
@@ -227,13 +235,35 @@ struct RunDocument<'a> {
     seen_ended_at: Option<String>,
 }
 
-impl Run {
+/// The document of a run, as `GET /report/runs/{run_id}` answers it.
+#[derive(Serialize)]
+struct DescribedDocument<'a> {
+    #[serde(flatten)]
+    run: RunDocument<'a>,
+    description: &'a Option<String>,
+}
+
+impl DescribedRun {
     /// The document that answers show.
     pub fn to_json(&self) -> Box<RawValue> {
+        raw(&DescribedDocument {
+            run: self.run.document(),
+            description: &self.description,
+        })
+    }
+}
+
+impl Run {
+    /// The document that the report of its job shows.
+    pub fn to_json(&self) -> Box<RawValue> {
+        raw(&self.document())
+    }
+
+    fn document(&self) -> RunDocument<'_> {
         let actions = self.actions.as_deref().unwrap_or_default();
         // The clock of a host may have been set back meanwhile.
         let duration = self.ended_at.map(|ended_at| ended_at - self.started_at);
-        raw(&RunDocument {
+        RunDocument {
             run_id: &self.id,
             project_id: &self.project_id,
             job_id: &self.job_id,
@@ -248,7 +278,7 @@ impl Run {
             duration: duration.filter(|seconds| *seconds >= 0),
             seen_started_at: self.seen_started_at.and_then(iso_time),
             seen_ended_at: self.seen_ended_at.and_then(iso_time),
-        })
+        }
     }
 }
 

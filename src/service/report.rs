@@ -68,17 +68,16 @@ impl Catalogue {
             .read("listing runs", async move |tx: &mut Tx| {
                 let after = match &query.marker {
                     None => None,
-                    Some(id) => Some(
-                        tx.get_run(&scope, id)
-                            .await?
-                            .ok_or_else(|| unknown_marker("run"))?,
-                    ),
+                    Some(id) => {
+                        let found = tx.get_run(&scope, id).await?;
+                        Some(found.ok_or_else(|| unknown_marker("run"))?.run)
+                    }
                 };
                 let mut runs = tx.list_runs(&scope, &query, after.as_ref()).await?;
                 let has_more = runs.len() > query.limit;
                 runs.truncate(query.limit);
                 let last = runs.last().filter(|_| has_more);
-                let next = last.map(|run| run.id.clone());
+                let next = last.map(|last| last.run.id.clone());
                 let documents = runs.iter().map(|run| run.to_json()).collect();
                 Ok::<_, ApiError>(ReportPage::new(tx, documents, next)?)
             })

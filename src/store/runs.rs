@@ -6,11 +6,14 @@ use super::statement::{Statement, in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::job::Job;
-use crate::domain::run::{Observation, Run, RunQuery, RunState};
+use crate::domain::run::{DescribedRun, Observation, Run, RunQuery, RunState};
 
 /// The columns in the order in which they are written.
 pub(super) const COLUMNS: &str = "id, project_id, job_id, client_id, session_id, session_tag, actions, state, attempts, started_at, \
      ended_at, seen_started_at, seen_ended_at";
+/// The column with what the job of a run is called.
+const DESCRIPTION: &str = "(SELECT j.description FROM jobs j WHERE j.id = freezer_api_runs.job_id \
+     AND j.project_id = freezer_api_runs.project_id) AS description";
 /// How many old rows one transaction removes.
 const MOST_REMOVED: usize = 1000;
 /// How far the clock of a host may be ahead before its runs are no longer kept by it, in seconds.
@@ -41,6 +44,21 @@ where
             ended_at: row.try_get("ended_at")?,
             seen_started_at: row.try_get("seen_started_at")?,
             seen_ended_at: row.try_get("seen_ended_at")?,
+        })
+    }
+}
+
+impl<'r, R> FromRow<'r, R> for DescribedRun
+where
+    R: sqlx::Row,
+    Run: FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(DescribedRun {
+            run: Run::from_row(row)?,
+            description: row.try_get("description")?,
         })
     }
 }
@@ -226,13 +244,17 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn get_run(&mut self, scope: &Scope, id: &str) -> Result<Option<Run>, StoreError> {
+    pub async fn get_run(
+        &mut self,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Option<DescribedRun>, StoreError> {
         let query = sql(format!(
-            "SELECT {COLUMNS} FROM freezer_api_runs WHERE id = ?"
+            "SELECT {COLUMNS}, {DESCRIPTION} FROM freezer_api_runs WHERE id = ?"
         ));
         let query = query.bind(id).of_scope(scope, "project_id");
-        let rows: Vec<Run> = self.session.fetch_all(query).await?;
-        Ok(rows.into_iter().find(|run| run.id == id))
+        let rows: Vec<DescribedRun> = self.session.fetch_all(query).await?;
+        Ok(rows.into_iter().find(|found| found.run.id == id))
     }
 
     /// The runs of a scope that a query asks for, as many as its limit and one more where there are more.
@@ -244,9 +266,9 @@ impl Tx {
         scope: &Scope,
         query: &RunQuery,
         after: Option<&Run>,
-    ) -> Result<Vec<Run>, StoreError> {
+    ) -> Result<Vec<DescribedRun>, StoreError> {
         let select = sql(format!(
-            "SELECT {COLUMNS} FROM freezer_api_runs WHERE 1 = 1"
+            "SELECT {COLUMNS}, {DESCRIPTION} FROM freezer_api_runs WHERE 1 = 1"
         ))
         .not_kept();
         let mut select = filtered(select.of_scope(scope, "project_id"), query);

@@ -18,7 +18,7 @@ async fn job(service: &Service, client_id: &str) -> String {
     service.client(client_id).await;
     let backup = |name: &str| json!({"freezer_action": {"action": "backup", "backup_name": name}});
     let actions = json!([backup("a"), {"freezer_action": {"action": "exec"}}, backup("b")]);
-    let job = json!({"client_id": client_id, "job_actions": actions});
+    let job = json!({"client_id": client_id, "description": "nightly", "job_actions": actions});
     service.created("jobs", job, "job_id").await
 }
 
@@ -70,7 +70,7 @@ on_each_engine! {
             "run_id": run["run_id"], "project_id": "p1", "job_id": job_id, "client_id": "host1", "session_id": null,
             "session_tag": 0, "actions": ["backup", "exec"], "state": "running", "attempts": 2,
             "started_at": "2023-11-14T22:13:15Z", "ended_at": null, "duration": null,
-            "seen_started_at": "2023-11-14T22:13:20Z", "seen_ended_at": null,
+            "seen_started_at": "2023-11-14T22:13:20Z", "seen_ended_at": null, "description": "nightly",
         });
         assert_eq!(*run, wanted);
         send(&service, job_id, report("scheduled", started, started + 66, "fail", Some(71))).await;

@@ -69,7 +69,7 @@ test("filters and order are in the address, and the server does them", async () 
   assert.match(page.url(), /#\/runs\?.*state=fail/);
   const rows = page.locator("tbody tr");
   await assert.doesNotReject(page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 3));
-  assert.match(await rows.first().innerText(), /fail[\s\S]*db-02/);
+  assert.match(await rows.first().innerText(), /fail[\s\S]*db-02[\s\S]*\/var\/lib\/mysql of db-02/, "jobs are told by what they are called");
   const newest = await rows.first().innerText();
   await page.getByRole("link", { name: "Started" }).click();
   await page.waitForFunction((text) => ![undefined, text].includes(document.querySelector("tbody tr")?.innerText), newest);

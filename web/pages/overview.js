@@ -70,7 +70,7 @@ const worst = (problems, { red, amber }) => html`<h2>Needs you, worst first</h2>
     <tbody>${problems.map(line)}</tbody></table></div>
   <p><a href=${link("problems")}>All ${red + amber} problems</a></p>`;
 
-const running = (runs) => html`<section><h2>Running now</h2><ul class="plain">${runs.map((run) => html`<li><a href=${link(["runs", run.run_id], { all: null })}>${name(run.client_id)}</a> ${run.actions.join(", ")}, since ${time(run.started_at)}</li>`)}</ul></section>`;
+const running = (runs) => html`<section><h2>Running now</h2><ul class="plain">${runs.map((run) => html`<li><a href=${link(["runs", run.run_id], { all: null })}>${name(run.client_id)}</a> ${name(run.description || run.actions.join(", "))}, since ${time(run.started_at)}</li>`)}</ul></section>`;
 
 /** A number that leads into the project, where the reader may enter it. */
 function within(id, address, number) {

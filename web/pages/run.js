@@ -36,7 +36,7 @@ export function view({ run, job }) {
     <p class="verdict">${state(run.state)} on <a href=${link("runs", { client_id: run.client_id })}>${run.client_id}</a></p>
     ${MEANINGS[run.state] ? html`<p>${MEANINGS[run.state]}</p>` : nothing}
     ${facts([
-      ["Job", html`<a href=${link(["jobs", run.job_id])}>${job?.description || run.job_id}</a>${job ? nothing : " (deleted, or not yours)"}`],
+      ["Job", html`<a href=${link(["jobs", run.job_id])}>${run.description || run.job_id}</a>${job ? nothing : " (deleted, or not yours)"}`],
       ["Actions", run.actions.join(", ") || "–"],
       ["Started", time(run.started_at)], ["Ended", time(run.ended_at)], ["Took", duration(run.duration)],
       ["Attempts", run.attempts],

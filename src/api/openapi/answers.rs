@@ -48,7 +48,8 @@ pub(super) fn answers() -> Vec<(&'static str, Value)> {
         ("BackupId", id("backup_id")),
         ("JobReport", job_report()),
         ("JobReportList", list("jobs", "JobReport")),
-        ("Run", run()),
+        ("Run", run(true)),
+        ("RunOfJob", run(false)),
         ("RunList", list("runs", "Run")),
         ("Restore", restore()),
         ("Series", series()),
@@ -239,14 +240,15 @@ fn job_report() -> Value {
         "last_success_at": time(),
         "failed_in_a_row": {"type": "integer", "minimum": 0},
         "findings": {"type": "array", "items": {"enum": findings}},
-        "runs": {"type": "array", "items": reference("Run")},
+        "runs": {"type": "array", "items": reference("RunOfJob")},
     });
     exactly(members, &[])
 }
 
-fn run() -> Value {
+/// A run; `described` with the name of its job.
+fn run(described: bool) -> Value {
     let states = RunState::ALL.map(RunState::name);
-    let members = json!({
+    let mut members = json!({
         "run_id": text(),
         "project_id": nullable_text(),
         "job_id": text(),
@@ -262,6 +264,9 @@ fn run() -> Value {
         "seen_started_at": time(),
         "seen_ended_at": time(),
     });
+    if let Some(members) = members.as_object_mut().filter(|_| described) {
+        members.insert("description".to_owned(), nullable_text());
+    }
     exactly(members, &[])
 }
 
