@@ -35,7 +35,7 @@ pub(super) fn of_lists() -> [(&'static str, &'static str, Value); 5] {
         (
             "all_projects",
             "List what all projects have, which needs the rule jobs:get_all_projects, in reports report:get_all_projects.",
-            json!({"type": "boolean", "default": false}),
+            or_empty(json!({"type": "boolean", "default": false})),
         ),
     ]
 }
@@ -43,8 +43,12 @@ pub(super) fn of_lists() -> [(&'static str, &'static str, Value); 5] {
 /// Those of reports: the name of the component, the name in the query, words and schema.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value); 17] {
-    let time =
-        || json!({"type": "string", "format": "date-time", "example": "2024-02-29T23:59:58Z"});
+    let time = || {
+        or_empty(
+            json!({"type": "string", "format": "date-time", "example": "2024-02-29T23:59:58Z"}),
+        )
+    };
+    let day = || or_empty(json!({"type": "string", "format": "date", "example": "2024-02-29"}));
     let states = RunState::ALL.map(RunState::name);
     [
         (
@@ -75,13 +79,13 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             "first_day",
             "since",
             "Days from this one on, in UTC; thirty before the end where it is missing, and 1100 at most.",
-            json!({"type": "string", "format": "date", "example": "2024-02-29"}),
+            day(),
         ),
         (
             "last_day",
             "until",
             "Days before this one, in UTC; with today where it is missing.",
-            json!({"type": "string", "format": "date", "example": "2024-02-29"}),
+            day(),
         ),
         (
             "host_sort",
@@ -148,9 +152,16 @@ pub(super) fn of_reports() -> [(&'static str, &'static str, &'static str, Value)
             "restore_path",
             "path",
             "Where files shall be put: the absolute path of a folder that is empty, or not there yet.",
-            json!({"type": "string", "pattern": r"^/[A-Za-z0-9/._\-@:=%]*$", "default": DEFAULT_PATH}),
+            or_empty(
+                json!({"type": "string", "pattern": r"^/[A-Za-z0-9/._\-@:=%]*$", "default": DEFAULT_PATH}),
+            ),
         ),
     ]
+}
+
+/// An empty value is as good as none.
+fn or_empty(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"const": ""}]})
 }
 
 /// Each key in each direction, and alone.
