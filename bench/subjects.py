@@ -90,7 +90,7 @@ class Subject:
     def seed_session(self):
         """A session that began a moment ago, for a long time, so that all who start it join it."""
         with requests.Session() as session:
-            self.session = self.post(session, "sessions", {"description": "nightly", "hold_off": 1_000_000})["session_id"]
+            self.session = self.post(session, "sessions", {"description": "nightly", "schedule": {}, "hold_off": 1_000_000})["session_id"]
             url = f"{self.server.url.rstrip('/')}{self.base}/sessions/{self.session}"
             answer = session.put(f"{url}/jobs/{self.jobs[0]}", headers={"X-Auth-Token": self.token}, timeout=60)
             answer.raise_for_status()
@@ -245,7 +245,8 @@ def ticks(pid):
             stat = pathlib.Path(f"/proc/{one}/stat").read_text()
         except FileNotFoundError:  # A connection was closed.
             continue
-        total += sum(map(int, stat.rsplit(") ", 1)[1].split()[11:13]))
+        # Of the process itself also what its former children took.
+        total += sum(map(int, stat.rsplit(") ", 1)[1].split()[11:15 if one == pid else 13]))
     return total
 
 
