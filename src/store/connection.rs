@@ -5,6 +5,8 @@
 //! once, so that the server lets go of its locks and nobody reads another's answer. One whose statement timed out, or whose
 //! server cannot be used any more ([`Failure::Lost`]), is closed at that moment: nothing more is sent on it.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +32,10 @@ const PING_LIMIT: Duration = Duration::from_secs(1);
 /// How many prepared statements a connection to MySQL keeps. The server has 16,382 for all (`max_prepared_stmt_count`):
 /// enough for three API nodes with all of their 55 connections (`max_pool_size` and `max_overflow`) open.
 pub(super) const STATEMENT_CACHE: usize = 96;
+
+/// How many of them are reads that came alone, so that none is ever thrown out for another: writes and their locks have some
+/// forty forms.
+const READS_KEPT: usize = 56;
 
 /// Statements that took longer are logged.
 const SLOW: Duration = Duration::from_secs(1);
@@ -78,6 +84,8 @@ pub(super) struct Guarded<DB: Database> {
     connection: Option<DB::Connection>,
     /// Whether the server is a node of a Galera cluster.
     in_galera: bool,
+    /// The hashes of the reads that it keeps prepared, on MySQL.
+    reads: HashSet<u64>,
     /// Behind a pooler, what gives each transaction its settings.
     transaction_settings: Option<Arc<str>>,
     busy: bool,
@@ -87,6 +95,20 @@ pub(super) struct Guarded<DB: Database> {
     pool_generation: Arc<AtomicU64>,
     /// Set when nobody waits for its statement any more.
     abandoned: Arc<AtomicBool>,
+}
+
+impl Guarded<MySql> {
+    /// Whether it keeps a read prepared, from now on where it has room for one more.
+    fn keeps(&mut self, text: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let read = hasher.finish();
+        let is_kept = self.reads.len() < READS_KEPT || self.reads.contains(&read);
+        if is_kept {
+            self.reads.insert(read);
+        }
+        is_kept
+    }
 }
 
 impl<DB: Database> Guarded<DB> {
@@ -462,11 +484,17 @@ impl DbSession {
         })
     }
 
-    /// Whether a query is prepared. On MySQL those that are not kept are not: sqlx would close each, to which the server does
-    /// not answer, and TCP holds back what follows on the connection until it acknowledges that after 40 ms
-    /// (docs/adr/0014-what-mysql-does-not-keep-prepared-is-sent-as-text.md).
-    fn is_prepared(&self, statement: &Statement) -> bool {
-        self.engine() != Engine::MySql || statement.is_kept || self.is_writing()
+    /// Whether a query is prepared. On MySQL those that are not kept are not, nor are reads for which there is no more room:
+    /// sqlx would close a statement, to which the server does not answer, and TCP holds back what follows on the connection
+    /// until the server acknowledges that after 40 ms (docs/adr/0014-what-mysql-does-not-keep-prepared-is-sent-as-text.md).
+    fn is_prepared(&mut self, statement: &Statement) -> bool {
+        let is_writing = self.is_writing();
+        match &mut self.lease {
+            Connection::MySql(lease) if !is_writing => {
+                statement.is_kept && lease.0.keeps(&statement.sql)
+            }
+            _ => true,
+        }
     }
 
     /// The rows of a query that is not prepared.

@@ -1,5 +1,6 @@
 //! The servers that a URL names: a new connection leads to the first of them that can be used.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -64,6 +65,7 @@ where
         Ok(Guarded {
             connection: Some(connection),
             in_galera,
+            reads: HashSet::new(),
             transaction_settings,
             busy: false,
             last_used: Instant::now(),
