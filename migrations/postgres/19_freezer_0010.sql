@@ -1,11 +1,12 @@
 -- Ours, 0010: what the metadata of backups are searched by
 
--- Each begins with the text of a member: empty without the member, a quotation mark where it occurs several times. src/store/members.rs asks
+-- Each begins with the text of a member: empty without the member, a quotation mark where it occurs several times, and of large texts. src/store/members.rs asks
 -- with the same words.
 --@ unless index backups.ix_backups_metadata_backup_name
 CREATE INDEX ix_backups_metadata_backup_name ON backups (
-    (CASE split_part(backup_metadata, '"backup_name":', 3)
-        WHEN '' THEN left(split_part(split_part(backup_metadata, '"backup_name":', 2), '"', 2), 130)
+    (CASE
+        WHEN OCTET_LENGTH(backup_metadata) > 16384 THEN '"'
+        WHEN split_part(backup_metadata, '"backup_name":', 3) = '' THEN left(split_part(split_part(backup_metadata, '"backup_name":', 2), '"', 2), 130)
         ELSE '"'
     END),
     project_id, deleted, created_at NULLS FIRST, id
@@ -13,8 +14,9 @@ CREATE INDEX ix_backups_metadata_backup_name ON backups (
 
 --@ unless index backups.ix_backups_metadata_hostname
 CREATE INDEX ix_backups_metadata_hostname ON backups (
-    (CASE split_part(backup_metadata, '"hostname":', 3)
-        WHEN '' THEN left(split_part(split_part(backup_metadata, '"hostname":', 2), '"', 2), 130)
+    (CASE
+        WHEN OCTET_LENGTH(backup_metadata) > 16384 THEN '"'
+        WHEN split_part(backup_metadata, '"hostname":', 3) = '' THEN left(split_part(split_part(backup_metadata, '"hostname":', 2), '"', 2), 130)
         ELSE '"'
     END),
     project_id, deleted, created_at NULLS FIRST, id
@@ -22,8 +24,9 @@ CREATE INDEX ix_backups_metadata_hostname ON backups (
 
 --@ unless index backups.ix_backups_metadata_container
 CREATE INDEX ix_backups_metadata_container ON backups (
-    (CASE split_part(backup_metadata, '"container":', 3)
-        WHEN '' THEN left(split_part(split_part(backup_metadata, '"container":', 2), '"', 2), 130)
+    (CASE
+        WHEN OCTET_LENGTH(backup_metadata) > 16384 THEN '"'
+        WHEN split_part(backup_metadata, '"container":', 3) = '' THEN left(split_part(split_part(backup_metadata, '"container":', 2), '"', 2), 130)
         ELSE '"'
     END),
     project_id, deleted, created_at NULLS FIRST, id
@@ -31,8 +34,9 @@ CREATE INDEX ix_backups_metadata_container ON backups (
 
 --@ unless index backups.ix_backups_metadata_client_id
 CREATE INDEX ix_backups_metadata_client_id ON backups (
-    (CASE split_part(backup_metadata, '"client_id":', 3)
-        WHEN '' THEN left(split_part(split_part(backup_metadata, '"client_id":', 2), '"', 2), 130)
+    (CASE
+        WHEN OCTET_LENGTH(backup_metadata) > 16384 THEN '"'
+        WHEN split_part(backup_metadata, '"client_id":', 3) = '' THEN left(split_part(split_part(backup_metadata, '"client_id":', 2), '"', 2), 130)
         ELSE '"'
     END),
     project_id, deleted, created_at NULLS FIRST, id
@@ -40,8 +44,9 @@ CREATE INDEX ix_backups_metadata_client_id ON backups (
 
 --@ unless index backups.ix_backups_metadata_job_id
 CREATE INDEX ix_backups_metadata_job_id ON backups (
-    (CASE split_part(backup_metadata, '"job_id":', 3)
-        WHEN '' THEN left(split_part(split_part(backup_metadata, '"job_id":', 2), '"', 2), 130)
+    (CASE
+        WHEN OCTET_LENGTH(backup_metadata) > 16384 THEN '"'
+        WHEN split_part(backup_metadata, '"job_id":', 3) = '' THEN left(split_part(split_part(backup_metadata, '"job_id":', 2), '"', 2), 130)
         ELSE '"'
     END),
     project_id, deleted, created_at NULLS FIRST, id

@@ -1,18 +1,21 @@
 //! What the metadata of backups are searched by: the texts of a few members, of which the databases keep indexes.
 //!
 //! A database cuts the text of a member out of the JSON by itself, whoever wrote it: on MySQL as a generated column, elsewhere
-//! as the expression of an index. Of a member that occurs several times, at whatever depth, it keeps a mark instead. So a search
-//! looks up two values, and finds every row that can pass: those with its text, and those with the mark, which are hardly any.
+//! as the expression of an index. Of a member that occurs several times, at whatever depth, and of JSON that is large, it keeps a
+//! mark instead. So a search looks up two values, and finds every row that can pass: those with its text, and those with the mark,
+//! which are hardly any.
 
 use super::Engine;
 use super::rows::{Conditions, Record};
 use super::statement::{Statement, sql};
 use crate::domain::search::Pair;
 
-/// What stands for the text of a member that occurs several times; no plain text is equal to it.
+/// What stands for the text of a member that occurs several times, and of large JSON; no plain text is equal to it.
 const SEVERAL: &str = "'\"'";
 /// How much of a JSON text is looked at behind a member's name, in bytes on MySQL, elsewhere in characters.
 const WINDOW: usize = 130;
+/// How large a JSON text is looked into, in bytes, on SQLite in characters (OCTET_LENGTH came in 3.43): each search in it for a member takes copies of it.
+const LARGEST: usize = 16 * 1024;
 /// How long a text is looked up: with a blank and two quotation marks it fits.
 const LONGEST: usize = WINDOW - 3;
 
@@ -65,14 +68,14 @@ fn expression(engine: Engine, alias: &str, column: &str, member: &str) -> String
     match engine {
         Engine::MySql => format!("{alias}.metadata_{member}"),
         Engine::Postgres => format!(
-            "(CASE split_part({text}, {name}, 3) \
-             WHEN '' THEN left(split_part(split_part({text}, {name}, 2), '\"', 2), {WINDOW}) ELSE {SEVERAL} END)"
+            "(CASE WHEN OCTET_LENGTH({text}) > {LARGEST} THEN {SEVERAL} WHEN split_part({text}, {name}, 3) = '' \
+             THEN left(split_part(split_part({text}, {name}, 2), '\"', 2), {WINDOW}) ELSE {SEVERAL} END)"
         ),
         Engine::Sqlite => {
             let value =
                 format!("ltrim(substr({text}, instr({text}, {name}) + {behind}, {WINDOW}), ' \"')");
             format!(
-                "(CASE WHEN instr({text}, {name}) = 0 THEN NULL \
+                "(CASE WHEN length({text}) > {LARGEST} THEN {SEVERAL} WHEN instr({text}, {name}) = 0 THEN NULL \
                  WHEN instr(substr({text}, instr({text}, {name}) + {behind}), {name}) > 0 THEN {SEVERAL} \
                  ELSE substr({value}, 1, instr({value}, '\"') - 1) END)"
             )
