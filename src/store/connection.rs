@@ -550,3 +550,28 @@ impl From<SqliteRow> for AnyRow {
         AnyRow::Sqlite(row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_read_is_thrown_out_for_another() {
+        let mut guarded: Guarded<MySql> = Guarded {
+            connection: None,
+            in_galera: false,
+            reads: HashSet::new(),
+            transaction_settings: None,
+            busy: false,
+            last_used: Instant::now(),
+            generation: 0,
+            pool_generation: Arc::default(),
+            abandoned: Arc::default(),
+        };
+        let read = |number| format!("SELECT {number}");
+        assert!((0..READS_KEPT).all(|number| guarded.keeps(&read(number))));
+        assert!(!guarded.keeps(&read(READS_KEPT)));
+        assert!((0..READS_KEPT).all(|number| guarded.keeps(&read(number))));
+        assert!(!guarded.keeps(&read(READS_KEPT)));
+    }
+}

@@ -14,7 +14,8 @@ use crate::domain::search::Pair;
 const SEVERAL: &str = "'\"'";
 /// How much of a JSON text is looked at behind a member's name, in bytes on MySQL, elsewhere in characters.
 const WINDOW: usize = 130;
-/// How large a JSON text is looked into, in bytes, on SQLite in characters (OCTET_LENGTH came in 3.43): each search in it for a member takes copies of it.
+/// How large a JSON text is looked into, in bytes, on SQLite in characters (the Python service's may be older than 3.43, which
+/// has OCTET_LENGTH): each search in it for a member takes copies of it.
 const LARGEST: usize = 16 * 1024;
 /// How long a text is looked up: with a blank and two quotation marks it fits.
 const LONGEST: usize = WINDOW - 3;
@@ -99,7 +100,8 @@ pub(super) struct LookUp {
 }
 
 impl LookUp {
-    /// The query for columns of the rows that meet the conditions. `end` has their order, and how many there are at most.
+    /// The query for columns of the rows that meet the conditions. `end` has their order, and how many there are at most; searches
+    /// pass none over by SQL, so its offset is 0.
     ///
     /// Each of the two values is looked up by itself, since an index has the rows of one value in their order.
     pub(super) fn select<T: Record>(
