@@ -9,6 +9,7 @@ import grp
 import os
 import pathlib
 import pwd
+import random
 import select
 import signal
 import socket
@@ -28,11 +29,23 @@ PYTHON_PROGRAMS = pathlib.Path(sys.executable).parent
 OUR_PROGRAMS = pathlib.Path(os.environ.get("FREEZER_TEST_BIN", "target/debug")).absolute()
 
 
+# For servers that are started later, or again: none of them is given to a client that connects, as those from 32768 on are. The
+# Rust tests and tests/servers.sh have others.
+PORTS = list(range(17000, 20000))
+random.shuffle(PORTS)
+
+
 def free_port():
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port that was free a moment ago, another one each time."""
+    while True:
+        port = PORTS.pop()
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def children(pid):

@@ -1,7 +1,7 @@
 //! Several nodes of the API with one memcached, which each test starts for itself.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use freezer_api::keystone::{AuthError, Keystone};
 
 use super::lab::{Lab, keystone, keystone_at};
 use super::proxy::Proxy;
+use crate::support::process::free_address;
 
 struct Memcached {
     process: Child,
@@ -20,10 +21,7 @@ struct Memcached {
 
 impl Memcached {
     fn start() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let address = free_address();
         let port = address.port().to_string();
         let started = Command::new("memcached")
             .args(["-u", "nobody", "-U", "0", "-l", "127.0.0.1", "-p", &port])

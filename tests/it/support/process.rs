@@ -4,9 +4,13 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -312,12 +316,24 @@ pub(crate) fn account(name: &str) -> Option<(u32, u32)> {
     Some((number(2), number(0)))
 }
 
-/// An address on the loopback that was free a moment ago.
+/// The ports for servers that are started later, or again. The system gives none of them to a client that connects, as it does
+/// with those from 32768 on, so that a port stays free while its server is down. `tests/servers.sh` and `tests/clients` have others.
+const PORTS: Range<u16> = 10_000..17_000;
+
+/// An address on the loopback that was free a moment ago, another one each time.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    static GIVEN_OUT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Two runs at once begin at different ones.
+        let number =
+            std::process::id().wrapping_mul(97) + GIVEN_OUT.fetch_add(1, Ordering::Relaxed);
+        let port =
+            PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start)).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 fn config_file(folder: &Path, name: &str, text: &str) -> [String; 2] {
