@@ -64,14 +64,14 @@ impl MariaDb {
         let owned = |options: &[&str]| options.iter().map(|option| (*option).to_owned()).collect();
         let options: Vec<String> = owned(options);
         let at_first = [options.clone(), owned(first)].concat();
-        let server = MariaDb {
+        let mut server = MariaDb {
             server: serve(folder.path(), port, network.as_deref(), &at_first),
             port,
             options,
             folder,
             network,
         };
-        server.wait_until_it_answers().await;
+        server.wait_until_it_answers(&at_first).await;
         // A node of a cluster has it from the others.
         server
             .run("CREATE DATABASE IF NOT EXISTS freezer CHARACTER SET utf8mb4")
@@ -79,13 +79,23 @@ impl MariaDb {
         server
     }
 
-    /// Waits until it can be read: a node of a cluster answers before it can.
-    async fn wait_until_it_answers(&self) {
+    /// Waits until it can be read: a node of a cluster answers before it can. One that ends meanwhile, as a node does that finds
+    /// nobody to give it the data, is started again, as systemd does.
+    async fn wait_until_it_answers(&mut self, options: &[String]) {
         let start = Instant::now();
         while !self.can_be_read().await {
             assert!(start.elapsed() < PATIENCE, "no start: {}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
+            if self.has_ended() {
+                println!("started again: {}", self.log());
+                self.serve(options);
+            }
         }
+    }
+
+    fn serve(&mut self, options: &[String]) {
+        let network = self.network.as_deref();
+        self.server = serve(self.folder.path(), self.port, network, options);
     }
 
     /// What it has written about itself since it was started.
@@ -127,9 +137,9 @@ impl MariaDb {
 
     /// Starts it again on its files and its port.
     pub(crate) async fn restart(&mut self) {
-        let network = self.network.as_deref();
-        self.server = serve(self.folder.path(), self.port, network, &self.options);
-        self.wait_until_it_answers().await;
+        let options = self.options.clone();
+        self.serve(&options);
+        self.wait_until_it_answers(&options).await;
     }
 
     /// Sends it a signal.
