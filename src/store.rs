@@ -394,6 +394,7 @@ impl Store {
             managed::PoolError::Timeout(_) => StoreError::PoolTimeout(self.pool_limit),
             managed::PoolError::Backend(error) => match failure::unknown_plugin(&error) {
                 Some(plugin) => StoreError::Plugin(plugin.to_owned()),
+                None if failure::needs_tls(&error) => StoreError::NeedsTls,
                 None => StoreError::Connect(error),
             },
             other => StoreError::Unreachable(other.to_string()),

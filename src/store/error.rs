@@ -24,6 +24,12 @@ pub enum StoreError {
          mysql_native_password, or on MySQL by caching_sha2_password over TLS"
     )]
     Plugin(String),
+    /// The server takes the account's password over TLS, or encrypted by a key of its own (RSA), which we do not do.
+    #[error(
+        "cannot connect to the database: the server identifies the account by caching_sha2_password or sha256_password and does not know \
+         the password yet, which this program sends over TLS alone: let the server speak TLS, and the URL not disable it"
+    )]
+    NeedsTls,
     /// The server is set up in a way in which we cannot work.
     #[error("{0}")]
     Settings(String),
@@ -113,6 +119,7 @@ impl StoreError {
             StoreError::Unreachable(_)
             | StoreError::Connect(_)
             | StoreError::Plugin(_)
+            | StoreError::NeedsTls
             | StoreError::Settings(_)
             | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)
@@ -219,6 +226,7 @@ impl Transient for StoreError {
             | StoreError::PreparedInTransaction => true,
             StoreError::Unreachable(_)
             | StoreError::Plugin(_)
+            | StoreError::NeedsTls
             | StoreError::Settings(_)
             | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)

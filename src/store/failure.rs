@@ -25,12 +25,21 @@ use sqlx::sqlite::SqliteError;
 /// alone.
 pub(super) fn unknown_plugin(error: &sqlx::Error) -> Option<&str> {
     match error {
+        sqlx::Error::Protocol(text) if text.starts_with("mysql_cleartext_plugin disabled") => {
+            Some("mysql_clear_password")
+        }
         sqlx::Error::Protocol(text) => text
             .strip_prefix("unknown authentication plugin: ")?
             .split(' ')
             .next(),
         _ => None,
     }
+}
+
+/// Whether the server wants the password encrypted by its RSA key, since the connection has no TLS. The driver, which is built without
+/// RSA, tells it by this text alone.
+pub(super) fn needs_tls(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Configuration(reason) if reason.to_string().starts_with("RSA auth backend disabled"))
 }
 
 /// Whether a pooler has refused a connection for a parameter that only the server itself would understand. It tells it by its text
