@@ -267,28 +267,9 @@ impl Tx {
         query: &RunQuery,
         after: Option<&Run>,
     ) -> Result<Vec<DescribedRun>, StoreError> {
-        let select = sql(format!(
-            "SELECT {COLUMNS}, {DESCRIPTION} FROM freezer_api_runs WHERE 1 = 1"
-        ))
-        .not_kept();
-        let mut select = filtered(select.of_scope(scope, "project_id"), query);
-        let (direction, comparison) = if query.newest_first {
-            (" DESC", "<")
-        } else {
-            ("", ">")
-        };
-        if let Some(run) = after {
-            let behind = format!(
-                " AND started_at {comparison}= ? AND (started_at {comparison} ? OR id {comparison} ?)"
-            );
-            select = select.push(&behind).bind(run.started_at);
-            select = select.bind(run.started_at).bind(&run.id);
-        }
-        let end = format!(
-            " ORDER BY started_at{direction}, id{direction} LIMIT {}",
-            query.limit.saturating_add(1)
-        );
-        self.session.fetch_all(select.push(&end)).await
+        self.session
+            .fetch_all(page_of_runs(scope, query, after))
+            .await
     }
 
     /// Removes some of the runs that started before a time, and of those that a wrong clock has put far into the future; how many.
@@ -324,16 +305,53 @@ impl Tx {
     }
 }
 
-fn filtered(mut select: Statement, query: &RunQuery) -> Statement {
-    if !query.states.is_empty() {
-        let names = query.states.iter().map(|state| state.name());
-        select = select
-            .push(&format!(
-                " AND state IN ({})",
-                placeholders(query.states.len())
-            ))
-            .bind_all(names);
+/// The runs of a page. Those of several states are the first of each, put in order: no index has the runs of two states one after the
+/// other as they began, so an engine would read and sort all of them.
+fn page_of_runs(scope: &Scope, query: &RunQuery, after: Option<&Run>) -> Statement {
+    let direction = if query.newest_first { " DESC" } else { "" };
+    let order = format!(" ORDER BY started_at{direction}, id{direction}");
+    let end = format!("{order} LIMIT {}", query.limit.saturating_add(1));
+    let of_page = |select: Statement, state: Option<RunState>| {
+        let select = select
+            .push(" FROM freezer_api_runs WHERE 1 = 1")
+            .of_scope(scope, "project_id");
+        let select = match state {
+            Some(state) => select.push(" AND state = ?").bind(state.name()),
+            None => select,
+        };
+        behind(filtered(select, query), query, after).push(&end)
+    };
+    let described = sql(format!("SELECT {COLUMNS}, {DESCRIPTION}")).not_kept();
+    let states = match &*query.states {
+        [] => return of_page(described, None),
+        [state] => return of_page(described, Some(*state)),
+        states => states,
+    };
+    let mut page = described.push(" FROM (");
+    for (at, state) in states.iter().enumerate() {
+        let all = if at == 0 { "" } else { " UNION ALL " };
+        page = page
+            .push(&format!("{all}SELECT * FROM ("))
+            .push_statement(of_page(sql(format!("SELECT {COLUMNS}")), Some(*state)));
+        page = page.push(&format!(") r{at}"));
     }
+    page.push(&format!("{end}) freezer_api_runs{order}"))
+}
+
+/// Adds the place behind which a page begins.
+fn behind(select: Statement, query: &RunQuery, after: Option<&Run>) -> Statement {
+    let Some(run) = after else {
+        return select;
+    };
+    let comparison = if query.newest_first { "<" } else { ">" };
+    let behind = format!(
+        " AND started_at {comparison}= ? AND (started_at {comparison} ? OR id {comparison} ?)"
+    );
+    let select = select.push(&behind).bind(run.started_at);
+    select.bind(run.started_at).bind(&run.id)
+}
+
+fn filtered(mut select: Statement, query: &RunQuery) -> Statement {
     for (column, value) in [("job_id", &query.job_id), ("client_id", &query.client_id)] {
         if let Some(value) = value {
             select = select.push(&format!(" AND {column} = ?")).bind(value);
