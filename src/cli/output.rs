@@ -16,6 +16,24 @@ macro_rules! line {
     };
 }
 
+/// Writes a line of JSON to standard output. What a terminal obeys stands in strings alone, and is escaped there, so that readers get it.
+pub(super) fn json_line(json: &str) -> Result<(), OutputError> {
+    write(format_args!("{}\n", escaped(json)))
+}
+
+/// JSON without control characters: serde_json escapes the first 32, and these are of the basic plane too.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_control() {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
 /// Writes a line for a person to standard error. Where nobody reads it, that is no failure.
 macro_rules! note {
     ($($text:tt)*) => {
@@ -55,7 +73,20 @@ pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{escaped, printable};
+
+    #[test]
+    fn json_keeps_what_terminals_obey() {
+        let names = ["a é", "\u{1b}]0;\u{7f}\u{9b}2J\r\n\t\"\\"];
+        let json = serde_json::to_string(&names).unwrap();
+        let text = escaped(&json);
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(text.contains(r"\u007f\u009b2J"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<[String; 2]>(&text).unwrap(),
+            names.map(str::to_owned)
+        );
+    }
 
     #[test]
     fn nobody_but_us_speaks_to_the_terminal() {

@@ -29,7 +29,7 @@ pub(super) async fn summary(store: &Store, of: Of) -> anyhow::Result<()> {
         .await?;
     let summary = counts.summary(now);
     match of.format {
-        Format::Json => output::line!("{}", summary.text)?,
+        Format::Json => output::json_line(&summary.text)?,
         Format::Table => print_counts(&counts)?,
     }
     require_rounds(counts.as_of, now)?;
@@ -79,7 +79,7 @@ pub(super) async fn hosts(store: &Store, of: Of) -> anyhow::Result<()> {
             listed += 1;
             red += usize::from(report.host.is_red());
             match of.format {
-                Format::Json => output::line!("{}", report.to_json())?,
+                Format::Json => output::json_line(report.to_json().get())?,
                 Format::Table => print_host(report)?,
             }
         }

@@ -24,7 +24,7 @@ pub(super) async fn problems(store: &Store, of: Of) -> anyhow::Result<()> {
             listed += 1;
             red += usize::from(problem.finding.is_urgent());
             match of.format {
-                Format::Json => output::line!("{}", problem.to_json())?,
+                Format::Json => output::json_line(problem.to_json().get())?,
                 Format::Table => print(problem)?,
             }
         }
