@@ -1,12 +1,13 @@
 //! Jobs with what was seen of them, as reports show them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::PrimitiveDateTime;
 
 use super::pages::{Cursor, Order, Page, Slice, Start};
-use super::rows::Conditions;
+use super::rows::{Conditions, SMALL_TEXT};
 use super::runs::COLUMNS;
 use super::statement::{Statement, in_lists, placeholders, sql};
 use super::{Engine, StoreError, Tx};
@@ -18,8 +19,12 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::series::Records;
 
 /// The columns of a job without its runs. Schedules that are larger than any scheduler's tell nothing.
-const HISTORY: &str = "j.id AS id, j.project_id AS project_id, j.client_id AS client_id, j.description AS description, \
-     CASE WHEN OCTET_LENGTH(j.schedule) <= 16384 THEN j.schedule END AS schedule, j.created_at AS created_at, j.updated_at AS updated_at";
+static HISTORY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "j.id AS id, j.project_id AS project_id, j.client_id AS client_id, j.description AS description, \
+         CASE WHEN OCTET_LENGTH(j.schedule) <= {SMALL_TEXT} THEN j.schedule END AS schedule, j.created_at AS created_at, j.updated_at AS updated_at"
+    )
+});
 
 /// A job without its runs.
 impl<'r, R> FromRow<'r, R> for JobHistory
@@ -81,7 +86,7 @@ impl Tx {
             start: after.map_or(Start::Beginning, Start::Behind),
             page,
         };
-        let jobs = slice.select::<Job>(self.engine(), HISTORY);
+        let jobs = slice.select::<Job>(self.engine(), &HISTORY);
         let mut jobs: Vec<JobHistory> = self.session.fetch_all(jobs).await?;
         self.add_last_runs(&mut jobs).await?;
         Ok(jobs)
@@ -98,8 +103,9 @@ impl Tx {
     ) -> Result<Vec<JobHistory>, StoreError> {
         let (client_id, id) = after;
         let query = sql(format!(
-            "SELECT {HISTORY} FROM jobs j WHERE j.client_id >= ? AND (j.client_id > ? OR j.id > ?) AND j.deleted = FALSE \
-             ORDER BY j.client_id, j.id LIMIT {limit}"
+            "SELECT {} FROM jobs j WHERE j.client_id >= ? AND (j.client_id > ? OR j.id > ?) AND j.deleted = FALSE \
+             ORDER BY j.client_id, j.id LIMIT {limit}",
+            *HISTORY
         ));
         let query = query.bind(client_id).bind(client_id).bind(id);
         let mut jobs: Vec<JobHistory> = self.session.fetch_all(query).await?;
