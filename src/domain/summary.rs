@@ -30,6 +30,25 @@ pub struct HostCounts {
     pub due_soon: i64,
 }
 
+impl HostCounts {
+    /// These and others together.
+    pub fn with(self, others: HostCounts) -> HostCounts {
+        let since = [self.running_since, others.running_since];
+        HostCounts {
+            total: self.total + others.total,
+            alive: self.alive + others.alive,
+            silent: self.silent + others.silent,
+            unknown: self.unknown + others.unknown,
+            red: self.red + others.red,
+            jobs: self.jobs + others.jobs,
+            active_jobs: self.active_jobs + others.active_jobs,
+            running: self.running + others.running,
+            running_since: since.into_iter().flatten().min(),
+            due_soon: self.due_soon + others.due_soon,
+        }
+    }
+}
+
 /// Findings of a kind, counted, for each project.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "what the document calls them")]

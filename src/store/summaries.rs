@@ -9,12 +9,41 @@ use crate::domain::host::{HostState, NEVER};
 use crate::domain::run_day::{ALL_PROJECTS, RunCount, SECONDS_OF_HOUR, Span};
 use crate::domain::summary::{Counts, FindingCount, HOURS, HostCounts, HourCount, ProjectCount};
 
-/// Counts of hosts and jobs, in the order of the columns.
-type HostRow = (i64, i64, i64, i64, i64, i64, i64, i64, Option<i64>);
+/// Counts of a project's hosts and jobs, in the order of the columns.
+type HostRow = (
+    Option<String>,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+    Option<i64>,
+);
 
-fn counts_of(row: HostRow) -> HostCounts {
-    let (total, alive, silent, red, jobs, active_jobs, running, due_soon, running_since) = row;
-    HostCounts {
+fn counts_of(row: HostRow) -> (ProjectCount, HostCounts) {
+    let (
+        project_id,
+        total,
+        alive,
+        silent,
+        red,
+        jobs,
+        active_jobs,
+        running,
+        due_soon,
+        since,
+        oldest,
+    ) = row;
+    let project = ProjectCount {
+        project_id,
+        hosts: total,
+        oldest_success_at: oldest,
+    };
+    let hosts = HostCounts {
         total,
         alive,
         silent,
@@ -23,9 +52,10 @@ fn counts_of(row: HostRow) -> HostCounts {
         jobs,
         active_jobs,
         running,
-        running_since,
+        running_since: since,
         due_soon,
-    }
+    };
+    (project, hosts)
 }
 
 impl Tx {
@@ -34,16 +64,21 @@ impl Tx {
     /// # Errors
     /// [`StoreError`].
     pub async fn count_all(&mut self, scope: &Scope) -> Result<Counts, StoreError> {
+        let (projects, hosts) = self.count_hosts(scope).await?;
         Ok(Counts {
             as_of: None,
-            hosts: self.count_hosts(scope).await?,
+            hosts,
             findings: self.count_findings(scope).await?,
-            projects: self.count_projects(scope).await?,
+            projects,
             hours: self.count_hours(scope).await?,
         })
     }
 
-    async fn count_hosts(&mut self, scope: &Scope) -> Result<HostCounts, StoreError> {
+    /// The hosts of each project, and of all of them together.
+    async fn count_hosts(
+        &mut self,
+        scope: &Scope,
+    ) -> Result<(Vec<ProjectCount>, HostCounts), StoreError> {
         let engine = self.engine();
         let sum = |expression: &str| as_integer(engine, &format!("COALESCE(SUM({expression}), 0)"));
         let hosts_that = |condition: &str| sum(&format!("CASE WHEN {condition} THEN 1 ELSE 0 END"));
@@ -51,6 +86,7 @@ impl Tx {
         let now = self.now().unix_timestamp();
         let soon = now.saturating_add(SECONDS_OF_HOUR);
         let columns = [
+            "project_id".to_owned(),
             "COUNT(*)".to_owned(),
             in_state(HostState::Alive),
             in_state(HostState::Silent),
@@ -60,14 +96,21 @@ impl Tx {
             sum("running"),
             hosts_that("due_at >= ? AND due_at < ?"),
             "MIN(running_since)".to_owned(),
+            format!("MIN(CASE WHEN last_success_at <> {NEVER} THEN last_success_at END)"),
         ];
         let query = sql(format!(
             "SELECT {} FROM freezer_api_hosts WHERE 1 = 1",
             columns.join(", ")
         ));
         let query = query.bind(now).bind(soon).of_scope(scope, "project_id");
+        let query = query.push(" GROUP BY project_id");
         let rows: Vec<HostRow> = self.session.fetch_all(query).await?;
-        Ok(rows.into_iter().next().map(counts_of).unwrap_or_default())
+        let counts = rows.into_iter().map(counts_of);
+        let (projects, hosts): (Vec<ProjectCount>, Vec<HostCounts>) = counts.unzip();
+        let all = hosts
+            .into_iter()
+            .fold(HostCounts::default(), HostCounts::with);
+        Ok((projects, all))
     }
 
     /// Findings by project and kind.
@@ -91,23 +134,6 @@ impl Tx {
             })
         };
         Ok(rows.into_iter().filter_map(count).collect())
-    }
-
-    async fn count_projects(&mut self, scope: &Scope) -> Result<Vec<ProjectCount>, StoreError> {
-        let query = sql(format!(
-            "SELECT project_id, COUNT(*), MIN(CASE WHEN last_success_at <> {NEVER} THEN last_success_at END) \
-             FROM freezer_api_hosts WHERE 1 = 1"
-        ));
-        let query = query
-            .of_scope(scope, "project_id")
-            .push(" GROUP BY project_id");
-        let rows: Vec<(Option<String>, i64, Option<i64>)> = self.session.fetch_all(query).await?;
-        let count = |(project_id, hosts, oldest_success_at)| ProjectCount {
-            project_id,
-            hosts,
-            oldest_success_at,
-        };
-        Ok(rows.into_iter().map(count).collect())
     }
 
     /// As the last round has counted them.
