@@ -172,6 +172,8 @@ pub async fn rebuild_reports(store: &Store, days: i64) -> Result<(), StoreError>
     let watching = store.read("looking at a lease", heard).await?;
     let terms = RoundTerms {
         watching: watching.unwrap_or_else(|| store.clock.timestamp()),
+        // All is counted below.
+        heard_since: i64::MAX,
         is_gentle: false,
     };
     // Beside a node that has its rounds, both write the same.

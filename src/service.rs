@@ -30,7 +30,7 @@ use liveness::Liveness;
 use summary::Summaries;
 
 pub use answer::{Answer, Document, Pieces};
-pub use days::count_days;
+pub use days::{count_changed_hours, count_days};
 pub use judging::{RoundTerms, judge_all};
 pub use report::ReportPage;
 pub use series::{SeriesBackups, SeriesKeeper};

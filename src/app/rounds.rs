@@ -17,9 +17,12 @@ const RENEWAL: Duration = Duration::from_secs(5);
 const _: () = assert!(is_taken_over_in_time(TERM, RENEWAL));
 /// How long the node with the lease rests between two rounds.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How many days back runs are counted again, and how often.
+/// How many days back all runs are counted again, and how often: reports may be late, and runs are removed. The rounds between count the
+/// hours that have changed.
 const LATE_DAYS: i64 = 7;
 const RECOUNT: Duration = Duration::from_secs(3600);
+/// For how many seconds what a round did not see yet may have been underway when it began, by the clock of another node.
+const UNDERWAY: i64 = 300;
 /// How long giving the lease back may take, when the service ends.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -81,22 +84,24 @@ impl Rounds {
     }
 
     async fn have_rounds(self, watching: i64) {
-        let terms = RoundTerms {
-            watching,
-            is_gentle: true,
-        };
-        let mut recounted: Option<Instant> = None;
+        // When all was counted last, and since when the last round has not counted what was heard.
+        let mut counted: Option<Instant> = None;
+        let mut heard_since = i64::MAX;
         loop {
-            let started = Instant::now();
-            // What is reported late changes a day that is over.
-            let is_time = recounted.is_none_or(|counted| counted.elapsed() > RECOUNT);
-            let days_back = if is_time { LATE_DAYS } else { 1 };
-            match self.clone().have_round(terms, days_back).await {
+            let (started, now) = (Instant::now(), self.api.catalogue.clock.timestamp());
+            let counts_all = counted.is_none_or(|counted| counted.elapsed() > RECOUNT);
+            let terms = RoundTerms {
+                watching,
+                heard_since,
+                is_gentle: true,
+            };
+            match self.clone().have_round(terms, counts_all).await {
                 Ok(()) => {
                     let elapsed = started.elapsed();
                     tracing::debug!(?elapsed, "all jobs and clients are looked at");
-                    if is_time {
-                        recounted = Some(started);
+                    heard_since = now.saturating_sub(UNDERWAY);
+                    if counts_all {
+                        counted = Some(started);
                     }
                 }
                 Err(error) => tracing::warn!(%error, "not all jobs and clients could be looked at"),
@@ -105,11 +110,15 @@ impl Rounds {
         }
     }
 
-    async fn have_round(self, terms: RoundTerms, days_back: i64) -> Result<(), StoreError> {
+    async fn have_round(self, terms: RoundTerms, counts_all: bool) -> Result<(), StoreError> {
         let catalogue = &self.api.catalogue;
-        let most_days = self.api.config.report.run_days.into();
-        catalogue.judge_all(terms).boxed().await?;
-        catalogue.count_days(days_back, most_days).boxed().await?;
+        let heard = catalogue.judge_all(terms).boxed().await?;
+        if counts_all {
+            let most_days = self.api.config.report.run_days.into();
+            catalogue.count_days(LATE_DAYS, most_days).boxed().await?;
+        } else {
+            catalogue.count_changed_hours(heard).boxed().await?;
+        }
         let done = catalogue.finish_lease(ROUNDS, self.name.clone());
         done.await
     }

@@ -254,6 +254,11 @@ impl DescribedRun {
 }
 
 impl Run {
+    /// When something of it was heard last, by the clock of this service.
+    pub fn heard_at(&self) -> Option<i64> {
+        self.seen_started_at.max(self.seen_ended_at)
+    }
+
     /// The document that the report of its job shows.
     pub fn to_json(&self) -> Box<RawValue> {
         raw(&self.document())

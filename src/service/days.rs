@@ -1,13 +1,16 @@
 //! The counts of the runs of each day, and of each hour of today and yesterday: kept by the rounds of one node among all, and shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::Catalogue;
 use super::report::{ReportPage, report_scope};
 use crate::authz::Authorized;
 use crate::domain::Scope;
+use crate::domain::run::RunState;
 use crate::domain::run_day::{
-    ALL_PROJECTS, HOURS_OF_DAY, RunCount, SECONDS_OF_DAY, Span, documents, with_all_projects,
+    ALL_PROJECTS, HOURS_OF_DAY, RunCount, SECONDS_OF_DAY, SECONDS_OF_HOUR, Span, documents,
+    with_all_projects,
 };
 use crate::error::ApiError;
 use crate::store::{Store, StoreError, Tx};
@@ -41,17 +44,60 @@ pub async fn count_days(store: &Store, back: i64, most: i64) -> Result<(), Store
     for day in from.min(first_of_hours(today))..=today {
         let has_hours = day >= first_of_hours(today);
         if has_hours {
-            count_hours(store, day).await?;
+            count_hours(store, hours_of(day)).await?;
         }
         count_day(store, day, has_hours).await?;
     }
     Ok(())
 }
 
-/// Hour by hour, so that the counts of many projects are not in memory for a whole day.
-async fn count_hours(store: &Store, day: i64) -> Result<(), StoreError> {
+/// Counts the runs of those hours of today and yesterday anew that are not as they were counted last: this hour and the one before, those in
+/// which runs began that went on then, however they have ended, and those in which runs began of which something was heard since.
+///
+/// # Errors
+/// [`StoreError`]. Each day and hour is written by itself.
+pub async fn count_changed_hours(
+    store: &Store,
+    mut heard: BTreeSet<i64>,
+) -> Result<(), StoreError> {
+    let now = store.clock.timestamp();
+    let (hour, today) = (
+        now.div_euclid(SECONDS_OF_HOUR),
+        now.div_euclid(SECONDS_OF_DAY),
+    );
+    let (from, to) = (
+        *hours_of(first_of_hours(today)).start(),
+        *hours_of(today).end(),
+    );
+    let counts = async move |tx: &mut Tx| {
+        tx.run_counts(Span::Hour, ALL_PROJECTS, from, to.saturating_add(1))
+            .await
+    };
+    let mut going_on = store.read("looking for runs that go on", counts).await?;
+    going_on.retain(|count| count.state == RunState::Running);
+    heard.extend(going_on.into_iter().map(|count| count.began));
+    heard.extend([hour.saturating_sub(1), hour]);
+    for day in first_of_hours(today)..=today {
+        let changed: Vec<i64> = heard.range(hours_of(day)).copied().collect();
+        if !changed.is_empty() {
+            count_hours(store, changed).await?;
+            count_day(store, day, true).await?;
+        }
+    }
+    Ok(())
+}
+
+fn hours_of(day: i64) -> RangeInclusive<i64> {
     let begin = day.saturating_mul(HOURS_OF_DAY);
-    for hour in begin..begin.saturating_add(HOURS_OF_DAY) {
+    begin..=begin.saturating_add(HOURS_OF_DAY - 1)
+}
+
+/// Hour by hour, so that the counts of many projects are not in memory for a whole day.
+async fn count_hours(
+    store: &Store,
+    hours: impl IntoIterator<Item = i64>,
+) -> Result<(), StoreError> {
+    for hour in hours {
         let counting = async move |tx: &mut Tx| {
             Ok::<_, StoreError>((
                 tx.counts_of(Span::Hour, hour).await?,
@@ -107,6 +153,14 @@ impl Catalogue {
     /// [`StoreError`].
     pub async fn count_days(&self, back: i64, most: i64) -> Result<(), StoreError> {
         count_days(&self.store, back, most).await
+    }
+
+    /// [`count_changed_hours`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_changed_hours(&self, heard: BTreeSet<i64>) -> Result<(), StoreError> {
+        count_changed_hours(&self.store, heard).await
     }
 
     /// Removes the counts of days that are longer ago than this, and of hours before yesterday; how many of days.

@@ -2,7 +2,7 @@
 
 mod series;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -11,6 +11,8 @@ use super::Catalogue;
 use crate::domain::finding::Problem;
 use crate::domain::host::{Counting, Host, HostState, JobTally, Registration};
 use crate::domain::job_report::JobHistory;
+use crate::domain::run::Run;
+use crate::domain::run_day::SECONDS_OF_HOUR;
 use crate::store::{HOST_BATCH, Store, StoreError, Tx};
 
 use self::series::SeriesFindings;
@@ -26,6 +28,8 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 pub struct RoundTerms {
     /// From when on the service has heard every poll, in seconds since 1970: nobody is silent for what was not heard.
     pub watching: i64,
+    /// Since when something new of a run was heard.
+    pub heard_since: i64,
     /// Whether it rests longer than it works, so that requests have their turn.
     pub is_gentle: bool,
 }
@@ -73,6 +77,8 @@ struct Round<'a> {
     registered: HashSet<String>,
     /// The names of central clients.
     central: HashSet<String>,
+    /// The hours in which runs began of which something was heard.
+    heard: BTreeSet<i64>,
 }
 
 impl Catalogue {
@@ -80,16 +86,19 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn judge_all(&self, terms: RoundTerms) -> Result<(), StoreError> {
+    pub async fn judge_all(&self, terms: RoundTerms) -> Result<BTreeSet<i64>, StoreError> {
         judge_all(&self.store, terms).await
     }
 }
 
 /// Looks at all jobs, series and clients, and writes how hosts fare and what is wrong. What did not change is not written.
 ///
+/// It answers in which hours those runs began, by the clocks of their hosts, of which something was heard: in hours since 1970, of the last
+/// runs of each job.
+///
 /// # Errors
 /// [`StoreError`]. What was written stays; the next round finds the rest.
-pub async fn judge_all(store: &Store, terms: RoundTerms) -> Result<(), StoreError> {
+pub async fn judge_all(store: &Store, terms: RoundTerms) -> Result<BTreeSet<i64>, StoreError> {
     let mut round = Round {
         store,
         terms,
@@ -97,11 +106,13 @@ pub async fn judge_all(store: &Store, terms: RoundTerms) -> Result<(), StoreErro
         with_jobs: HashSet::new(),
         registered: HashSet::new(),
         central: HashSet::new(),
+        heard: BTreeSet::new(),
     };
     round.judge_jobs().await?;
     round.judge_series().await?;
     round.judge_clients().await?;
-    round.forget().await
+    round.forget().await?;
+    Ok(round.heard)
 }
 
 impl Round<'_> {
@@ -122,6 +133,7 @@ impl Round<'_> {
             if let Some(last) = page.jobs.last() {
                 after = (last.client_id.clone(), last.job_id.clone());
             }
+            self.listen(page.jobs.iter().flat_map(|job| &job.runs));
             let mut ended = self.judge_page(page, &mut group).await?;
             if is_last {
                 ended.extend(std::mem::take(&mut group).end());
@@ -132,6 +144,14 @@ impl Round<'_> {
             }
             self.rest(started).await;
         }
+    }
+
+    fn listen<'r>(&mut self, runs: impl Iterator<Item = &'r Run>) {
+        let is_new = |run: &&Run| run.heard_at() >= Some(self.terms.heard_since);
+        let hours = runs
+            .filter(is_new)
+            .map(|run| run.started_at.div_euclid(SECONDS_OF_HOUR));
+        self.heard.extend(hours);
     }
 
     async fn jobs_after(&self, after: (String, String)) -> Result<JobPage, StoreError> {

@@ -20,6 +20,7 @@ const DAY: i64 = 24 * HOUR;
 pub(crate) async fn round_watching(service: &Service, watching: i64) {
     let terms = RoundTerms {
         watching,
+        heard_since: i64::MAX,
         is_gentle: false,
     };
     service.api.catalogue.judge_all(terms).await.unwrap();

@@ -1,5 +1,6 @@
 //! How all is: the overview, the days, and the commands that print it.
 
+use freezer_api::service::RoundTerms;
 use serde_json::{Value, json};
 
 use crate::report_hosts::round;
@@ -124,6 +125,42 @@ on_each_engine! {
         assert_eq!(days(&service, "report/days?all_projects=true").await.len(), 1);
     }
 
+    async fn hours_that_have_changed_are_counted_again(database: Database) {
+        let service = Service::start(&database).await;
+        let late = job(&service, "p1", "host1").await;
+        let removed = job(&service, "p1", "host2").await;
+        let heard = job(&service, "p2", "host3").await;
+        send(&service, "p1", &late, START - 5 * HOUR, -1, "").await;
+        send(&service, "p1", &removed, START - 7 * HOUR, -1, "").await;
+        send(&service, "p2", &heard, START - 10 * HOUR, START - 9 * HOUR, "success").await;
+        round(&service).await;
+        // Nothing happens in this hour. If it were counted again, it would be seen.
+        let forgotten = format!("DELETE FROM freezer_api_run_hours WHERE hour = {}", (START - 10 * HOUR) / HOUR);
+        database.run(forgotten).await;
+        service.clock.advance(HOUR);
+        let began = START + HOUR;
+        // An old run ends, another job is removed in the middle of one, and an older run is heard of for the first time at its end.
+        send(&service, "p1", &late, START - 5 * HOUR, began, "success").await;
+        service.delete(&format!("jobs/{removed}")).await.expect(204);
+        send(&service, "p2", &heard, START - 8 * HOUR, began, "fail").await;
+        send(&service, "p1", &late, began - 10, -1, "").await;
+        let terms = RoundTerms { watching: 0, heard_since: began, is_gentle: false };
+        let hours = service.api.catalogue.judge_all(terms).await.unwrap();
+        assert!(hours.iter().copied().eq([START - 8 * HOUR, START - 5 * HOUR, began - 10].map(|time| time / HOUR)), "{hours:?}");
+        service.api.catalogue.count_changed_hours(hours).await.unwrap();
+        service.clock.advance(15);
+        let shown = service.get("report/summary?all_projects=true").await.expect(200).json()["hours"].clone();
+        let of = |ago: usize, state: &str| shown[24 - 1 - ago][state].as_i64().unwrap();
+        assert_eq!([of(5, "success"), of(5, "running"), of(7, "removed"), of(7, "running"), of(8, "fail"), of(10, "success")], [1, 0, 1, 0, 1, 0]);
+        assert_eq!(shown[24]["running"], 1);
+        let today = async || days(&service, "report/days?all_projects=true&since=2023-11-14").await[0].clone();
+        let counted = today().await;
+        assert_eq!([&counted["success"], &counted["fail"], &counted["removed"], &counted["running"]], [1, 1, 1, 1]);
+        // All hours are counted again once an hour.
+        round(&service).await;
+        assert_eq!(today().await["success"], 2);
+    }
+
     async fn days_are_counted_and_kept(database: Database) {
         let service = Service::start(&database).await;
         let one = job(&service, "p1", "host1").await;
@@ -203,6 +240,14 @@ on_each_engine! {
         let (code, [told, _]) = run(&["summary", "--format", "json"]);
         let summary: Value = serde_json::from_str(&told).unwrap();
         assert_eq!((code, &summary["red"]), (Some(1), &json!(1)));
+        // What a terminal would obey is in no output, and JSON keeps it.
+        let description = "b\u{1b}\u{7f}\u{9b}2J";
+        service.patch(&format!("jobs/{late}"), json!({"description": description})).await.expect(200);
+        assert_eq!(run(&["rebuild"]).0, Some(0));
+        let (_, [told, _]) = run(&["problems", "--format", "json"]);
+        assert!(!told.contains(|c: char| c.is_control() && c != '\n'), "{told:?}");
+        let mut problems = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        assert!(problems.any(|problem| problem["description"] == description), "{told}");
         let (_, [told, _]) = run(&["hosts", "--format", "json"]);
         let documents: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(documents.len(), 2);
