@@ -32,6 +32,7 @@ mod series;
 mod series_backups;
 mod sessions;
 mod settings;
+mod shares;
 mod sink;
 pub(crate) mod statement;
 mod summaries;
@@ -50,6 +51,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::{Clock, Ids};
 use connection::{Connection, DbSession, Lease, Manager};
+use shares::{Share, Shares};
 use tries::Tries;
 
 pub use crate::oslo::database_url::Engine;
@@ -65,6 +67,7 @@ pub use memory::{Memory, Reservation, Room};
 pub use pages::{Cursor, Order, Page};
 pub(crate) use rows::Record;
 pub use series::{BATCH as SERIES_BATCH, Frontier, LEASE as SERIES_LEASE};
+pub use shares::Caller;
 pub use sink::{Lines, NextPage, Piece, Shape, SharedSink, Sink};
 
 /// The database, for as long as the program runs.
@@ -79,6 +82,7 @@ pub struct Store {
     contended_limit: Duration,
     /// SQLite has one writer at a time; waiting here is fair, waiting in its busy handler is not.
     writer: Arc<Semaphore>,
+    shares: Arc<Shares>,
     /// The account of large documents; commands of operators have none.
     memory: Option<Memory>,
 }
@@ -116,6 +120,8 @@ pub struct Tx {
     /// The memory of large documents, once it is known that there are some.
     room: Room,
     memory: Option<Memory>,
+    /// The caller's share of the connections, of which this one is, until a list goes by turns instead.
+    share: Option<Share>,
 }
 
 impl Tx {
@@ -307,8 +313,9 @@ impl Store {
         let mut may_be_there = false;
         loop {
             let result = async {
+                let share = self.share().await?;
                 let _turn = self.turn_to_write().await;
-                work(&mut self.open().await?).await
+                work(&mut self.open_with(share).await?).await
             };
             match result.await {
                 Err(error) if may_be_there && error.is_duplicate_key() => return Ok(()),
@@ -337,19 +344,31 @@ impl Store {
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         let context = |error: StoreError| E::from(error.context(action));
+        let share = self.share().await.map_err(context)?;
         let _turn = self.turn_to_write().await;
-        let mut tx = self.open().await.map_err(context)?;
+        let mut tx = self.open_with(share).await.map_err(context)?;
         tx.room.clone_from(room);
         tx.run(Mode::Write, action, work).await
     }
 
     pub(crate) async fn open(&self) -> Result<Tx, StoreError> {
+        self.open_with(self.share().await?).await
+    }
+
+    /// Waits for the caller's share as long as for a connection.
+    async fn share(&self) -> Result<Option<Share>, StoreError> {
+        let share = tokio::time::timeout(self.pool_limit, self.shares.enter()).await;
+        share.map_err(|_| StoreError::PoolTimeout(self.pool_limit))
+    }
+
+    async fn open_with(&self, share: Option<Share>) -> Result<Tx, StoreError> {
         Ok(Tx {
             session: DbSession::new(self.lease().await?, self.statement_limit),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             room: None,
             memory: self.memory.clone(),
+            share,
         })
     }
 

@@ -18,6 +18,7 @@ use crate::domain::Refusal;
 use crate::domain::validation::ID_WIDTH;
 use crate::error::ApiError;
 use crate::keystone::{AuthError, Keystone};
+use crate::store::Caller;
 use crate::telemetry;
 
 impl FromRequestParts<Arc<Api>> for Authorized {
@@ -145,8 +146,14 @@ pub(super) async fn authorize(
     let authorized = Authorized::check(policy, context, project_id, rule, deadline)?;
     check_project(authorized.project_id())?;
     check_identifiers(&parameters)?;
+    let user_id = match api.authentication {
+        Authentication::Keystone(_) => authorized.user_id(),
+        // Everybody is the same one: those of a project count as a user.
+        Authentication::None => authorized.project_id(),
+    };
+    let caller = Caller::new(user_id, authorized.project_id());
     request.extensions_mut().insert(authorized);
-    Ok(next.run(request).await)
+    Ok(caller.served(next.run(request)).await)
 }
 
 #[expect(

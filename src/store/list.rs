@@ -4,7 +4,10 @@
 //! columns and by the text of the JSON, and what is left is read in batches and tested document by document until
 //! the page is full. Memory is bounded by a batch, however many rows there are.
 
+use std::panic::resume_unwind;
+
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 
 use super::members::LookUp;
 use super::narrowing::Searchable;
@@ -95,22 +98,26 @@ impl<'a> Selection<'a> {
     }
 
     /// Passes the document of an id on, if it belongs to the page. Without a search, the database has passed over the offset.
-    /// Large documents take long to search, so others have their turn after each part of the search, and a request that has run
-    /// out of time, or whose client has gone, ends here.
     pub(super) async fn offer(
         &mut self,
         id: &str,
-        document: Box<RawValue>,
+        mut document: Box<RawValue>,
         sink: &mut Sink,
     ) -> Result<(), StoreError> {
         let page = self.listing.page;
         if let Some(search) = &self.listing.search {
-            let of_parts = (document.get().len() > SEARCHED_AT_ONCE).then(|| search.parts());
-            for part in of_parts.as_deref().unwrap_or(std::slice::from_ref(search)) {
-                tokio::task::yield_now().await;
-                if self.is_full() || !part.accepts(document.get(), self.time_member) {
-                    return Ok(());
+            // A request that has run out of time, or whose client has gone, ends here.
+            tokio::task::yield_now().await;
+            if self.is_full() {
+                return Ok(());
+            }
+            if document.get().len() > SEARCHED_AT_ONCE {
+                match search_large(search, document, self.time_member, sink).await? {
+                    Some(found) => document = found,
+                    None => return Ok(()),
                 }
+            } else if !search.accepts(document.get(), self.time_member) {
+                return Ok(());
             }
             self.found += 1;
             if self.found <= page.offset {
@@ -126,6 +133,32 @@ impl<'a> Selection<'a> {
         }
         Ok(())
     }
+}
+
+/// The document, if the search finds it. That takes long, so it is done part by part, and not on the threads that serve requests.
+async fn search_large(
+    search: &Search,
+    mut document: Box<RawValue>,
+    time_member: Option<&'static str>,
+    sink: &mut Sink,
+) -> Result<Option<Box<RawValue>>, StoreError> {
+    for part in search.parts() {
+        sink.next_turn().await;
+        let searching = spawn_blocking(move || {
+            let is_found = part.accepts(document.get(), time_member);
+            is_found.then_some(document)
+        });
+        match searching.await {
+            Ok(Some(found)) => document = found,
+            Ok(None) => return Ok(None),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The program ends.
+                Err(_) => return Err(StoreError::BrokenOff),
+            },
+        }
+    }
+    Ok(Some(document))
 }
 
 /// Reads the rows that meet the conditions, batch by batch, in the order of the list.
@@ -257,7 +290,7 @@ impl Tx {
         sink: &SharedSink,
     ) -> Result<(), StoreError> {
         let mut sink = sink.lock().await;
-        sink.begin(self.session.in_snapshot())?;
+        sink.begin(self.session.in_snapshot(), &mut self.share)?;
         let listed = self.write_list::<T>(scope, listing, &mut sink).await;
         listed.map_err(|error| sink.failed(error))
     }

@@ -27,6 +27,8 @@ pub struct Memory {
     uploads: Account,
     bodies: Account,
     documents: Account,
+    /// Who works on a large list now.
+    turns: Arc<Semaphore>,
     /// How long a request waits for it, and how long a client may take nothing.
     patience: Duration,
 }
@@ -69,6 +71,13 @@ impl Account {
     }
 }
 
+/// How many requests of a kind that takes long are worked on at once: half as many as this machine has processors. With one, a slow
+/// request would hold up all others.
+pub(super) fn few() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).max(2)
+}
+
 async fn within<E>(
     patience: Duration,
     permit: impl Future<Output = Result<OwnedSemaphorePermit, E>>,
@@ -90,6 +99,7 @@ impl Memory {
             uploads: Account::new(bytes / 4),
             bodies: Account::new(bytes / 4 * 3),
             documents: Account::new(bytes / 2),
+            turns: Arc::new(Semaphore::new(few())),
             patience,
         }
     }
@@ -150,6 +160,13 @@ impl Memory {
     /// For a list that is sent in pieces.
     pub(super) async fn for_list(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         within(self.patience, Arc::clone(&self.lists).acquire_owned()).await
+    }
+
+    /// A turn to work on a large list. Who has one waits for no client and for no lock, and gives it to the next one soon.
+    #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        turn.expect("a turn")
     }
 
     /// The same, if it is there.

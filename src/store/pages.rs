@@ -283,6 +283,7 @@ impl Tx {
         {
             return Ok(only);
         }
+        sink.next_turn().await;
         while let Some(largest) = sink.largest_row().filter(|_| !T::DOCUMENTS.is_empty()) {
             let batch = Batch::new(sink.batch());
             let (batch, left_out) = self.select_up_to(slice.clone(), largest, batch).await?;
@@ -290,6 +291,7 @@ impl Tx {
                 return Ok(batch);
             }
             sink.expect_row(left_out).await?;
+            sink.next_turn().await;
         }
         let columns = format!("{}{}", T::COLUMNS, time_of::<T>());
         let statement = slice.select::<T>(self.engine(), &columns);

@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::connection::{Manager, Pooler, STATEMENT_CACHE, Server};
 use super::failure::Failure;
 use super::limits::{Interrupt, Limits};
+use super::shares::Shares;
 use super::tries::contended_limit;
 use super::{Engine, Pool, Store, StoreError};
 use crate::clock::{Clock, Ids};
@@ -65,8 +66,11 @@ impl Store {
         check_files(url)?;
         let pool_limit = options.pool_timeout.unwrap_or(POOL_LIMIT);
         let statement_limit = url.read_timeout.unwrap_or(STATEMENT_LIMIT);
+        let pool = open_pool(url, options, pool_limit)?;
+        let shares = Shares::new(pool.size(), options.connections_per_caller as usize);
         let store = Store {
-            pool: open_pool(url, options, pool_limit)?,
+            pool,
+            shares: Arc::new(shares),
             clock,
             ids,
             statement_limit,
@@ -110,11 +114,7 @@ impl Store {
 
     /// How many connections there are at most.
     pub fn connections(&self) -> usize {
-        match &self.pool {
-            Pool::MySql(pool) => pool.status().max_size,
-            Pool::Postgres(pool) => pool.status().max_size,
-            Pool::Sqlite(pool) => pool.status().max_size,
-        }
+        self.pool.size()
     }
 
     /// How many connections are in use, how many are not, and how many requests wait for one.
@@ -134,6 +134,17 @@ impl Store {
             Pool::MySql(_) => Engine::MySql,
             Pool::Postgres(_) => Engine::Postgres,
             Pool::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+}
+
+impl Pool {
+    /// How many connections there are at most.
+    fn size(&self) -> usize {
+        match self {
+            Pool::MySql(pool) => pool.status().max_size,
+            Pool::Postgres(pool) => pool.status().max_size,
+            Pool::Sqlite(pool) => pool.status().max_size,
         }
     }
 }

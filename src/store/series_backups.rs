@@ -74,7 +74,7 @@ impl Tx {
         sink: &SharedSink,
     ) -> Result<(), StoreError> {
         let mut sink = sink.lock().await;
-        sink.begin(self.session.in_snapshot())?;
+        sink.begin(self.session.in_snapshot(), &mut self.share)?;
         if let Some(next) = next {
             sink.link(next);
         }
@@ -93,6 +93,7 @@ impl Tx {
             let left_out = |id: &String| found.get(id).map_or(0, |backup| backup.left_out);
             let mut bytes = left_out(first);
             sink.expect_document(bytes).await?;
+            sink.next_turn().await;
             let most = sink.batch();
             let has_room = |(id, _): &&(String, i64)| {
                 bytes += left_out(id);

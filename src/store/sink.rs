@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::memory::{Memory, Room, with_room};
+use super::shares::Share;
 use super::{Mode, SMALL_ANSWER, Store, StoreError, Tx};
 
 /// How large a list is answered as one text.
@@ -91,6 +92,9 @@ pub struct Sink {
     /// The memory of a list that is sent in pieces, and whether it was found to be one.
     permit: Option<OwnedSemaphorePermit>,
     is_large: bool,
+    /// The caller's share of the connections, until the list has that memory: then it goes by turns.
+    share: Option<Share>,
+    turn: Option<OwnedSemaphorePermit>,
     /// The memory of rows that are larger than [`ROW`], and the size of the first one.
     row_room: Room,
     row_bytes: usize,
@@ -119,6 +123,8 @@ impl Sink {
             room: None,
             permit: None,
             is_large: false,
+            share: None,
+            turn: None,
             row_room: None,
             row_bytes: 0,
             start: Some(start),
@@ -128,10 +134,17 @@ impl Sink {
         (Arc::new(Mutex::new(sink)), started)
     }
 
-    /// Begins the text, also again, as long as no part of it is gone.
-    pub(super) fn begin(&mut self, in_snapshot: bool) -> Result<(), StoreError> {
+    /// Begins the text, also again, as long as no part of it is gone. It takes over the share of the one who reads it.
+    pub(super) fn begin(
+        &mut self,
+        in_snapshot: bool,
+        share: &mut Option<Share>,
+    ) -> Result<(), StoreError> {
         if self.pieces.is_some() {
             return Err(StoreError::BrokenOff);
+        }
+        if let Some(share) = share.take() {
+            self.share = Some(share);
         }
         self.in_snapshot = in_snapshot;
         self.text.clear();
@@ -170,6 +183,20 @@ impl Sink {
         }
     }
 
+    /// Ends the work on it, until it is begun again.
+    fn rest(&mut self) {
+        self.turn = None;
+        self.share = None;
+    }
+
+    /// Lets other large lists have their turn, and waits for the next one if this is one.
+    pub(super) async fn next_turn(&mut self) {
+        self.turn = None;
+        if self.permit.is_some() {
+            self.turn = Some(self.memory.turn().await);
+        }
+    }
+
     /// There is a row of so many bytes, which is larger than [`Sink::largest_row`].
     ///
     /// # Errors
@@ -181,7 +208,10 @@ impl Sink {
             self.row_room = match self.pieces {
                 None => self.memory.try_for_documents(bytes)?,
                 // It cannot begin again any more.
-                Some(_) => self.memory.for_documents(bytes).await?,
+                Some(_) => {
+                    self.turn = None;
+                    self.memory.for_documents(bytes).await?
+                }
             };
         }
         Ok(())
@@ -204,6 +234,7 @@ impl Sink {
         if self.permit.is_none() {
             self.permit = Some(self.memory.try_for_list()?);
         }
+        self.share = None;
         Ok(())
     }
 
@@ -232,6 +263,7 @@ impl Sink {
             self.text.extend_from_slice(part);
             if self.pieces.is_some() && self.text.len() >= PIECE {
                 self.send().await?;
+                self.next_turn().await;
             }
         }
         Ok(())
@@ -270,7 +302,9 @@ impl Sink {
         Ok(())
     }
 
-    async fn give(&self, piece: Piece) -> Result<(), StoreError> {
+    async fn give(&mut self, piece: Piece) -> Result<(), StoreError> {
+        // Nobody waits for a client but its own list.
+        self.turn = None;
         let Some(pieces) = &self.pieces else {
             return Err(StoreError::BrokenOff);
         };
@@ -281,7 +315,8 @@ impl Sink {
     }
 
     /// What an error means: once a part of the list is gone, nothing can be tried again.
-    pub(super) fn failed(&self, error: StoreError) -> StoreError {
+    pub(super) fn failed(&mut self, error: StoreError) -> StoreError {
+        self.rest();
         if self.pieces.is_none() {
             return error;
         }
@@ -300,6 +335,7 @@ impl Sink {
 
     /// Ends the text: all of it where it is small.
     async fn end(&mut self) -> Result<Option<Bytes>, StoreError> {
+        self.rest();
         if let Shape::Json(collection) = self.shape {
             self.text.push(b']');
             if let Some(next) = self.next.take() {

@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store::list",
             "store::memory",
             "store::pages",
+            "store::shares",
             "store::sink",
             "telemetry",
         ],

@@ -80,6 +80,7 @@ mod report_series;
 mod report_summary;
 mod round_trips;
 mod server;
+mod shares;
 mod signals;
 mod stops;
 mod threat_model;

@@ -61,6 +61,10 @@ fn defaults() -> Vec<(String, &'static str)> {
             "`[database] max_pool_size`, `max_overflow`",
         ),
         (
+            database.connections_per_caller.to_string(),
+            "`[database] connections_per_caller`",
+        ),
+        (
             config.metrics.max_clients.to_string(),
             "`[metrics] max_clients`",
         ),

@@ -364,7 +364,7 @@ impl Tx {
         viewer: &PidViewer,
         sink: &mut Sink,
     ) -> Result<bool, StoreError> {
-        sink.begin(self.session.in_snapshot())?;
+        sink.begin(self.session.in_snapshot(), &mut self.share)?;
         let conditions = Conditions::within::<Job>(scope);
         let conditions = match &listing.search {
             None => conditions,
@@ -412,6 +412,7 @@ impl Tx {
             None => page,
         };
         loop {
+            sink.next_turn().await;
             let texts = match (self.session.in_snapshot(), sink.largest_row()) {
                 (false, _) => Texts::Short,
                 (true, Some(most)) => Texts::UpTo(most),
