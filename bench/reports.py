@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import contextlib
 import itertools
 import math
 import multiprocessing
@@ -115,14 +116,20 @@ def hours(words, now):
                f"FROM freezer_api_runs WHERE started_at >= {now - 2 * DAY} GROUP BY {', '.join([*groups, hour, 'state'])}")
 
 
+# So that filling takes a minute or two, and MariaDB's pool has room for what reports read, as that of a catalogue of this size has. SQLite's
+# settings end with the connection.
+PREPARED = {"mariadb": ["SET time_zone = '+00:00'", "SET unique_checks = 0", "SET GLOBAL innodb_buffer_pool_size = 1610612736"], "postgres": [],
+            "sqlite": ["PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -1500000"]}
+
+
 def fill(url, engine, share):
     """Fills the tables. Both leases are held by nobody, so that no node has rounds meanwhile."""
     now, words = int(time.time()), Words(engine)
     with sa.create_engine(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         def run(statement):
             connection.exec_driver_sql(statement if engine == "sqlite" else statement.replace("%", "%%"))
-        if engine == "mariadb":
-            run("SET time_zone = '+00:00'")
+        for statement in PREPARED[engine]:
+            run(statement)
         for table, count, columns in statements(words, now, share):
             values = ", ".join(str(value) for value in columns.values())
             run(f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {words.numbers(count)}")
@@ -175,6 +182,35 @@ class Measure:
                 self.grown.append((path, most))
 
 
+def overviews(engine, url, programs, configuration, folder, options):
+    """Asks several services, none of which has read an overview before, for all of them: each reads those of 26 projects and that of all anew, again and
+    again when their time is over. The milliseconds of the large project's, of the smaller ones', and of that of all."""
+    taken = collections.defaultdict(list)
+    with contextlib.ExitStack() as stack:
+        services_of = []
+        for number in range(options.nodes):
+            own, port = configuration.with_name(f"node{number}.conf"), services.free_port()
+            own.write_text(f"[DEFAULT]\nbind_port = {port}\n[database]\nconnection = {url}\n")
+            command = [programs / "freezer-api", "--dev", "--config-file", own]
+            node = services.Service(f"node{number}", folder, command, f"http://127.0.0.1:{port}/healthcheck")
+            stack.enter_context(node)
+            services_of.append(Measure(f"http://127.0.0.1:{port}/", node.process.pid))
+        for turn in range(options.turns):
+            begun = time.monotonic()
+            for node in services_of:
+                # What is asked for the first time opens connections and prepares statements.
+                for project in [*(["p1"] if turn == 0 else []), "p0", *(f"p{number}" for number in range(3, PROJECTS, 2))]:
+                    node.ask(project, "summary", "the large project" if project == "p0" else "a smaller project")
+                node.ask("p0", "summary?all_projects=true", "all projects")
+            time.sleep(max(SUMMARY_AGE + 1 - (time.monotonic() - begun), 0))
+        for node in services_of:
+            for name, times in node.taken.items():
+                taken[name].extend(times[1:] if name == "a smaller project" else times)
+    for name, times in [*taken.items(), ("any of them", [one for times in taken.values() for one in times])]:
+        print(f"{engine}: the overview of {name}: median {statistics.median(times):.1f} ms, p99 {percentile(times, 0.99):.1f} ms, most {max(times):.1f} ms "
+              f"of {len(times)}", flush=True)
+
+
 def look(url, pause):
     """Somebody has the page open, and another one that of all projects."""
     with requests.Session() as session:
@@ -186,8 +222,9 @@ def look(url, pause):
 
 
 def be_schedulers(url, seconds, clients, jobs):
-    """Polls, and tells of starts and ends of runs, one after the other: the milliseconds of polls and of changes."""
-    polls, changes, end = [], [], time.monotonic() + seconds
+    """Polls, changes jobs without a word of runs, and tells of starts and ends of runs, one after the other: the milliseconds of each."""
+    taken, end = ([], [], [], []), time.monotonic() + seconds
+    polls, plain, starts, ends = taken
     with requests.Session() as session:
         def timed(taken, method, path, body):
             begun = time.perf_counter()
@@ -195,18 +232,20 @@ def be_schedulers(url, seconds, clients, jobs):
             taken.append((time.perf_counter() - begun) * 1000)
         for number in itertools.count(0, 2):
             if time.monotonic() > end:
-                return polls, changes
+                return taken
             search = {"match": [{"client_id": f"c{number % clients}"}], "match_not": [{"status": "completed"}]}
             timed(polls, "GET", "?limit=10&offset=0", search)
-            started = int(time.time())
-            for status, ended, result in (("running", -1, ""), ("scheduled", started, "success")):
+            started, path = int(time.time()), f"/j{2 + number % (jobs - 2)}"
+            for changes, status, ended, result in ((starts, "running", -1, ""), (ends, "scheduled", started, "success")):
                 schedule = {"status": status, "time_started": started, "time_ended": ended, "result": result, "schedule_interval": "1 days"}
-                timed(changes, "PATCH", f"/j{2 + number % (jobs - 2)}", {"job_schedule": schedule})
+                timed(changes, "PATCH", path, {"job_schedule": schedule})
+            # What it takes without runs: the same schedule, which tells nothing new of them, but another interval.
+            timed(plain, "PATCH", path, {"job_schedule": {**schedule, "schedule_interval": "2 days"}})
 
 
 def beside_each_other(url, clients, jobs, seconds, rounds=3):
     """Schedulers alone and beside two who look at the page, in turn: the medians of polls and changes of each."""
-    taken = {False: ([], []), True: ([], [])}
+    taken = {False: ([], [], [], []), True: ([], [], [], [])}
     be_schedulers(url, 1, clients, jobs)
     for is_looked_at in [False, True] * rounds:
         if is_looked_at:
@@ -244,10 +283,11 @@ def measure(engine, url, programs, folder, options):
             print(f"{engine:9}{path:62}median {statistics.median(taken):7.1f} ms   p99 {percentile(taken, 0.99):7.1f} ms of {len(taken)}", flush=True)
         print(f"{engine}: most memory after " + ", ".join(f"{path}: {most:.0f} MiB" for path, most in reports.grown), flush=True)
         medians = beside_each_other(address, clients, jobs, options.seconds)
-        for place, name in enumerate(["a poll", "a change that tells of a run"]):
+        for place, name in enumerate(["a poll", "a change that tells nothing of runs", "one that tells the start of a run", "one that tells its end"]):
             alone, beside = medians[False][place], medians[True][place]
             print(f"{engine}: {name}: {alone:.2f} ms, {beside:.2f} ms beside two who look at reports ({beside / alone:.2f})", flush=True)
         print(f"{engine}: memory, most and now: {' and '.join(f'{mib:.0f}' for mib in memory(server.process.pid))} MiB", flush=True)
+    overviews(engine, url, programs, configuration, folder, options)
     if options.round:
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime, time.monotonic()
         services.run(*manage, "report", "rebuild")
@@ -262,6 +302,8 @@ def main():
     parser.add_argument("--share", type=int, default=1)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--nodes", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--round", action="store_true")
     parser.add_argument("engines", nargs="*", default=["sqlite", *SERVERS])
     options = parser.parse_args()
