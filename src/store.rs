@@ -51,7 +51,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::{Clock, Ids};
 use connection::{Connection, DbSession, Lease, Manager};
-use shares::{Share, Shares};
+use shares::{Purpose, Share, Shares};
 use tries::Tries;
 
 pub use crate::oslo::database_url::Engine;
@@ -313,7 +313,7 @@ impl Store {
         let mut may_be_there = false;
         loop {
             let result = async {
-                let share = self.share().await?;
+                let share = self.share(Purpose::Change).await?;
                 let _turn = self.turn_to_write().await;
                 work(&mut self.open_with(share).await?).await
             };
@@ -344,7 +344,7 @@ impl Store {
         work: &impl AsyncFn(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         let context = |error: StoreError| E::from(error.context(action));
-        let share = self.share().await.map_err(context)?;
+        let share = self.share(Purpose::Change).await.map_err(context)?;
         let _turn = self.turn_to_write().await;
         let mut tx = self.open_with(share).await.map_err(context)?;
         tx.room.clone_from(room);
@@ -352,12 +352,12 @@ impl Store {
     }
 
     pub(crate) async fn open(&self) -> Result<Tx, StoreError> {
-        self.open_with(self.share().await?).await
+        self.open_with(self.share(Purpose::Read).await?).await
     }
 
     /// Waits for the caller's share as long as for a connection.
-    async fn share(&self) -> Result<Option<Share>, StoreError> {
-        let share = tokio::time::timeout(self.pool_limit, self.shares.enter()).await;
+    async fn share(&self, purpose: Purpose) -> Result<Option<Share>, StoreError> {
+        let share = tokio::time::timeout(self.pool_limit, self.shares.enter(purpose)).await;
         share.map_err(|_| StoreError::PoolTimeout(self.pool_limit))
     }
 

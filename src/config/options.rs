@@ -85,8 +85,8 @@ options! {
         max_pool_size: u32 = 5, 0..=1_000_000;
         /// Connections that may be opened beyond max_pool_size when all are in use. -1 means no limit.
         max_overflow: i64 = 50, -1..=1_000_000;
-        /// The most connections that the requests of one user, or of one project, use at once while those of others ask too; alone they use
-        /// half of all. 0 means half as many as this machine has processors, but 2 at least.
+        /// The most connections with which the reads of one user, or of one project, are answered at once while others ask too; alone they use
+        /// half of all, and changes do always. 0 means half as many as this machine has processors, but 2 at least.
         connections_per_caller: u32 = 0, 0..=1_000_000;
         /// How many seconds a request waits for a free connection before it is answered with 503. Without it, 30.
         pool_timeout: Option<Duration> = None;

@@ -1,7 +1,7 @@
 //! Fair shares of the connections to the database. What all callers want at once is what the database can do, so that a request of one
 //! caller waits for others of the same caller before it waits for those of others.
 //!
-//! A caller has half of the connections at most, and a few while others ask too: the requests of somebody who asks now and then do not
+//! A caller has half of the connections at most, and a few for reads while others ask too: the requests of somebody who asks now and then do not
 //! stand behind the hundreds of somebody who does not stop. Each request counts for its user and for its project: neither who has a
 //! token for each project nor who has many users in one gets more.
 //!
@@ -57,6 +57,14 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
+/// What a connection is for. Reads are what keeps a database busy; changes are short, but may wait for a lock, and those of one
+/// row must not hold up all others of their project.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Read,
+    Change,
+}
+
 /// Who works on what now: users, and projects.
 #[derive(Debug)]
 pub(super) struct Shares {
@@ -72,7 +80,7 @@ pub(super) struct Share {
 }
 
 impl Shares {
-    /// Shares of so many connections. While others ask, a caller has `among_others`; 0 for half as many as there are processors, but 2.
+    /// Shares of so many connections. While others ask, the reads of a caller have `among_others`; 0 for half as many as there are processors, but 2.
     pub(super) fn new(connections: usize, among_others: usize) -> Shares {
         let parties = || Parties::new(connections, among_others, RECENT);
         Shares {
@@ -82,11 +90,11 @@ impl Shares {
     }
 
     /// Waits until the caller of this task has a place in both; `None` for work of the service itself.
-    pub(super) async fn enter(&self) -> Option<Share> {
+    pub(super) async fn enter(&self, purpose: Purpose) -> Option<Share> {
         let caller = CALLER.try_get().ok()?;
         Some(Share {
-            _user: self.users.enter(caller.user).await,
-            _project: self.projects.enter(caller.project).await,
+            _user: self.users.enter(caller.user, purpose).await,
+            _project: self.projects.enter(caller.project, purpose).await,
         })
     }
 }
@@ -173,7 +181,7 @@ impl Parties {
     }
 
     #[expect(clippy::expect_used, reason = "nobody closes the semaphores")]
-    async fn enter(&self, key: u64) -> Place {
+    async fn enter(&self, key: u64, purpose: Purpose) -> Place {
         let part = self.asking().note(key, Instant::now(), self);
         let presence = Presence::new(part, Arc::clone(&self.present));
         let place = async |places: &Arc<Semaphore>| {
@@ -182,9 +190,9 @@ impl Parties {
         };
         let alone = place(&presence.part.alone).await;
         // Asked when it is its turn: many that came while nobody else asked may have waited before it.
-        let among_others = match self.has_others(key) {
-            true => Some(place(&presence.part.among_others).await),
-            false => None,
+        let among_others = match purpose {
+            Purpose::Read if self.has_others(key) => Some(place(&presence.part.among_others).await),
+            Purpose::Read | Purpose::Change => None,
         };
         Place {
             _alone: alone,
@@ -249,7 +257,7 @@ mod tests {
     ) -> Vec<(BoxFuture<'_, Place>, Option<Place>)> {
         let mut requests = Vec::new();
         for _ in 0..number {
-            let mut request = parties.enter(key).boxed();
+            let mut request = parties.enter(key, Purpose::Read).boxed();
             let place = match poll!(&mut request) {
                 Poll::Ready(place) => Some(place),
                 Poll::Pending => None,
@@ -282,6 +290,20 @@ mod tests {
         }
         drop(many);
         assert_eq!(served(&asked(&parties, 1, 5).await), 2);
+    }
+
+    #[tokio::test]
+    async fn changes_have_half_beside_others_too() {
+        let parties = Parties::new(8, 1, FOR_EVER);
+        asked(&parties, 2, 1).await;
+        let mut changes = Vec::new();
+        while let Some(place) = parties.enter(1, Purpose::Change).now_or_never() {
+            changes.push(place);
+        }
+        assert_eq!(changes.len(), 4);
+        changes.pop();
+        // Reads wait behind none of them as long as half is not taken.
+        assert_eq!(served(&asked(&parties, 1, 3).await), 1);
     }
 
     #[tokio::test]
@@ -332,10 +354,10 @@ mod tests {
             projects: Parties::new(100, 3, FOR_EVER),
         });
         let enter = async |user: &str, project: &str| {
-            let entering = async { shares.enter().now_or_never() };
+            let entering = async { shares.enter(Purpose::Read).now_or_never() };
             Caller::new(user, project).served(entering).await
         };
-        assert!(shares.enter().await.is_none());
+        assert!(shares.enter(Purpose::Read).await.is_none());
         let mut places = vec![enter("honest", "p0").await.unwrap()];
         // A token for each of many projects.
         let projects: Vec<String> = (1..9).map(|number| format!("p{number}")).collect();
