@@ -71,11 +71,9 @@ impl Account {
     }
 }
 
-/// How many requests of a kind that takes long are worked on at once: half as many as this machine has processors. With one, a slow
-/// request would hold up all others.
-pub(super) fn few() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    (processors / 2).max(2)
+/// Half of the processors of this machine, which what takes long may keep busy.
+pub(super) fn half_of_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) / 2
 }
 
 async fn within<E>(
@@ -99,7 +97,7 @@ impl Memory {
             uploads: Account::new(bytes / 4),
             bodies: Account::new(bytes / 4 * 3),
             documents: Account::new(bytes / 2),
-            turns: Arc::new(Semaphore::new(few())),
+            turns: Arc::new(Semaphore::new(half_of_processors().max(1))),
             patience,
         }
     }

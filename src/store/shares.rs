@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::memory::few;
+use super::memory::half_of_processors;
 
 /// For how long somebody counts as one who asks, after he has asked.
 const RECENT: Duration = Duration::from_secs(1);
@@ -164,7 +164,8 @@ impl Parties {
     fn new(connections: usize, among_others: usize, recent: Duration) -> Parties {
         let alone = (connections / 2).max(1);
         let among_others = match among_others {
-            0 => few(),
+            // With one, a slow request would hold up all others of its project.
+            0 => half_of_processors().max(2),
             most => most,
         };
         Parties {
