@@ -186,6 +186,10 @@ def test_a_session_of_two_hosts(client, scheduler, other):
     for host, folder in ((HOST, scheduler.folder), (OTHER, other.folder)):
         action = {"storage": "local", "container": str(folder / "storage")}
         jobs[host] = backup(client, folder, "together", action, host=host, schedule={"status": "stop"})
+    # A scheduler that has read its job before writes the session of then, none, when it takes the job up.
+    for one in (scheduler, other):
+        before = polls(one)
+        one.wait("the job", lambda one=one, before=before: polls(one) > before + 1)
     session = client.call("POST", "sessions", {"description": "together", "schedule": {}})["session_id"]
     for job_id in jobs.values():
         client.call("PUT", f"sessions/{session}/jobs/{job_id}")

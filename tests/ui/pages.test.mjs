@@ -164,8 +164,9 @@ test("by keyboard alone: to a run that failed, and where to look", async () => {
   // Back from the heading, where one begins.
   await tabTo(/^A Runs/, "Shift+Tab");
   await page.keyboard.press("Enter");
+  // A new page begins at its heading.
+  await page.waitForFunction(() => document.activeElement.tagName === "H1" && /^Runs/.test(document.activeElement.innerText));
   await settled(page);
-  assert.match(await focused(), /^H1 Runs/, "a new page begins at its heading");
   await tabTo(/^A .*✗/s);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Where to look" }).waitFor();
