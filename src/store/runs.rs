@@ -3,6 +3,7 @@
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
 use super::statement::{Statement, in_lists, placeholders, sql};
+use super::upsert::or_becomes;
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::job::Job;
@@ -14,6 +15,9 @@ pub(super) const COLUMNS: &str = "id, project_id, job_id, client_id, session_id,
 /// The column with what the job of a run is called.
 const DESCRIPTION: &str = "(SELECT j.description FROM jobs j WHERE j.id = freezer_api_runs.job_id \
      AND j.project_id = freezer_api_runs.project_id) AS description";
+/// What adds to the rows of an `INSERT` the open runs of a job, closed.
+const UNREPORTED: &str = " UNION ALL SELECT r.id, r.project_id, r.job_id, r.client_id, r.session_id, r.session_tag, r.actions, ?, r.attempts, \
+     r.started_at, r.ended_at, r.seen_started_at, ? FROM freezer_api_runs r WHERE r.job_id = ? AND r.state = 'running'";
 /// How many old rows one transaction removes.
 const MOST_REMOVED: usize = 1000;
 /// How far the clock of a host may be ahead before its runs are no longer kept by it, in seconds.
@@ -174,23 +178,36 @@ impl Tx {
         self.add_run(job, sighting).await
     }
 
-    /// Adds a run that is not known yet. An older one that is still open has ended without a report: a job runs once at a time.
+    /// Adds a run that is not known yet. An older one that is still open has ended without a report: a job runs once at a time. One
+    /// statement does both, since each is a round trip in which the job stays locked: it adds the new row, and finds the others in
+    /// its way.
     async fn add_run(&mut self, job: &Job, run: Sighting) -> Result<(), StoreError> {
-        let is_open = run.state == RunState::Running;
-        let started_at = run.started_at;
-        let insert = self.insertion(job, run);
-        if self.session.execute(insert).await? == 0 {
-            return Ok(());
-        }
-        let others = if is_open {
-            "job_id = ? AND started_at <> ?"
+        let others = if run.state == RunState::Running {
+            "<>"
         } else {
-            "job_id = ? AND started_at < ?"
+            "<"
         };
-        let others = sql(others).bind(&job.id).bind(started_at);
-        self.close_runs(others, RunState::Unreported).await
+        let started_at = run.started_at;
+        let unknown = sql(
+            " NOT EXISTS (SELECT 1 FROM freezer_api_runs k WHERE k.job_id = ? AND k.started_at = ?)",
+        );
+        let unknown = unknown.bind(&job.id).bind(started_at);
+        let statement = self
+            .insertion(job, run)
+            .push(" WHERE")
+            .push_statement(unknown.clone())
+            .push(UNREPORTED)
+            .bind(RunState::Unreported.name())
+            .bind(self.now().unix_timestamp())
+            .bind(&job.id)
+            .push(&format!(" AND r.started_at {others} ? AND"))
+            .bind(started_at)
+            .push_statement(unknown);
+        let end = or_becomes(self.engine(), "id", &["state", "seen_ended_at"]);
+        self.session.execute(statement.push(&end)).await.map(drop)
     }
 
+    /// The `INSERT` of a run, up to the conditions of its `SELECT`.
     fn insertion(&self, job: &Job, run: Sighting) -> Statement {
         let seen = self.now().unix_timestamp();
         let is_open = run.state == RunState::Running;
@@ -200,8 +217,7 @@ impl Tx {
             Engine::Postgres | Engine::Sqlite => "",
         };
         sql(format!(
-            "INSERT INTO freezer_api_runs ({COLUMNS}) SELECT ?, ?, ?, ?, ?, ?, {}, ?, ?, ?, ?, ?, ?{from} \
-             WHERE NOT EXISTS (SELECT 1 FROM freezer_api_runs r WHERE r.job_id = ? AND r.started_at = ?)",
+            "INSERT INTO freezer_api_runs ({COLUMNS}) SELECT ?, ?, ?, ?, ?, ?, {}, ?, ?, ?, ?, ?, ?{from}",
             kinds_of_job(engine)
         ))
         .bind(self.ids.hex())
@@ -217,8 +233,6 @@ impl Tx {
         .bind(run.ended_at)
         .bind(Some(seen).filter(|_| is_open))
         .bind(Some(seen).filter(|_| !is_open))
-        .bind(&job.id)
-        .bind(run.started_at)
     }
 
     /// Ends the runs of a deleted job that are still open: their schedulers will not report it.

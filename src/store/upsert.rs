@@ -16,22 +16,15 @@ impl Replaced {
         let Replaced { table, columns, .. } = self;
         let row = format!("({})", vec!["?"; columns.len()].join(", "));
         let rows = vec![row; rows].join(", ");
-        let (begin, new) = match engine {
-            Engine::MySql => ("ON DUPLICATE KEY UPDATE".to_owned(), ["VALUES(", ")"]),
-            Engine::Postgres | Engine::Sqlite => (
-                format!("ON CONFLICT ({}) DO UPDATE SET", self.key.join(", ")),
-                ["excluded.", ""],
-            ),
-        };
-        let [open, close] = new;
-        let others = columns.iter().filter(|column| !self.key.contains(column));
-        let changes: Vec<String> = others
-            .map(|column| format!("{column} = {open}{column}{close}"))
+        let others: Vec<&str> = columns
+            .iter()
+            .copied()
+            .filter(|column| !self.key.contains(column))
             .collect();
         sql(format!(
-            "INSERT INTO {table} ({}) VALUES {rows} {begin} {}",
+            "INSERT INTO {table} ({}) VALUES {rows}{}",
             columns.join(", "),
-            changes.join(", ")
+            or_becomes(engine, &self.key.join(", "), &others)
         ))
     }
 }
@@ -50,6 +43,22 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+/// What an INSERT does where the row is there: it gives some columns the new values.
+pub(super) fn or_becomes(engine: Engine, key: &str, columns: &[&str]) -> String {
+    let (begin, [open, close]) = match engine {
+        Engine::MySql => ("ON DUPLICATE KEY UPDATE".to_owned(), ["VALUES(", ")"]),
+        Engine::Postgres | Engine::Sqlite => (
+            format!("ON CONFLICT ({key}) DO UPDATE SET"),
+            ["excluded.", ""],
+        ),
+    };
+    let changes: Vec<String> = columns
+        .iter()
+        .map(|column| format!("{column} = {open}{column}{close}"))
+        .collect();
+    format!(" {begin} {}", changes.join(", "))
 }
 
 /// What an INSERT does where the row is there: nothing.

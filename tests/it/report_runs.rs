@@ -118,7 +118,12 @@ on_each_engine! {
         send(&service, job_id, report("scheduled", 100, -1, "", Some(1))).await;
         // The API was down at the end of the run.
         send(&service, job_id, report("running", 200, -1, "", Some(1))).await;
+        let mut unheard = runs(&service, "limit=1").await.remove(0);
+        service.clock.advance(7);
         send(&service, job_id, report("running", 300, -1, "", Some(1))).await;
+        unheard["state"] = "unreported".into();
+        unheard["seen_ended_at"] = "2023-11-14T22:13:27Z".into();
+        assert_eq!(runs(&service, "state=unreported").await, [unheard]);
         send(&service, job_id, report("scheduled", 300, 360, "success", Some(2))).await;
         // At the start of it, and until another agent was started.
         send(&service, job_id, report("scheduled", 400, 460, "aborted", Some(3))).await;
@@ -130,6 +135,25 @@ on_each_engine! {
         assert_eq!(attempts, [0, 0, 0, 0, 1]);
         service.delete(&format!("jobs/{job_id}")).await.expect(204);
         assert_eq!(states(&runs(&service, "limit=1").await), ["removed"]);
+    }
+
+    async fn a_run_that_is_told_late_ends_older_ones_alone(database: Database) {
+        let service = Service::start(&database).await;
+        let (job_id, other) = (&job(&service, "host1").await, &job(&service, "host2").await);
+        for job_id in [job_id, other] {
+            send(&service, job_id, report("running", 100, -1, "", None)).await;
+        }
+        // Two schedulers share the client: one tells of a run that began before, the other of one that begins now.
+        send(&service, job_id, report("scheduled", 50, 60, "success", None)).await;
+        let of_job = format!("job_id={job_id}&sort=started_at:asc");
+        assert_eq!(states(&runs(&service, &of_job).await), ["success", "running"]);
+        send(&service, job_id, report("scheduled", 200, 260, "fail", None)).await;
+        assert_eq!(states(&runs(&service, &of_job).await), ["success", "unreported", "fail"]);
+        // Again, by Horizon, which has kept a copy: the run is known, and nothing is ended by it.
+        send(&service, job_id, report("running", 300, -1, "", None)).await;
+        send(&service, job_id, report("running", 50, -1, "", None)).await;
+        assert_eq!(states(&runs(&service, &of_job).await), ["success", "unreported", "fail", "running"]);
+        assert_eq!(states(&runs(&service, &format!("job_id={other}")).await), ["running"]);
     }
 
     async fn what_people_change_of_a_job_touches_no_run(database: Database) {
