@@ -3,12 +3,14 @@
 import argparse
 import collections
 import contextlib
+import functools
 import itertools
 import math
 import multiprocessing
 import os
 import pathlib
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -212,7 +214,8 @@ def overviews(engine, url, programs, configuration, folder, options):
 
 
 def look(url, pause):
-    """Somebody has the page open, and another one that of all projects."""
+    """Somebody has the page open, and another one that of all projects, until they are ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with requests.Session() as session:
         for path in itertools.cycle(LOOK):
             for all_projects in ("false", "true"):
@@ -307,18 +310,23 @@ def main():
     parser.add_argument("--round", action="store_true")
     parser.add_argument("engines", nargs="*", default=["sqlite", *SERVERS])
     options = parser.parse_args()
+    # As Ctrl-C does: what was started is stopped, and what was filled is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not options.programs:
         subprocess.run(["cargo", "build", "--release", "--locked", "--target-dir", TARGET], cwd=ROOT, check=True)
     programs, slow = (options.programs or TARGET / "release").absolute(), []
     for engine in options.engines:
         with tempfile.TemporaryDirectory() as folder:
-            url = f"sqlite:///{folder}/reports.db"
+            url, empty = f"sqlite:///{folder}/reports.db", None
             if engine in SERVERS:
-                url = services.fresh_database(os.environ[SERVERS[engine]], "bench_reports")
-            slow.extend(measure(engine, url, programs, folder, options))
-            if engine in SERVERS:
-                # Millions of rows.
-                services.fresh_database(os.environ[SERVERS[engine]], "bench_reports")
+                empty = functools.partial(services.fresh_database, os.environ[SERVERS[engine]], "bench_reports")
+                url = empty()
+            try:
+                slow.extend(measure(engine, url, programs, folder, options))
+            finally:
+                if empty:
+                    # Millions of rows.
+                    empty()
     print("\n".join(f"over 50 ms: {path}" for path in slow) or "no report takes more than 50 ms")
     sys.exit(1 if slow else 0)
 
