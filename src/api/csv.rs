@@ -117,6 +117,7 @@ const SERIES: &[&str] = &[
     "series_id",
     "project_id",
     "job_id",
+    "description",
     "hostname",
     "backup_name",
     "container",

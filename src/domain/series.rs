@@ -132,6 +132,8 @@ pub struct Series {
     pub has_job: bool,
     /// The client of its job, also where that is deleted.
     pub client_id: Option<String>,
+    /// What its job is called, also where that is deleted.
+    pub description: Option<String>,
     /// What is known of the records of its job.
     pub records: Records,
     /// The last successful run of its job.
@@ -170,6 +172,7 @@ struct SeriesDocument<'a> {
     series_id: &'a str,
     project_id: &'a Option<String>,
     job_id: &'a Option<String>,
+    description: &'a Option<String>,
     hostname: &'a Option<String>,
     backup_name: &'a Option<String>,
     container: &'a Option<String>,
@@ -191,6 +194,7 @@ impl Series {
             series_id: &self.key.id,
             project_id: &self.key.project_id,
             job_id: &self.key.job_id,
+            description: &self.description,
             hostname: &self.key.hostname,
             backup_name: &self.key.backup_name,
             container: &self.key.container,
@@ -322,6 +326,7 @@ mod tests {
             last_status: Some("available".to_owned()),
             has_job: true,
             client_id: Some("c".to_owned()),
+            description: Some("nightly".to_owned()),
             records: Records {
                 last_at: Some(1_000),
                 known_until: Some(10_000),

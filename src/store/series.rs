@@ -39,7 +39,8 @@ const SELECT: &str = "SELECT s.id AS id, s.project_id AS project_id, s.job_id AS
      s.backups AS backups, s.first_at AS first_at, s.last_at AS last_at, s.last_backup_id AS last_backup_id, \
      (SELECT MIN(b.status) FROM backups b WHERE b.id = s.last_backup_id) AS last_status, \
      (SELECT MIN(j.id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id AND j.deleted = FALSE) AS live_job, \
-     (SELECT MIN(j.client_id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id) AS client_id \
+     (SELECT MIN(j.client_id) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id) AS client_id, \
+     (SELECT MIN(j.description) FROM jobs j WHERE j.id = s.job_id AND j.project_id = s.project_id) AS description \
      FROM freezer_api_series s";
 
 /// What is known of the records of some jobs.
@@ -139,6 +140,7 @@ where
             last_status: row.try_get("last_status")?,
             has_job: live_job.is_some(),
             client_id: row.try_get("client_id")?,
+            description: row.try_get("description")?,
             records: Records::default(),
             last_success: None,
         })

@@ -60,6 +60,8 @@ on_each_engine! {
         let service = Service::start(&database).await;
         service.client("host1").await;
         let job_id = &service.job("host1").await;
+        let named = json!({"description": "nightly"});
+        service.patch(&format!("jobs/{job_id}"), named).await.expect(200);
         let mut keeper = SeriesKeeper::default();
         let first = backup(&service, metadata(Some(job_id), "etc")).await;
         service.clock.advance(60);
@@ -72,7 +74,7 @@ on_each_engine! {
         assert_eq!(texts(&all, "backup_name"), ["home", "etc"]);
         let etc = &all[1];
         let wanted = json!({
-            "series_id": etc["series_id"], "project_id": "p1", "job_id": job_id, "hostname": "host1", "backup_name": "etc",
+            "series_id": etc["series_id"], "project_id": "p1", "job_id": job_id, "description": "nightly", "hostname": "host1", "backup_name": "etc",
             "container": "/backups", "storage": "local", "resource_id": null, "backups": 2,
             "first_at": "2023-11-14T22:13:20Z", "last_at": "2023-11-14T22:14:20Z", "last_backup_id": second,
             "last_status": "available", "findings": [],
@@ -185,7 +187,7 @@ on_each_engine! {
         let service = Service::start(&database).await;
         service.client("host1").await;
         let action = json!({"freezer_action": {"action": "backup", "mode": "fs"}});
-        let job = json!({"client_id": "host1", "job_actions": [action]});
+        let job = json!({"client_id": "host1", "description": "nightly", "job_actions": [action]});
         let job_id = &service.created("jobs", job, "job_id").await;
         let mut keeper = SeriesKeeper::default();
         let id = backup(&service, metadata(Some(job_id), "etc")).await;
@@ -214,6 +216,12 @@ on_each_engine! {
         assert_eq!(findings().await, json!([]));
         service.delete(&format!("jobs/{job_id}")).await.expect(204);
         assert_eq!(findings().await, json!(["orphan"]));
+        // What it was called stays; of another project's job nothing is told.
+        assert_eq!(series(&service, "").await[0]["description"], "nightly");
+        service.post("/v2/p2/backups", metadata(Some(job_id), "theirs")).await.expect(201);
+        keep(&service, &mut keeper).await;
+        let theirs = service.get("/v2/p2/report/series").await.expect(200).json();
+        assert_eq!((&theirs["series"][0]["job_id"], &theirs["series"][0]["description"]), (&json!(job_id), &Value::Null));
     }
 
     async fn what_is_wrong_with_series_is_a_problem_too(database: Database) {

@@ -108,6 +108,17 @@ test("a table is saved as CSV", async () => {
   await page.context().close();
 });
 
+test("jobs without a name are told by their whole ids", async () => {
+  const ids = ["nightly-of-db-01", "nightly-of-db-02"];
+  for (const job_id of ids) {
+    await server.api("POST", "demo/jobs", { job_id, client_id: "db-01.example.com", job_schedule: { status: "stop" }, job_actions: [] });
+  }
+  const page = await open(browser, `${server.url}/ui/#/jobs`);
+  for (const id of ids) await page.getByRole("link", { name: id, exact: true }).waitFor();
+  for (const id of ids) await server.api("DELETE", `demo/jobs/${id}`);
+  await page.context().close();
+});
+
 test("a backup is restored by its command, or as a job", async () => {
   const page = await open(browser, `${server.url}/ui/#/backups`);
   await page.getByRole("textbox", { name: "Host" }).fill("db-01.example.com");

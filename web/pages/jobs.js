@@ -28,7 +28,7 @@ const columns = (act) => [
   { label: "State", cell: (job) => (job.findings.length ? job.findings.map((word) => state(word)) : state(job.status || "scheduled")), text: (job) => job.findings.join(" ") || job.status },
   showsAll() && { label: "Project", cell: (job) => project(job.project_id), text: (job) => job.project_id },
   // By age: names are the catalogue's, and not sorted by.
-  { label: "Job", sort: "created_at", first: "created_at:asc", cell: (job) => html`<a href=${link(["jobs", job.job_id], { all: null })}>${name(job.description || job.job_id.slice(0, 8))}</a>`, text: (job) => job.description || job.job_id },
+  { label: "Job", sort: "created_at", first: "created_at:asc", cell: (job) => html`<a href=${link(["jobs", job.job_id], { all: null })}>${name(job.description || job.job_id)}</a>`, text: (job) => job.description || job.job_id },
   { label: "Client", cell: (job) => html`<a href=${link("jobs", { client_id: job.client_id })}>${name(job.client_id)}</a>`, text: (job) => job.client_id },
   { label: "Runs", wide: true, cell: (job) => name(every(job.period)), text: (job) => job.period },
   { label: "Last runs", cell: (job) => strip(job.runs, link("runs", { job_id: job.job_id })), text: (job) => job.runs.map((run) => run.state).join(" ") },

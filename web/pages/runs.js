@@ -37,7 +37,7 @@ const columns = () => [
   { label: "Result", cell: (run) => html`<a href=${link(["runs", run.run_id], { all: null })}>${state(run.state)}</a>`, text: (run) => run.state },
   showsAll() && { label: "Project", cell: (run) => project(run.project_id), text: (run) => run.project_id },
   { label: "Client", cell: (run) => html`<a href=${link("runs", { client_id: run.client_id })}>${name(run.client_id)}</a>`, text: (run) => run.client_id },
-  { label: "Job", cell: (run) => html`<a href=${link(["jobs", run.job_id], { all: null })}>${name(run.description || run.job_id.slice(0, 8))}</a>`, text: (run) => run.description || run.job_id },
+  { label: "Job", cell: (run) => html`<a href=${link(["jobs", run.job_id], { all: null })}>${name(run.description || run.job_id)}</a>`, text: (run) => run.description || run.job_id },
   { label: "Actions", wide: true, cell: (run) => run.actions.join(", "), text: (run) => run.actions.join(" ") },
   { label: "Started", sort: "started_at", first: "started_at:desc", cell: (run) => time(run.started_at), text: (run) => run.started_at },
   { label: "Took", cell: (run) => duration(run.duration), text: (run) => run.duration },

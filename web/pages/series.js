@@ -24,10 +24,10 @@ export const view = ({ series, next }) => html`
 const columns = () => [
   { label: "Host", cell: (series) => name(series.hostname ?? "–"), text: (series) => series.hostname },
   showsAll() && { label: "Project", cell: (series) => project(series.project_id), text: (series) => series.project_id },
-  { label: "Name", cell: (series) => html`<a href=${link(["backups", series.series_id], { all: null })}>${name(series.backup_name || series.resource_id || series.series_id.slice(0, 8))}</a>`, text: (series) => series.backup_name },
+  { label: "Name", cell: (series) => html`<a href=${link(["backups", series.series_id], { all: null })}>${name(series.backup_name || series.resource_id || series.series_id)}</a>`, text: (series) => series.backup_name },
   { label: "Resource", wide: true, cell: (series) => name(series.resource_id ?? "–"), text: (series) => series.resource_id },
   { label: "In", wide: true, cell: (series) => name([series.storage, series.container].filter(Boolean).join(" ")), text: (series) => series.container },
-  { label: "Job", wide: true, cell: (series) => (series.job_id ? html`<a href=${link(["jobs", series.job_id], { all: null })}>${series.job_id.slice(0, 8)}</a>` : "–"), text: (series) => series.job_id },
+  { label: "Job", wide: true, cell: (series) => (series.job_id ? html`<a href=${link(["jobs", series.job_id], { all: null })}>${name(series.description || series.job_id)}</a>` : "–"), text: (series) => series.description || series.job_id },
   { label: "Backups", cell: (series) => series.backups, text: (series) => series.backups },
   { label: "First", wide: true, cell: (series) => time(series.first_at), text: (series) => series.first_at },
   { label: "Last", sort: "last_at", first: "last_at:desc", cell: (series) => time(series.last_at), text: (series) => series.last_at },

@@ -33,7 +33,7 @@ const thing = (backup) => {
 };
 
 const columns = (id) => [
-  { label: "Begun", sort: "created_at", first: "created_at:desc", cell: (backup) => html`<a href=${link(["backups", id, backup.backup_id])}>${begun(backup) ? time(begun(backup)) : backup.backup_id.slice(0, 8)}</a>`, text: begun },
+  { label: "Begun", sort: "created_at", first: "created_at:desc", cell: (backup) => html`<a href=${link(["backups", id, backup.backup_id])}>${begun(backup) ? time(begun(backup)) : name(backup.backup_id)}</a>`, text: begun },
   id !== ALL && { label: "Recorded", wide: true, cell: (backup) => time(backup.created_at, { ago: false }), text: (backup) => backup.created_at },
   { label: "State", cell: (backup) => state(backup.status || "available"), text: (backup) => backup.status },
   { label: "Host", cell: (backup) => name(about(backup).hostname ?? "–"), text: (backup) => about(backup).hostname },

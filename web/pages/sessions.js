@@ -24,7 +24,7 @@ const started = (session) => ofSeconds(session.time_started);
 const members = (session) => Object.entries(session.jobs ?? {});
 
 const columns = [
-  { label: "Session", cell: (session) => html`<span title=${session.session_id}>${shortened(session.description, 80) || session.session_id.slice(0, 8)}</span>`, text: (session) => session.description || session.session_id },
+  { label: "Session", cell: (session) => html`<span title=${session.session_id}>${shortened(session.description, 80) || session.session_id}</span>`, text: (session) => session.description || session.session_id },
   { label: "State", cell: (session) => state(session.status || "scheduled"), text: (session) => session.status },
   { label: "Result", cell: (session) => (session.result ? state(session.result) : "–"), text: (session) => session.result },
   { label: "Runs", wide: true, cell: (session) => schedule(session.schedule), text: (session) => schedule(session.schedule) },

@@ -411,6 +411,7 @@ fn series() -> Value {
         "series_id": text(),
         "project_id": nullable_text(),
         "job_id": nullable_text(),
+        "description": nullable_text(),
         "hostname": nullable_text(),
         "backup_name": nullable_text(),
         "container": nullable_text(),
