@@ -36,6 +36,7 @@ impl Listed for Backup {
             ],
         }),
     };
+    const PROJECT_INDEX: Option<&'static str> = Some("ix_backups_project");
 }
 
 impl Tx {

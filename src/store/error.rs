@@ -182,6 +182,15 @@ impl StoreError {
         }
     }
 
+    /// Whether the table does not have the index that a statement names.
+    pub(super) fn is_missing_index(&self) -> bool {
+        match self {
+            StoreError::Database(error) => failure::is_missing_index(error),
+            StoreError::While { source, .. } => source.is_missing_index(),
+            _ => false,
+        }
+    }
+
     /// Whether the server does not have, or does not allow, what was asked for.
     pub fn is_unsupported(&self) -> bool {
         match self {

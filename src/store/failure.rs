@@ -72,6 +72,13 @@ pub(super) fn is_unsupported(error: &sqlx::Error) -> bool {
     error.is_some_and(|error| matches!(error.number(), 1105 | 1235))
 }
 
+/// Whether a table of MySQL's kind does not have the index that a statement names: ER_KEY_DOES_NOT_EXITS.
+pub(super) fn is_missing_index(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    error.is_some_and(|error| error.number() == 1176)
+}
+
 /// The class of a failure; the table is the module's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {

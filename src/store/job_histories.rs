@@ -82,6 +82,7 @@ impl Tx {
         let slice = Slice {
             conditions,
             look_up: None,
+            index: None,
             order,
             start: after.map_or(Start::Beginning, Start::Behind),
             page,

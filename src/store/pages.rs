@@ -195,6 +195,8 @@ pub(super) struct Slice {
     pub(super) conditions: Conditions,
     /// The index by which the rows are looked up, if not by that of their order.
     pub(super) look_up: Option<LookUp>,
+    /// On MySQL, the index of their order where there is nothing to choose.
+    pub(super) index: Option<&'static str>,
     pub(super) order: Order,
     pub(super) start: Start,
     pub(super) page: Page,
@@ -221,7 +223,9 @@ impl Slice {
         };
         match self.look_up {
             Some(look_up) => look_up.select::<T>(conditions, columns, end),
-            None => conditions.select::<T>(columns).push_statement(end),
+            None => conditions
+                .select_by::<T>(columns, self.index)
+                .push_statement(end),
         }
     }
 }
@@ -269,11 +273,29 @@ impl Tx {
         Ok(None)
     }
 
-    /// The rows of a slice: as many as the sink has room for, but one at least.
+    /// The rows of a slice: as many as the sink has room for, but one at least. A database that does not have the slice's index
+    /// finds them in another way.
     ///
     /// # Errors
     /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where a row is large, and the sink has no memory for it.
     pub(super) async fn select_slice<T: Record>(
+        &mut self,
+        slice: Slice,
+        sink: &mut Sink,
+    ) -> Result<Batch<T>, StoreError> {
+        let by_any = slice.index.is_some().then(|| Slice {
+            index: None,
+            ..slice.clone()
+        });
+        match (self.select_as_told(slice, sink).await, by_any) {
+            (Err(error), Some(by_any)) if error.is_missing_index() => {
+                Box::pin(self.select_as_told(by_any, sink)).await
+            }
+            (selected, _) => selected,
+        }
+    }
+
+    async fn select_as_told<T: Record>(
         &mut self,
         slice: Slice,
         sink: &mut Sink,

@@ -293,7 +293,20 @@ impl Conditions {
 
     /// The query for columns of these rows.
     pub(super) fn select<T: Record>(self, columns: &str) -> Statement {
-        self.apply_to(sql(format!("SELECT {columns} FROM {}", T::FROM)))
+        self.select_by::<T>(columns, None)
+    }
+
+    /// The same; MySQL is told by which index, if any.
+    pub(super) fn select_by<T: Record>(
+        self,
+        columns: &str,
+        index: Option<&'static str>,
+    ) -> Statement {
+        let select = sql(format!("SELECT {columns} FROM {}", T::FROM));
+        self.apply_to(match index {
+            Some(index) => select.push(" FORCE INDEX (").push(index).push(")"),
+            None => select,
+        })
     }
 
     /// Adds them to a statement without WHERE.

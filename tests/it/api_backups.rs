@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{PROJECT, Service, api::contains};
+use crate::support::{Engine, PROJECT, Service, api::contains, rows};
 
 /// The least that an available backup says.
 fn backup(members: Value) -> Value {
@@ -179,5 +179,30 @@ on_each_engine! {
             let answer = service.raw(method, &path, backup(json!({})).to_string()).await.expect(405);
             assert!(answer.header("allow").unwrap().contains("PATCH"));
         }
+    }
+
+    // MySQL is told the index of this list by its name.
+    async fn a_list_does_without_its_index(database: Database) {
+        let service = Service::start(&database).await;
+        let ids = [create(&service, backup(json!({}))).await, create(&service, backup(json!({}))).await];
+        let listed = async |path: &str| {
+            let answer = service.get(path).await.expect(200).json();
+            let backups = answer["backups"].as_array().unwrap().iter();
+            backups.map(|backup| backup["backup_id"].as_str().unwrap().to_owned()).collect::<Vec<String>>()
+        };
+        let mut all = listed("backups").await;
+        let newest_first = listed("backups?sort_dir=desc").await;
+        let table = match database.engine() {
+            Engine::MySql => " ON backups",
+            Engine::Postgres | Engine::Sqlite => "",
+        };
+        rows::execute(&database, &format!("DROP INDEX ix_backups_project{table}"), &[]).await;
+        assert_eq!(listed("backups").await, all);
+        assert_eq!(listed("backups?sort_dir=desc").await, newest_first);
+        assert_eq!(listed(&format!("backups?limit=1&marker={}", all[0])).await, all[1..]);
+        all.sort();
+        let mut created = ids.to_vec();
+        created.sort();
+        assert_eq!(all, created);
     }
 }
