@@ -1,12 +1,12 @@
 //! `/v2/{project_id}/report`: what the catalogue has seen happen.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,14 +16,13 @@ use super::csv::{Form, csv_page, table_of};
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
-use super::respond::{json_response, page_json};
+use super::respond::{json_response, list_response, unwritten};
 use crate::authz::Authorized;
 use crate::domain::job_report::JobQuery;
-use crate::domain::resource::raw;
 use crate::domain::run::{RunQuery, RunState};
 use crate::error::ApiError;
-use crate::service::ReportPage;
-use crate::store::{NextPage, Order};
+use crate::service::{Answer, ReportPage};
+use crate::store::{NextPage, Order, Room, with_room};
 
 /// Runs of a page at most.
 const MAX_RUNS: u64 = 1000;
@@ -117,33 +116,84 @@ struct Link {
     href: String,
 }
 
-/// The document of a page, with the link to the next one.
-pub(super) fn document_of_page(
-    collection: &str,
-    page: ReportPage,
-    next: Option<&NextPage>,
-) -> BTreeMap<String, Box<RawValue>> {
-    let mut document: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
-    document.insert(collection.to_owned(), raw(&page.documents));
-    if let Some((id, next)) = page.next.zip(next) {
-        let href = next.behind(&id);
-        let links = [Link { rel: "next", href }];
-        document.insert(format!("{collection}_links"), raw(&links));
+/// The document of a page, with the link to the next one. It is written at once, from the documents to the answer.
+pub(super) struct PageDocument {
+    collection: &'static str,
+    documents: Vec<Box<RawValue>>,
+    link: Option<Link>,
+    /// As of when it is, where it is not of this moment.
+    as_of: Option<Option<String>>,
+}
+
+impl PageDocument {
+    pub(super) fn new(
+        collection: &'static str,
+        page: ReportPage,
+        next: Option<&NextPage>,
+    ) -> PageDocument {
+        let link = page.next.zip(next).map(|(id, next)| Link {
+            rel: "next",
+            href: next.behind(&id),
+        });
+        PageDocument {
+            collection,
+            documents: page.documents,
+            link,
+            as_of: None,
+        }
     }
-    document
+
+    /// The same with the time as of which it is.
+    pub(super) fn dated(self, time: Option<String>) -> PageDocument {
+        PageDocument {
+            as_of: Some(time),
+            ..self
+        }
+    }
+
+    /// About how many bytes it is written with.
+    pub(super) fn size(&self) -> usize {
+        let documents = self.documents.iter();
+        let text: usize = documents.map(|document| document.get().len() + 1).sum();
+        let link = self.link.as_ref().map_or(0, |link| link.href.len());
+        text + link + 128
+    }
+}
+
+impl Serialize for PageDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(time) = &self.as_of {
+            map.serialize_entry("as_of", time)?;
+        }
+        map.serialize_entry(self.collection, &self.documents)?;
+        if let Some(link) = &self.link {
+            map.serialize_entry(&format!("{}_links", self.collection), &[link])?;
+        }
+        map.end()
+    }
+}
+
+/// The answer with a page, which keeps the memory of what it shows.
+pub(super) fn page_json(document: &PageDocument, room: Room) -> Response {
+    let mut text = Vec::with_capacity(document.size());
+    match serde_json::to_writer(&mut text, document) {
+        Ok(()) => list_response(Answer::Whole(with_room(text, room))),
+        Err(error) => unwritten(&error),
+    }
 }
 
 /// The answer with a page.
 pub(super) fn page_response(
     form: Form,
-    collection: &str,
+    collection: &'static str,
     page: ReportPage,
     next: Option<&NextPage>,
 ) -> Response {
     match form {
         Form::Json => {
             let room = page.room.clone();
-            page_json(&document_of_page(collection, page, next), room)
+            page_json(&PageDocument::new(collection, page, next), room)
         }
         Form::Csv => csv_page(table_of(collection), page, next),
     }

@@ -11,12 +11,11 @@ use super::csv::Form;
 use super::extract::PathId;
 use super::forwarded::public_url;
 use super::paging::{self, AllProjects, identifier, invalid, parameter, parameters};
-use super::report::{document_of_page, page_response};
-use super::respond::{json_response, page_json};
+use super::report::{PageDocument, page_json, page_response};
+use super::respond::json_response;
 use crate::authz::Authorized;
 use crate::domain::finding::{Finding, ProblemQuery};
 use crate::domain::host::{HostKey, HostQuery, HostState};
-use crate::domain::resource::raw;
 use crate::domain::run::iso_time;
 use crate::error::ApiError;
 use crate::store::{NextPage, Order};
@@ -159,7 +158,7 @@ pub(super) async fn problems(
         return Ok(page_response(form, "problems", page, Some(&next)));
     }
     let room = page.room.clone();
-    let mut document = document_of_page("problems", page, Some(&next));
-    document.insert("as_of".to_owned(), raw(&as_of.and_then(iso_time)));
+    let document = PageDocument::new("problems", page, Some(&next));
+    let document = document.dated(as_of.and_then(iso_time));
     Ok(page_json(&document, room))
 }

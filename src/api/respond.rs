@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::service::{Answer, Document, Pieces};
-use crate::store::{Piece, Room, with_room};
+use crate::store::Piece;
 
 /// The answer to a list.
 pub(super) fn list_response(answer: Answer) -> Response {
@@ -27,15 +27,8 @@ pub(super) fn response_of(answer: Answer, media_type: HeaderValue) -> Response {
     (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], body).into_response()
 }
 
-/// The answer with a page, which keeps the memory of what it shows.
-pub(super) fn page_json(document: &impl Serialize, room: Room) -> Response {
-    match serde_json::to_vec(document) {
-        Ok(text) => list_response(Answer::Whole(with_room(text, room))),
-        Err(error) => unwritten(&error),
-    }
-}
-
-fn unwritten(error: &serde_json::Error) -> Response {
+/// The answer where a document could not be written.
+pub(super) fn unwritten(error: &serde_json::Error) -> Response {
     ApiError::Panic(format!("an answer cannot be written: {error}")).into_response()
 }
 
