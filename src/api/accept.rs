@@ -89,10 +89,36 @@ pub(super) fn prefers_csv(headers: &HeaderMap) -> bool {
     csv.0 > 0.0 && csv > wish("application", "json")
 }
 
-/// How specific a range is and its weight, if it covers the type.
+/// The first of the media types that a client would rather have than the others: by the weights, and where these are equal by how
+/// specific the range is that covers it. `None` where it takes none of them.
+pub(super) fn preferred<'t>(
+    header: &str,
+    types: &[(&'t str, &'t str)],
+) -> Option<(&'t str, &'t str)> {
+    if header.trim().is_empty() {
+        return types.first().copied();
+    }
+    let wish = |(main, sub)| {
+        let ranges = header
+            .split(',')
+            .filter_map(|range| weight(range, main, sub));
+        let (specificity, quality) = ranges.max_by_key(|(specificity, _)| *specificity)?;
+        (quality > 0.0).then_some((quality, specificity))
+    };
+    let wishes = types
+        .iter()
+        .filter_map(|media| Some((wish(*media)?, *media)));
+    let best = wishes.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, media)| media)
+}
+
+/// How specific a range is and its weight, if it covers the type. Java's `HttpURLConnection` writes `*` for `*/*`.
 fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
     let mut parts = range.split(';').map(str::trim);
-    let (range_main, range_sub) = parts.next()?.split_once('/')?;
+    let (range_main, range_sub) = match parts.next()? {
+        "*" => ("*", "*"),
+        range => range.split_once('/')?,
+    };
     let specificity = match (range_main.trim(), range_sub.trim()) {
         ("*", "*") => 0,
         (m, "*") if m == main => 1,
@@ -111,7 +137,7 @@ fn weight(range: &str, main: &str, sub: &str) -> Option<(u8, f64)> {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, header};
 
-    use super::{accepts, prefers_csv, prefers_html};
+    use super::{accepts, preferred, prefers_csv, prefers_html};
 
     #[test]
     fn browsers_prefer_html() {
@@ -182,6 +208,8 @@ mod tests {
             "text/html, */*;q=0.1",
             "application/json;charset=utf-8",
             "application/json, */*;q=0",
+            "*",
+            "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
         ] {
             assert!(accepts(header, "application", "json"), "{header}");
         }
@@ -193,9 +221,36 @@ mod tests {
             "*/*;q=0",
             "*/*, application/json;q=0",
             "text/*",
+            "*;q=0",
+            "**",
             "nonsense",
         ] {
             assert!(!accepts(header, "application", "json"), "{header}");
+        }
+    }
+
+    #[test]
+    fn the_preferred_type() {
+        let types = [("text", "plain"), ("text", "html"), ("application", "json")];
+        for (accept, sub) in [
+            ("", Some("plain")),
+            ("*/*", Some("plain")),
+            ("*", Some("plain")),
+            ("text/*", Some("plain")),
+            ("text/html, text/plain", Some("plain")),
+            ("text/html, */*", Some("html")),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Some("html"),
+            ),
+            ("application/json, text/plain;q=0.5", Some("json")),
+            ("application/json;q=0.5, text/plain;q=0", Some("json")),
+            ("text/plain;q=0, */*", Some("html")),
+            ("application/xml", None),
+            ("*/*;q=0", None),
+        ] {
+            let preferred = preferred(accept, &types).map(|(_, sub)| sub);
+            assert_eq!(preferred, sub, "{accept}");
         }
     }
 }

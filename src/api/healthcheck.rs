@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::accept::{accept_header, accepts};
+use super::accept::{accept_header, preferred};
 use crate::config::{Healthcheck, HealthcheckBackend};
 use crate::error::ApiError;
 
@@ -40,6 +40,9 @@ impl Finding {
     }
 }
 
+/// What a finding may be sent as, the first where the client does not mind.
+const FORMS: [(&str, &str); 3] = [("text", "plain"), ("text", "html"), ("application", "json")];
+
 /// Whether this server wants requests.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Response {
     if !is_for(&api.config.healthcheck, &request) {
@@ -57,15 +60,11 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Resp
         return status.into_response();
     }
     let accept = accept_header(request.headers());
-    let (content_type, body) = if accepts(&accept, "text", "plain") {
-        ("text/plain; charset=UTF-8", reasons(&findings).join("\n"))
-    } else if accepts(&accept, "text", "html") {
-        ("text/html; charset=UTF-8", html(&api, &findings))
-    } else if accepts(&accept, "application", "json") {
-        ("application/json", json(&api, &findings).to_string())
-    } else {
+    let (content_type, body) = match preferred(&accept, &FORMS) {
+        Some(("text", "html")) => ("text/html; charset=UTF-8", html(&api, &findings)),
+        Some(("application", "json")) => ("application/json", json(&api, &findings).to_string()),
         // A 406 would take the server out of service.
-        ("text/plain; charset=UTF-8", reasons(&findings).join("\n"))
+        _ => ("text/plain; charset=UTF-8", reasons(&findings).join("\n")),
     };
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
     (status, content_type, body).into_response()

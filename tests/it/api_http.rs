@@ -349,6 +349,10 @@ on_each_engine! {
 
         std::fs::write(&needed, "").unwrap();
         assert_eq!(accept("text/plain", 200).await.text(), "OK\nOK");
+        // What a browser asks for, and Java.
+        let page = accept("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 200).await.text();
+        assert!(page.starts_with("<HTML>"), "{page}");
+        assert_eq!(accept("image/gif, *; q=.2, */*; q=.2", 200).await.text(), "OK\nOK");
         let page = accept("text/html", 200).await.text();
         for part in [
             "<H2>Result of 2 checks:</H2>",
