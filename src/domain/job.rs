@@ -260,8 +260,10 @@ impl JobReplacement {
     ///
     /// # Errors
     /// As [`NewJob::parse`], and [`Refusal::Invalid`] for another project, into which the job would move.
-    pub fn parse(context: &BodyContext<'_>, body: Object) -> Result<JobReplacement, Refusal> {
+    pub fn parse(context: &BodyContext<'_>, mut body: Object) -> Result<JobReplacement, Refusal> {
         document::refuse_other_project(&body, context.project_id)?;
+        // The path names the job, whatever the body calls it.
+        body.shift_remove("job_id");
         JobBody::parse(context, &context.schemas.job, body).map(JobReplacement)
     }
 

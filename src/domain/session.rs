@@ -471,7 +471,8 @@ impl SessionPatch {
         schemas.session_patch.check(body).map(SessionPatch)
     }
 
-    /// Overwrites what the patch names; `jobs` is merged by job id.
+    /// Overwrites what the patch names; `jobs` is merged by job id, and null there, as documents of replaced sessions have it,
+    /// changes nothing.
     pub fn apply(&self, session: &mut Session) {
         for key in self.0.keys() {
             session.set(key, &self.0);

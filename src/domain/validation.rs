@@ -414,9 +414,7 @@ fn session_patch() -> Value {
     let properties = with(
         session_columns(),
         json!({
-            "time_start": int32(),
-            "time_end": int32(),
-            "jobs": session_jobs(json!("object")),
+            "jobs": session_jobs(json!(["object", "null"])),
             // Dropped, or checked by domain::document.
             "user_id": {},
             "session_id": {},

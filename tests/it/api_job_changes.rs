@@ -57,7 +57,8 @@ on_each_engine! {
         let service = service(&database).await;
         let (id, before) = full(&service).await;
         let path = format!("jobs/{id}");
-        let new = job(json!({"job_id": "ignored", "user_credentials": {"trust_id": "x", "trustor_user_id": "y"}}));
+        service.post(&path, job(json!({"job_id": 5}))).await.expect(201);
+        let new = job(json!({"job_id": "not an id", "user_credentials": {"trust_id": "x", "trustor_user_id": "y"}}));
         service.post(&path, new.clone()).await.expect(201).shows(&json!({"job_id": id, "version": id}));
         let document = shown(&service, &id).await;
         assert_eq!(document, json!({

@@ -157,6 +157,7 @@ on_each_engine! {
             json!({}),
             json!({"description": "d", "result": "r", "status": "any", "hold_off": 5}),
             json!({"description": null, "result": null, "status": null, "hold_off": null}),
+            json!({"time_start": null, "time_end": null}),
             json!({"session_tag": 7, "time_start": 1, "time_end": 2, "time_started": 3, "time_ended": 4}),
             json!({"schedule": {"schedule_hour": "1", "status": ""}}),
             json!({"schedule": {"event": "stop"}}),
@@ -172,6 +173,8 @@ on_each_engine! {
         let document = shown(&service, &id).await;
         assert_eq!(document, expected);
         assert_eq!(members(&document), ["b", "c", "a"]);
+        service.patch(&path, json!({"jobs": null})).await.expect(200);
+        assert_eq!(shown(&service, &id).await, expected);
         // Neither id nor owner change.
         service.patch(&path, json!({"session_id": "other", "user_id": "x", "project_id": PROJECT})).await.expect(200);
         assert_eq!(shown(&service, &id).await, expected);
@@ -181,7 +184,7 @@ on_each_engine! {
             ("_version", json!(1)), ("project_id", json!("p2")), ("project_id", json!("p 2")), ("schedule", json!(null)),
             ("session_tag", json!(null)), ("session_tag", json!("x")), ("time_started", json!(null)), ("time_ended", json!(1.5)),
             ("time_start", json!("x")), ("time_end", json!({})), ("hold_off", json!("x")), ("description", json!(5)),
-            ("status", json!([])), ("result", json!(true)), ("jobs", json!(null)), ("jobs", json!([])), ("jobs", json!({"x": "y"})),
+            ("status", json!([])), ("result", json!(true)), ("jobs", json!(5)), ("jobs", json!([])), ("jobs", json!({"x": "y"})),
             ("jobs", json!({"x": null})),
         ];
         for (key, value) in refused {
