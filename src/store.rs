@@ -411,13 +411,22 @@ impl Store {
     ) -> Result<T, StoreError> {
         leased.map_err(|error| match error {
             managed::PoolError::Timeout(_) => StoreError::PoolTimeout(self.pool_limit),
-            managed::PoolError::Backend(error) => match failure::unknown_plugin(&error) {
-                Some(plugin) => StoreError::Plugin(plugin.to_owned()),
-                None if failure::needs_tls(&error) => StoreError::NeedsTls,
-                None => StoreError::Connect(error),
-            },
+            managed::PoolError::Backend(error) => refused(error),
             other => StoreError::Unreachable(other.to_string()),
         })
+    }
+}
+
+/// A connection that could not be made, with what to do about it where that is known.
+fn refused(error: sqlx::Error) -> StoreError {
+    if let Some(plugin) = failure::unknown_plugin(&error) {
+        StoreError::Plugin(plugin.to_owned())
+    } else if let Some(reason) = failure::refused_certificate(&error) {
+        StoreError::Certificate(reason)
+    } else if failure::needs_tls(&error) {
+        StoreError::NeedsTls
+    } else {
+        StoreError::Connect(error)
     }
 }
 

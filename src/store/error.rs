@@ -30,6 +30,9 @@ pub enum StoreError {
          the password yet, which this program sends over TLS alone: let the server speak TLS, and the URL not disable it"
     )]
     NeedsTls,
+    /// The server's certificate is of a kind that our TLS does not take.
+    #[error("cannot connect to the database: the server's certificate is not accepted: {0}")]
+    Certificate(&'static str),
     /// The server is set up in a way in which we cannot work.
     #[error("{0}")]
     Settings(String),
@@ -120,6 +123,7 @@ impl StoreError {
             | StoreError::Connect(_)
             | StoreError::Plugin(_)
             | StoreError::NeedsTls
+            | StoreError::Certificate(_)
             | StoreError::Settings(_)
             | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)
@@ -236,6 +240,7 @@ impl Transient for StoreError {
             StoreError::Unreachable(_)
             | StoreError::Plugin(_)
             | StoreError::NeedsTls
+            | StoreError::Certificate(_)
             | StoreError::Settings(_)
             | StoreError::UnknownOutcome(_)
             | StoreError::PoolTimeout(_)

@@ -42,6 +42,25 @@ pub(super) fn needs_tls(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Configuration(reason) if reason.to_string().starts_with("RSA auth backend disabled"))
 }
 
+/// What is wrong with a server's certificate that OpenSSL, and with it the Python service, would take. The libraries tell it by these
+/// words alone.
+pub(super) fn refused_certificate(error: &sqlx::Error) -> Option<&'static str> {
+    let text = error.to_string();
+    if text.contains("CaUsedAsEndEntity") {
+        Some(
+            "it is a certificate of an authority (CA:TRUE), as `openssl req -x509` makes them; give the server one that an authority has \
+             signed, or make its own with `-addext basicConstraints=critical,CA:FALSE`",
+        )
+    } else if text.contains("UnsupportedCertVersion") {
+        Some(
+            "it is of version 1, as `openssl x509 -req` makes them without extensions; sign it again with an `-extfile` that has \
+             `basicConstraints=CA:FALSE` and its names in `subjectAltName`",
+        )
+    } else {
+        None
+    }
+}
+
 /// Whether a pooler has refused a connection for a parameter that only the server itself would understand. It tells it by its text
 /// alone.
 pub(super) fn is_refused_parameter(error: &sqlx::Error) -> bool {

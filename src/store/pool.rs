@@ -1,12 +1,16 @@
 //! From `[database]` to a pool of connections.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, QueueMode, Timeouts};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -149,18 +153,31 @@ impl Pool {
     }
 }
 
-/// Makes sure that the files of certificates and keys can be read: the driver would not name the one that cannot.
+/// Makes sure that the files of certificates and keys can be read, and that there are authorities in theirs: the driver would not name
+/// the one that is wrong.
 fn check_files(url: &DatabaseUrl) -> Result<(), StoreError> {
     for file in [&url.tls.ca, &url.tls.cert, &url.tls.key]
         .into_iter()
         .flatten()
     {
-        File::open(file).map_err(|error| {
+        File::open(file).map_err(|error| unusable(file, &error))?;
+    }
+    if let Some(file) = &url.tls.ca {
+        let text = fs::read(file).map_err(|error| unusable(file, &error))?;
+        // With none, the driver would trust the system's authorities alone.
+        if CertificateDer::pem_slice_iter(&text).next().is_none() {
             let file = file.display();
-            StoreError::Unreachable(format!("cannot read {file}, which the URL names: {error}"))
-        })?;
+            return Err(StoreError::Unreachable(format!(
+                "{file}, which the URL names, holds no PEM certificate"
+            )));
+        }
     }
     Ok(())
+}
+
+fn unusable(file: &Path, error: &io::Error) -> StoreError {
+    let file = file.display();
+    StoreError::Unreachable(format!("cannot read {file}, which the URL names: {error}"))
 }
 
 /// Whether another try to connect may succeed. As in oslo.db, not where the server refuses: waiting changes no password.

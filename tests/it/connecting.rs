@@ -1,5 +1,6 @@
 //! Connecting to a database: accounts, and what is told at once because waiting does not help.
 
+mod certificates;
 mod postgres_hosts;
 
 use std::process::Output;

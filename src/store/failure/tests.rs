@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor, SqliteConnection};
 
-use super::Failure;
+use super::{Failure, refused_certificate};
 
 async fn open(file: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -17,6 +17,18 @@ async fn open(file: &Path) -> SqliteConnection {
         .connect()
         .await
         .unwrap()
+}
+
+/// Tests of the store make no certificate of version 1; what a server with one of an authority leads to is tested with MariaDB.
+#[test]
+fn certificates_that_only_openssl_takes_are_told_apart() {
+    let refused = |reason: &str| {
+        let text = format!("invalid peer certificate: Other(OtherError({reason}))");
+        refused_certificate(&sqlx::Error::Io(std::io::Error::other(text)))
+    };
+    assert!(refused("CaUsedAsEndEntity").is_some_and(|text| text.contains("CA:TRUE")));
+    assert!(refused("UnsupportedCertVersion").is_some_and(|text| text.contains("version 1")));
+    assert_eq!(refused("UnknownIssuer"), None);
 }
 
 /// The class of the error with which a statement fails.
