@@ -261,8 +261,9 @@ impl DatabaseUrl {
     /// A known parameter with a value that it does not take.
     pub fn add_parameters(&mut self, query: &str) -> Result<(), DatabaseUrlError> {
         let (mut hosts, mut ports) = (Vec::new(), Vec::new());
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        // What a template has left empty is not said, as to SQLAlchemy.
+        for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
             let name = decode("parameter", &name.replace('+', " "))?;
             let value = decode("parameter", &value.replace('+', " "))?;
             match (self.engine, name.as_str()) {
