@@ -41,6 +41,7 @@ mod tries;
 mod upsert;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool::managed;
@@ -122,6 +123,16 @@ pub struct Tx {
     memory: Option<Memory>,
     /// The caller's share of the connections, of which this one is, until a list goes by turns instead.
     share: Option<Share>,
+    /// Where to say that a statement was given up.
+    gave_up: Option<Arc<AtomicBool>>,
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let (true, Some(gave_up)) = (self.session.is_busy(), &self.gave_up) {
+            gave_up.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Tx {
@@ -368,6 +379,7 @@ impl Store {
             ids: self.ids.clone(),
             room: None,
             memory: self.memory.clone(),
+            gave_up: share.as_ref().map(Share::gave_up),
             share,
         })
     }

@@ -368,6 +368,15 @@ impl DbSession {
         Ok(session)
     }
 
+    /// Whether it is in the middle of something, so that the connection is closed when it ends now.
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.lease {
+            Connection::MySql(lease) => lease.0.busy,
+            Connection::Postgres(lease) => lease.0.busy,
+            Connection::Sqlite(lease) => lease.0.busy,
+        }
+    }
+
     pub(crate) fn engine(&self) -> Engine {
         match &self.lease {
             Connection::MySql(_) => Engine::MySql,

@@ -247,6 +247,10 @@ impl Batches {
             sink.expect_rows(self.next.limit);
             return Err(StoreError::NeedsSnapshot);
         }
+        if self.has_begun {
+            // It takes long, so it goes by turns.
+            sink.become_large()?;
+        }
         self.has_begun = true;
         // An offset counts the rows without a time too.
         self.start = match std::mem::replace(&mut self.start, Start::Beginning) {
@@ -279,9 +283,11 @@ impl Batches {
         } else {
             self.left.saturating_sub(rows)
         };
-        let more = if batch.is_cut { rows } else { self.next.limit };
         self.next = Page {
-            limit: (more * 2).min(LARGEST_BATCH).min(self.left),
+            limit: (self.next.limit.saturating_mul(2))
+                .min(batch.rows_that_fit())
+                .min(LARGEST_BATCH)
+                .min(self.left),
             offset: 0,
         };
         self.start = match batch.last {

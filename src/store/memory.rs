@@ -2,12 +2,15 @@
 //! together take no more than there is; small ones are not counted, and never wait.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::StoreError;
+use super::shares::{Company, keep_for};
 
 /// What a list holds while it is read: a batch of rows and one row beyond, in several copies, and its pieces.
 const STREAM: usize = 16 * 1024 * 1024;
@@ -17,6 +20,8 @@ const SMALL_UPLOAD: usize = 16 * 1024;
 const SMALL_BODY: usize = 64 * 1024;
 /// How often a document is in memory: as its row, as its text, and in between.
 const COPIES: usize = 3;
+/// The least rest between turns: the work of shorter ones is added up.
+const LEAST_REST: Duration = Duration::from_millis(4);
 
 /// The memory for large lists, as much for the bodies of requests, and half of it for documents and answers.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub struct Memory {
     documents: Account,
     /// Who works on a large list now.
     turns: Arc<Semaphore>,
+    /// For how long they have worked beside others since the last rest, in nanoseconds.
+    worked: Arc<AtomicU64>,
     /// How long a request waits for it, and how long a client may take nothing.
     patience: Duration,
 }
@@ -98,6 +105,7 @@ impl Memory {
             bodies: Account::new(bytes / 4 * 3),
             documents: Account::new(bytes / 2),
             turns: Arc::new(Semaphore::new(half_of_processors().max(1))),
+            worked: Arc::default(),
             patience,
         }
     }
@@ -160,17 +168,46 @@ impl Memory {
         within(self.patience, Arc::clone(&self.lists).acquire_owned()).await
     }
 
-    /// A turn to work on a large list. Who has one waits for no client and for no lock, and gives it to the next one soon.
+    /// A turn to work on a large list, which is followed by a rest beside that company. Who has one waits for no client and for no lock, and gives it to the next one soon.
     #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
-    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+    pub(super) async fn turn(&self, company: Option<Company>) -> Turn {
         let turn = Arc::clone(&self.turns).acquire_owned().await;
-        turn.expect("a turn")
+        Turn {
+            permit: Some(turn.expect("a turn")),
+            begun: Instant::now(),
+            worked: Arc::clone(&self.worked),
+            company,
+        }
     }
 
     /// The same, if it is there.
     pub(super) fn try_for_list(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         let permit = Arc::clone(&self.lists).try_acquire_owned();
         permit.map_err(|_| StoreError::NeedsMemory)
+    }
+}
+
+/// A turn. Where others ask beside its caller, it is followed by a rest as long as it took.
+#[derive(Debug)]
+pub(super) struct Turn {
+    permit: Option<OwnedSemaphorePermit>,
+    begun: Instant,
+    worked: Arc<AtomicU64>,
+    company: Option<Company>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.company.as_ref().is_some_and(Company::is_there) {
+            return;
+        }
+        let worked = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let rest = self.worked.fetch_add(worked, Ordering::Relaxed) + worked;
+        let rest = Duration::from_nanos(rest);
+        if rest >= LEAST_REST {
+            self.worked.store(0, Ordering::Relaxed);
+            keep_for(rest, self.permit.take());
+        }
     }
 }
 
@@ -190,4 +227,37 @@ impl AsRef<[u8]> for Held {
 pub(crate) fn with_room(mut text: Vec<u8>, room: Room) -> Bytes {
     text.shrink_to_fit();
     Bytes::from_owner(Held { text, _room: room })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::super::shares::{Caller, Purpose, Shares};
+    use super::*;
+
+    #[tokio::test]
+    async fn turns_rest_beside_others() {
+        let shares = Arc::new(Shares::new(8, 0));
+        let share = Caller::new("one", "one").served(shares.enter(Purpose::Read));
+        let share = share.await.unwrap();
+        let memory = Memory {
+            turns: Arc::new(Semaphore::new(1)),
+            ..Memory::new(STREAM, 8, Duration::MAX)
+        };
+        let work = async || {
+            let turn = memory.turn(Some(share.company())).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(turn);
+        };
+        work().await;
+        assert!(memory.turn(None).now_or_never().is_some());
+        let other = Caller::new("other", "other").served(shares.enter(Purpose::Read));
+        let other = other.await;
+        work().await;
+        assert!(memory.turn(None).now_or_never().is_none());
+        drop(memory.turn(None).await);
+        assert!(memory.turn(None).now_or_never().is_some());
+        drop((share, other));
+    }
 }

@@ -159,6 +159,13 @@ impl<T> Batch<T> {
         !self.is_cut
     }
 
+    /// How many rows have their place, if all are as large as these.
+    pub(super) fn rows_that_fit(&self) -> u64 {
+        let rows = self.rows.len().max(1);
+        let fit = self.max_weight.saturating_mul(rows) / self.weight.max(1) + 1;
+        fit as u64
+    }
+
     /// Adds a row, if it has its place: whether it had.
     fn add(&mut self, row: T) -> bool
     where

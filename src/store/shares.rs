@@ -5,16 +5,20 @@
 //! stand behind the hundreds of somebody who does not stop. Each request counts for its user and for its project: neither who has a
 //! token for each project nor who has many users in one gets more.
 //!
+//! What took long is followed by a rest that is as long, while others ask: so one caller who always asks keeps about one processor of the
+//! database's busy, whatever each request costs.
+//!
 //! A request waits for the share of its user, then for that of its project, and then for a connection, and never the other way round. Who
 //! has a share waits for no client: a list that is sent while it is read has given it back
 //! ([ADR 15](../../docs/adr/0015-callers-have-shares-of-the-connections.md)).
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::memory::half_of_processors;
@@ -23,6 +27,13 @@ use super::memory::half_of_processors;
 const RECENT: Duration = Duration::from_secs(1);
 /// Callers that are kept in mind without being looked at again.
 const KEPT: usize = 1024;
+
+/// Reads that take no longer are followed by no rest.
+const SHORT: Duration = Duration::from_millis(2);
+/// The longest rest, so that a database that stood still is not waited for twice.
+const MAX_REST: Duration = Duration::from_millis(250);
+/// The least rest after a statement that was given up: its connection is closed, and another one costs the database far more.
+const AFTER_GIVING_UP: Duration = Duration::from_millis(50);
 
 /// For whom a piece of work is done: hashes of a user's id and of a project's.
 #[derive(Clone, Copy, Debug)]
@@ -72,11 +83,29 @@ pub(super) struct Shares {
     projects: Parties,
 }
 
-/// A place in the share of a user and in that of a project, while it is kept.
+/// A place in the share of a user and in that of a project, while it is kept, and while it rests.
 #[derive(Debug)]
 pub(super) struct Share {
-    _user: Place,
-    _project: Place,
+    places: Option<(Place, Place)>,
+    since: Instant,
+    /// Whether a statement was given up.
+    gave_up: Arc<AtomicBool>,
+    company: Company,
+}
+
+/// Those who ask beside a caller.
+#[derive(Clone, Debug)]
+pub(super) struct Company {
+    shares: Arc<Shares>,
+    caller: Caller,
+}
+
+impl Company {
+    /// Whether somebody else is here, or was lately.
+    pub(super) fn is_there(&self) -> bool {
+        self.shares.users.has_others(self.caller.user)
+            || self.shares.projects.has_others(self.caller.project)
+    }
 }
 
 impl Shares {
@@ -90,12 +119,69 @@ impl Shares {
     }
 
     /// Waits until the caller of this task has a place in both; `None` for work of the service itself.
-    pub(super) async fn enter(&self, purpose: Purpose) -> Option<Share> {
+    pub(super) async fn enter(self: &Arc<Self>, purpose: Purpose) -> Option<Share> {
         let caller = CALLER.try_get().ok()?;
+        let user = self.users.enter(caller.user, purpose).await;
+        let project = self.projects.enter(caller.project, purpose).await;
         Some(Share {
-            _user: self.users.enter(caller.user, purpose).await,
-            _project: self.projects.enter(caller.project, purpose).await,
+            places: Some((user, project)),
+            since: Instant::now(),
+            gave_up: Arc::default(),
+            company: Company {
+                shares: Arc::clone(self),
+                caller,
+            },
         })
+    }
+}
+
+impl Share {
+    pub(super) fn company(&self) -> Company {
+        self.company.clone()
+    }
+
+    /// Where to say that a statement was given up.
+    pub(super) fn gave_up(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.gave_up)
+    }
+
+    /// How long it rests, after so much work.
+    fn rest(&self, worked: Duration) -> Duration {
+        let is_read = self
+            .places
+            .as_ref()
+            .is_some_and(|(user, _)| user.is_for_read);
+        let least = if self.gave_up.load(Ordering::Relaxed) {
+            AFTER_GIVING_UP
+        } else {
+            Duration::ZERO
+        };
+        if is_read && worked > SHORT && self.company.is_there() {
+            worked.clamp(least, MAX_REST)
+        } else {
+            least
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let rest = self.rest(self.since.elapsed());
+        if let Some(places) = self.places.take() {
+            keep_for(rest, places);
+        }
+    }
+}
+
+/// Keeps something for a time, in which nobody waits for it.
+pub(super) fn keep_for(time: Duration, kept: impl Send + 'static) {
+    if !time.is_zero()
+        && let Ok(runtime) = Handle::try_current()
+    {
+        runtime.spawn(async move {
+            tokio::time::sleep(time).await;
+            drop(kept);
+        });
     }
 }
 
@@ -157,6 +243,7 @@ impl Drop for Presence {
 struct Place {
     _alone: OwnedSemaphorePermit,
     _among_others: Option<OwnedSemaphorePermit>,
+    is_for_read: bool,
     _presence: Presence,
 }
 
@@ -198,13 +285,19 @@ impl Parties {
         Place {
             _alone: alone,
             _among_others: among_others,
+            is_for_read: matches!(purpose, Purpose::Read),
             _presence: presence,
         }
     }
 
     /// Whether somebody else is here, or was lately.
     fn has_others(&self, key: u64) -> bool {
-        self.present.load(Ordering::Relaxed) > 1 || self.asking().had_others(key, self.recent)
+        let present = self.present.load(Ordering::Relaxed);
+        if present > 1 {
+            return true;
+        }
+        let asking = self.asking();
+        present > usize::from(asking.is_present(key)) || asking.had_others(key, self.recent)
     }
 }
 
@@ -227,6 +320,11 @@ impl Asking {
             })
         });
         Arc::clone(part)
+    }
+
+    fn is_present(&self, key: u64) -> bool {
+        let part = self.parts.get(&key);
+        part.is_some_and(|part| part.requests.load(Ordering::Relaxed) > 0)
     }
 
     /// Whether somebody else has asked lately.
@@ -348,12 +446,58 @@ mod tests {
         assert!(all.among_others >= 1);
     }
 
+    fn shares(connections: usize, among_others: usize) -> Arc<Shares> {
+        Arc::new(Shares {
+            users: Parties::new(connections, among_others, FOR_EVER),
+            projects: Parties::new(connections, among_others, FOR_EVER),
+        })
+    }
+
+    async fn entered(shares: &Arc<Shares>, user: &str, purpose: Purpose) -> Option<Share> {
+        let entering = async { shares.enter(purpose).now_or_never().flatten() };
+        Caller::new(user, user).served(entering).await
+    }
+
+    #[tokio::test]
+    async fn long_reads_rest_beside_others() {
+        let shares = shares(8, 2);
+        let times = [0, 1, 100, 60_000].map(Duration::from_millis);
+        let rests = |share: &Share| times.map(|worked| share.rest(worked).as_millis());
+        let read = entered(&shares, "one", Purpose::Read).await.unwrap();
+        assert_eq!(rests(&read), [0; 4]);
+        drop(entered(&shares, "other", Purpose::Read).await.unwrap());
+        assert_eq!(rests(&read), [0, 0, 100, 250]);
+        let change = entered(&shares, "one", Purpose::Change).await.unwrap();
+        assert_eq!(rests(&change), [0; 4]);
+        for share in [read, change] {
+            share.gave_up().store(true, Ordering::Relaxed);
+            assert!(
+                times
+                    .iter()
+                    .all(|&worked| share.rest(worked) >= AFTER_GIVING_UP)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn who_rests_keeps_his_place() {
+        let shares = shares(2, 1);
+        let share = entered(&shares, "one", Purpose::Read).await.unwrap();
+        share.gave_up().store(true, Ordering::Relaxed);
+        drop(share);
+        assert!(entered(&shares, "one", Purpose::Read).await.is_none());
+        assert!(entered(&shares, "other", Purpose::Read).await.is_some());
+        let next = Caller::new("one", "one").served(shares.enter(Purpose::Read));
+        let Some(share) = next.await else {
+            panic!("no place after the rest");
+        };
+        drop(share);
+        assert!(entered(&shares, "one", Purpose::Read).await.is_some());
+    }
+
     #[tokio::test]
     async fn users_and_projects_have_shares_each() {
-        let shares = Arc::new(Shares {
-            users: Parties::new(100, 3, FOR_EVER),
-            projects: Parties::new(100, 3, FOR_EVER),
-        });
+        let shares = shares(100, 3);
         let enter = async |user: &str, project: &str| {
             let entering = async { shares.enter(Purpose::Read).now_or_never() };
             Caller::new(user, project).served(entering).await

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::memory::{Memory, Room, with_room};
-use super::shares::Share;
+use super::memory::{Memory, Room, Turn, with_room};
+use super::shares::{Company, Share};
 use super::{Mode, SMALL_ANSWER, Store, StoreError, Tx};
 
 /// How large a list is answered as one text.
@@ -94,7 +94,8 @@ pub struct Sink {
     is_large: bool,
     /// The caller's share of the connections, until the list has that memory: then it goes by turns.
     share: Option<Share>,
-    turn: Option<OwnedSemaphorePermit>,
+    company: Option<Company>,
+    turn: Option<Turn>,
     /// The memory of rows that are larger than [`ROW`], and the size of the first one.
     row_room: Room,
     row_bytes: usize,
@@ -124,6 +125,7 @@ impl Sink {
             permit: None,
             is_large: false,
             share: None,
+            company: None,
             turn: None,
             row_room: None,
             row_bytes: 0,
@@ -144,6 +146,7 @@ impl Sink {
             return Err(StoreError::BrokenOff);
         }
         if let Some(share) = share.take() {
+            self.company = Some(share.company());
             self.share = Some(share);
         }
         self.in_snapshot = in_snapshot;
@@ -189,11 +192,15 @@ impl Sink {
         self.share = None;
     }
 
-    /// Lets other large lists have their turn, and waits for the next one if this is one.
+    /// Lets other large lists have their turn, and waits for the next one to read or to search if this is one.
     pub(super) async fn next_turn(&mut self) {
+        self.take_turn(self.company.clone()).await;
+    }
+
+    async fn take_turn(&mut self, company: Option<Company>) {
         self.turn = None;
         if self.permit.is_some() {
-            self.turn = Some(self.memory.turn().await);
+            self.turn = Some(self.memory.turn(company).await);
         }
     }
 
@@ -202,6 +209,7 @@ impl Sink {
     /// # Errors
     /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where that is missing.
     pub(super) async fn expect_row(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.expect_rows((BATCH / bytes.max(1) + 1) as u64);
         self.become_large()?;
         if bytes > ROW && self.row_room.is_none() {
             self.row_bytes = bytes;
@@ -225,8 +233,11 @@ impl Sink {
         }
     }
 
-    /// The list is not for one text.
-    fn become_large(&mut self) -> Result<(), StoreError> {
+    /// The list is not for one text, or takes more than a few rows to find.
+    ///
+    /// # Errors
+    /// [`StoreError::NeedsSnapshot`] and [`StoreError::NeedsMemory`] where that is missing.
+    pub(super) fn become_large(&mut self) -> Result<(), StoreError> {
         if !self.in_snapshot {
             return Err(StoreError::NeedsSnapshot);
         }
@@ -263,7 +274,8 @@ impl Sink {
             self.text.extend_from_slice(part);
             if self.pieces.is_some() && self.text.len() >= PIECE {
                 self.send().await?;
-                self.next_turn().await;
+                // What is left to do is little.
+                self.take_turn(None).await;
             }
         }
         Ok(())
