@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::StoreError;
-use super::shares::{Company, keep_for};
+use super::shares::{Company, half_of_processors, keep_for};
 
 /// What a list holds while it is read: a batch of rows and one row beyond, in several copies, and its pieces.
 const STREAM: usize = 16 * 1024 * 1024;
@@ -76,11 +76,6 @@ impl Account {
         let permit = Arc::clone(&self.free).acquire_many_owned(self.amount(bytes));
         within(patience, permit).await
     }
-}
-
-/// Half of the processors of this machine, which what takes long may keep busy.
-pub(super) fn half_of_processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from) / 2
 }
 
 async fn within<E>(
@@ -168,7 +163,8 @@ impl Memory {
         within(self.patience, Arc::clone(&self.lists).acquire_owned()).await
     }
 
-    /// A turn to work on a large list, which is followed by a rest beside that company. Who has one waits for no client and for no lock, and gives it to the next one soon.
+    /// A turn to work on a large list, which is followed by a rest beside that company. Who has one waits for no client and for no
+    /// lock, and gives it to the next one soon.
     #[expect(clippy::expect_used, reason = "nobody closes the semaphore")]
     pub(super) async fn turn(&self, company: Option<Company>) -> Turn {
         let turn = Arc::clone(&self.turns).acquire_owned().await;

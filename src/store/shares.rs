@@ -21,8 +21,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::memory::half_of_processors;
-
 /// For how long somebody counts as one who asks, after he has asked.
 const RECENT: Duration = Duration::from_secs(1);
 /// Callers that are kept in mind without being looked at again.
@@ -171,6 +169,11 @@ impl Drop for Share {
             keep_for(rest, places);
         }
     }
+}
+
+/// Half of the processors of this machine, which what takes long may keep busy.
+pub(super) fn half_of_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) / 2
 }
 
 /// Keeps something for a time, in which nobody waits for it.
