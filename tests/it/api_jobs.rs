@@ -245,10 +245,6 @@ on_each_engine! {
             (json!({"client_id": null, "job_actions": []}), 400, "client_id"),
             (json!({"client_id": "c.", "job_actions": []}), 400, "client_id"),
             (json!({"client_id": "c\n", "job_actions": []}), 400, "client_id"),
-            (job(json!({"job_id": "a b"})), 400, "job_id"),
-            (job(json!({"job_id": "a\n"})), 400, "job_id"),
-            (job(json!({"job_id": 5})), 400, "job_id"),
-            (job(json!({"job_id": "x".repeat(37)})), 400, "job_id"),
             (job(json!({"session_id": "a b"})), 400, "session_id"),
             (job(json!({"session_id": "x".repeat(37)})), 400, "session_id"),
             (job(json!({"session_id": 5})), 400, "session_id"),
@@ -301,6 +297,10 @@ on_each_engine! {
         ];
         for (body, status, words) in rows {
             service.refuses(&[("POST", "jobs", body.clone(), status, words), ("POST", "jobs/j", body, status, words)]).await;
+        }
+        // Of a job that is replaced the path has the id.
+        for id in [json!("a b"), json!("a\n"), json!(5), json!("x".repeat(37))] {
+            service.refuses(&[("POST", "jobs", job(json!({"job_id": id})), 400, "job_id")]).await;
         }
         // A replacement would move the job.
         service.refuses(&[("POST", "jobs/j", job(json!({"project_id": "p2"})), 400, "project_id")]).await;
