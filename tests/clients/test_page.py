@@ -61,15 +61,17 @@ def test_a_morning(api, client, keystone, scheduler, silence, tmp_path):  # noqa
     source = tmp_path / "source"
     source.mkdir()
     (source / "wanted").write_text("the text")
-    job(client, scheduler, "absent", tmp_path / "absent", "scheduled")
-    job(client, scheduler, "tree", source, "scheduled")
-    job(client, scheduler, "by hand", source, "stop")
-    endless = job(client, scheduler, "endless", source, "stop", **ftp(port(silence)))
 
     def states():
         return sorted(run["state"] for run in client.call("GET", "report/runs")["runs"])
 
-    scheduler.wait("the ends of both runs", lambda: states() == ["fail", "success"])
+    # One after the other: of two agents that make the same folders at once, one fails.
+    job(client, scheduler, "tree", source, "scheduled")
+    scheduler.wait("the end of the first run", lambda: states() == ["success"])
+    job(client, scheduler, "absent", tmp_path / "absent", "scheduled")
+    scheduler.wait("the end of the second run", lambda: states() == ["fail", "success"])
+    job(client, scheduler, "by hand", source, "stop")
+    endless = job(client, scheduler, "endless", source, "stop", **ftp(port(silence)))
     (source / "wanted").unlink()
 
     with concurrent.futures.ThreadPoolExecutor() as beside:
