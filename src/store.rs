@@ -30,6 +30,7 @@ mod run_days;
 mod runs;
 mod series;
 mod series_backups;
+mod series_members;
 mod sessions;
 mod settings;
 mod shares;

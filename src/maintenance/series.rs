@@ -16,7 +16,7 @@ pub struct RebuiltSeries {
 }
 
 impl Store {
-    /// Puts all live backups into the series that they belong to, and takes out of series what is gone, in small transactions.
+    /// Puts all live backups into the series that they belong to, takes out of series what is gone, and counts all anew, in small transactions.
     ///
     /// # Errors
     /// [`StoreError`]. What was done stays done; another call begins anew.
@@ -45,7 +45,23 @@ impl Store {
             });
         }
         done.removed = self.remove_gone().await?;
+        self.recount_series().await?;
         Ok(done)
+    }
+
+    /// Whatever was counted before, by whomever.
+    async fn recount_series(&self) -> Result<(), StoreError> {
+        let mut last = Some(String::new());
+        while let Some(behind) = last.take() {
+            let read = async |tx: &mut Tx| tx.miscounted_series(&behind).await;
+            let (miscounted, next) = self.read("looking at counts of series", read).await?;
+            if !miscounted.is_empty() {
+                let count = async |tx: &mut Tx| tx.recount_series(&miscounted).await;
+                self.write("counting series", count).await?;
+            }
+            last = next;
+        }
+        Ok(())
     }
 
     async fn remove_gone(&self) -> Result<u64, StoreError> {

@@ -166,17 +166,29 @@ impl Catalogue {
     /// Removes the counts of days that are longer ago than this, and of hours before yesterday; how many of days.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]. What was removed stays removed.
     pub async fn forget_days(&self, days: i64) -> Result<u64, StoreError> {
         let today = today(&self.store);
         let hours = first_of_hours(today).saturating_mul(HOURS_OF_DAY);
-        self.store
-            .write("forgetting the counts of days", async move |tx: &mut Tx| {
-                tx.forget_counts(Span::Hour, hours).await?;
-                tx.forget_counts(Span::Day, today.saturating_sub(days))
-                    .await
-            })
+        self.forget_counts(Span::Hour, hours).await?;
+        self.forget_counts(Span::Day, today.saturating_sub(days))
             .await
+    }
+
+    /// Each day and hour by itself, so that no statement takes long after years of many projects.
+    async fn forget_counts(&self, span: Span, before: i64) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let forgetting = async move |tx: &mut Tx| tx.forget_counts(span, before).await;
+            let rows = self
+                .store
+                .write("forgetting the counts of days", forgetting)
+                .await?;
+            if rows == 0 {
+                return Ok(forgotten);
+            }
+            forgotten += rows;
+        }
     }
 
     /// How many runs each day had, of the project or with `all_projects` of all together: from a day to before another, by default the

@@ -182,7 +182,7 @@ impl Catalogue {
                     return Ok(None);
                 };
                 tx.delete_job(&job.id).await?;
-                tx.remove_runs(&job.id).await?;
+                tx.remove_runs(&job).await?;
                 Ok::<_, ApiError>(job.trust_id)
             })
             .await?;

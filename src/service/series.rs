@@ -27,6 +27,8 @@ pub struct SeriesKeeper {
     seen: Option<Frontier>,
     /// The same of what series have, for backups that are gone.
     member: String,
+    /// The same of series, for counts that are wrong.
+    counted: String,
 }
 
 /// A page of the backups of a series.
@@ -48,6 +50,7 @@ impl Catalogue {
         }
         self.look_again(keeper).await?;
         self.remove_gone(keeper).await?;
+        self.count_miscounted(keeper).await?;
         Ok(true)
     }
 
@@ -55,7 +58,8 @@ impl Catalogue {
         let mut place = match keeper.new.clone() {
             Some(place) => place,
             None => {
-                let find = async move |tx: &mut Tx| tx.last_in_series().await;
+                let until = self.clock.timestamp().saturating_add(OVERLAP);
+                let find = async move |tx: &mut Tx| tx.last_in_series(until).await;
                 let last = self.store.read("looking for the last series", find).await?;
                 Frontier::at(last.map_or(0, |last| last.saturating_sub(OVERLAP)))
             }
@@ -66,8 +70,10 @@ impl Catalogue {
             match last {
                 Some(last) if read == SERIES_BATCH => place = last,
                 _ => {
+                    // A backup that a wrong clock has put into the future is no reason to pass over those that come before it.
                     let settled = Frontier::at(began.saturating_sub(OVERLAP));
-                    keeper.new = Some(place.max(settled));
+                    let latest = Frontier::at(began.saturating_add(OVERLAP));
+                    keeper.new = Some(place.max(settled).min(latest));
                     return Ok(true);
                 }
             }
@@ -119,6 +125,20 @@ impl Catalogue {
             .write("taking backups out of series", write)
             .await
             .map(drop)
+    }
+
+    /// Long series are added to, so a mistake in their counts would stay.
+    async fn count_miscounted(&self, keeper: &mut SeriesKeeper) -> Result<(), StoreError> {
+        let from = keeper.counted.clone();
+        let read = async move |tx: &mut Tx| tx.miscounted_series(&from).await;
+        let (miscounted, last) = self.store.read("looking at counts of series", read).await?;
+        // From the beginning again, after the last one.
+        keeper.counted = last.unwrap_or_default();
+        if miscounted.is_empty() {
+            return Ok(());
+        }
+        let count = async move |tx: &mut Tx| tx.recount_series(&miscounted).await;
+        self.store.write("counting series", count).await
     }
 
     /// Whether this node keeps the series for `term` seconds more.

@@ -116,12 +116,12 @@ impl Catalogue {
         session_id: String,
         action: SessionAction,
     ) -> Result<(&'static str, i32), ApiError> {
-        let now = self.clock.timestamp();
-        let caller = caller.clone();
+        let (clock, caller) = (self.clock.clone(), caller.clone());
         self.store
             .write("acting on a session", async move |tx: &mut Tx| {
                 let mut session = lock::<Session>(tx, &caller.scope(), &session_id).await?;
-                let outcome = session.apply_action(&action, now)?;
+                // The time at which it is decided, not that before another request had its turn.
+                let outcome = session.apply_action(&action, clock.timestamp())?;
                 if outcome.changed() {
                     caller.user_id().clone_into(&mut session.user_id);
                     tx.update(&session).await?;

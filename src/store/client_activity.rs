@@ -9,6 +9,9 @@ use crate::domain::liveness::Sighting;
 
 /// How many rows one statement writes.
 pub const BATCH: usize = 500;
+/// By how many seconds a poll may be later than the next one. One that is, was seen by a node whose clock was wrong: it would hide for
+/// years that its scheduler is silent.
+const FAR_AHEAD: i64 = 86_400;
 
 /// A name under which a client is registered, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +185,8 @@ fn merge(engine: Engine) -> String {
         format!("poll_interval = {}", words.interval()),
         format!("addresses = {}", words.addresses()),
         format!(
-            "last_poll_at = CASE WHEN {polled} IS NULL OR {polled_now} > {polled} THEN {polled_now} ELSE {polled} END"
+            "last_poll_at = CASE WHEN {polled} IS NULL OR {polled_now} > {polled} OR {polled_now} < {polled} - {FAR_AHEAD} \
+             THEN {polled_now} ELSE {polled} END"
         ),
         added("polls"),
         added("restarts"),

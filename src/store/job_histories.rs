@@ -139,11 +139,13 @@ impl Tx {
         let mut successes = self.last_runs(&shown, Some(RunState::Success), 1).await?;
         let records = self.records_of_jobs(&shown).await?;
         for job in jobs.iter_mut() {
-            job.runs = runs.remove(&job.job_id).unwrap_or_default();
-            let success = successes
-                .remove(&job.job_id)
-                .and_then(|mut runs| runs.pop());
-            job.last_success = success;
+            // Runs outlive their job: once it is purged, its id may be another project's.
+            let is_own = |run: &Run| run.project_id == job.project_id;
+            let mut own = runs.remove(&job.job_id).unwrap_or_default();
+            own.retain(is_own);
+            let success = successes.remove(&job.job_id).unwrap_or_default();
+            job.last_success = success.into_iter().find(is_own);
+            job.runs = own;
             job.records = records.of(&job.job_id, job.project_id.as_deref());
         }
         Ok(())

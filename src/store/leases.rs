@@ -6,6 +6,9 @@ use super::{StoreError, Tx};
 
 /// For how many seconds nobody may have held a lease without a gap in what its holders have seen.
 const GAP: i64 = 60;
+/// How far ahead a lease may be held, in seconds: terms are shorter, and clocks of nodes are closer. What is held longer is so by a clock
+/// that was wrong, and is free.
+const FAR_AHEAD: i64 = 300;
 
 /// A lease that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub struct Lease {
 impl Tx {
     /// Takes a lease that nobody else holds, or holds it for longer: for `term` seconds from now on. `None` where another node has it.
     ///
-    /// The clocks of the nodes need not agree to the second: who comes too early only does what was done already.
+    /// The clocks of the nodes need not agree to the second: who comes too early only does what was done already. A node whose clock
+    /// is years ahead keeps nobody out when it is gone.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -30,16 +34,18 @@ impl Tx {
         let now = self.now().unix_timestamp();
         // MySQL's assignments see what those before them did, so the time that is compared is set last.
         let update = sql(
-            "UPDATE freezer_api_leases SET since = CASE WHEN held_until < ? THEN ? ELSE since END, holder = ?, held_until = ? \
-             WHERE name = ? AND (holder = ? OR held_until < ?)",
+            "UPDATE freezer_api_leases SET since = CASE WHEN held_until < ? OR since > ? THEN ? ELSE since END, holder = ?, held_until = ? \
+             WHERE name = ? AND (holder = ? OR held_until < ? OR held_until > ?)",
         )
         .bind(now.saturating_sub(GAP))
+        .bind(now)
         .bind(now)
         .bind(holder)
         .bind(now.saturating_add(term))
         .bind(name)
         .bind(holder)
-        .bind(now);
+        .bind(now)
+        .bind(now.saturating_add(FAR_AHEAD));
         if self.session.execute(update).await? == 0 {
             self.make_lease(name, holder, now, term).await?;
         }

@@ -182,13 +182,21 @@ impl Tx {
         ))
     }
 
-    /// Removes the counts of the days or hours before one; how many rows.
+    /// Removes the counts of the first day or hour before this one; how many rows, and 0 where there is none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_counts(&mut self, span: Span, before: i64) -> Result<u64, StoreError> {
         let (table, column) = table_of(span);
-        let delete = format!("DELETE FROM {} WHERE {column} < ?", table.table);
-        self.session.execute(sql(delete).bind(before)).await
+        let first = format!(
+            "SELECT MIN({column}) FROM {} WHERE {column} < ?",
+            table.table
+        );
+        let first: Vec<(Option<i64>,)> = self.session.fetch_all(sql(first).bind(before)).await?;
+        let Some(first) = first.into_iter().find_map(|(first,)| first) else {
+            return Ok(0);
+        };
+        let delete = format!("DELETE FROM {} WHERE {column} = ?", table.table);
+        self.session.execute(sql(delete).bind(first)).await
     }
 }

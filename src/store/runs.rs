@@ -17,7 +17,9 @@ const DESCRIPTION: &str = "(SELECT j.description FROM jobs j WHERE j.id = freeze
      AND j.project_id = freezer_api_runs.project_id) AS description";
 /// What adds to the rows of an `INSERT` the open runs of a job, closed.
 const UNREPORTED: &str = " UNION ALL SELECT r.id, r.project_id, r.job_id, r.client_id, r.session_id, r.session_tag, r.actions, ?, r.attempts, \
-     r.started_at, r.ended_at, r.seen_started_at, ? FROM freezer_api_runs r WHERE r.job_id = ? AND r.state = 'running'";
+     r.started_at, r.ended_at, r.seen_started_at, ? FROM freezer_api_runs r WHERE ";
+/// A run of a job, by its columns. Runs outlive their job: once it is purged, its id may be another project's.
+const OF_JOB: &str = "job_id = ? AND project_id = ?";
 /// How many old rows one transaction removes.
 const MOST_REMOVED: usize = 1000;
 /// How far the clock of a host may be ahead before its runs are no longer kept by it, in seconds.
@@ -95,6 +97,11 @@ fn awaiting_result() -> String {
     format!("state IN ({})", states.join(", "))
 }
 
+/// The condition on the runs of a job.
+fn of_job(job: &Job) -> Statement {
+    sql(OF_JOB).bind(&job.id).bind(&job.project_id)
+}
+
 /// The kinds of a job's actions, each once, as many as there are (`backup`, `restore`, `admin`, `exec`) and so much of each that MySQL's
 /// `group_concat_max_len` (1,024 bytes), beyond which it refuses an INSERT, and the column have room.
 fn kinds_of_job(engine: Engine) -> String {
@@ -125,10 +132,10 @@ impl Tx {
             }
             Observation::Attempted { started_at } => {
                 let update = sql(format!(
-                    "UPDATE freezer_api_runs SET attempts = attempts + 1 WHERE job_id = ? AND started_at = ? AND {}",
+                    "UPDATE freezer_api_runs SET attempts = attempts + 1 WHERE {OF_JOB} AND started_at = ? AND {}",
                     awaiting_result()
                 ));
-                let update = update.bind(&job.id).bind(started_at);
+                let update = update.bind(&job.id).bind(&job.project_id).bind(started_at);
                 if self.session.execute(update).await? > 0 {
                     return Ok(());
                 }
@@ -140,9 +147,8 @@ impl Tx {
                 state,
             } => self.end_run(job, started_at, ended_at, state).await,
             Observation::Lost { started_at } => {
-                let of_run = sql("job_id = ? AND started_at = ?").bind(&job.id);
-                self.close_runs(of_run.bind(started_at), RunState::Lost)
-                    .await
+                let of_run = of_job(job).push(" AND started_at = ?").bind(started_at);
+                self.close_runs(of_run, RunState::Lost).await
             }
         }
     }
@@ -156,7 +162,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let update = sql(format!(
             "UPDATE freezer_api_runs SET state = ?, ended_at = ?, seen_ended_at = ? \
-             WHERE job_id = ? AND started_at = ? AND {}",
+             WHERE {OF_JOB} AND started_at = ? AND {}",
             awaiting_result()
         ));
         let update = update
@@ -164,6 +170,7 @@ impl Tx {
             .bind(ended_at)
             .bind(self.now().unix_timestamp())
             .bind(&job.id)
+            .bind(&job.project_id)
             .bind(started_at);
         let is_done = self.session.execute(update).await? > 0;
         if is_done || state == RunState::Unreported {
@@ -199,8 +206,10 @@ impl Tx {
             .push(UNREPORTED)
             .bind(RunState::Unreported.name())
             .bind(self.now().unix_timestamp())
-            .bind(&job.id)
-            .push(&format!(" AND r.started_at {others} ? AND"))
+            .push_statement(of_job(job))
+            .push(&format!(
+                " AND state = 'running' AND r.started_at {others} ? AND"
+            ))
             .bind(started_at)
             .push_statement(unknown);
         let end = or_becomes(self.engine(), "id", &["state", "seen_ended_at"]);
@@ -239,9 +248,8 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn remove_runs(&mut self, job_id: &str) -> Result<(), StoreError> {
-        let of_job = sql("job_id = ?").bind(job_id);
-        self.close_runs(of_job, RunState::Removed).await
+    pub async fn remove_runs(&mut self, job: &Job) -> Result<(), StoreError> {
+        self.close_runs(of_job(job), RunState::Removed).await
     }
 
     /// Gives the open ones of some runs another state.

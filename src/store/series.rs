@@ -1,6 +1,4 @@
 //! Series of backups in the database: derived from the rows of `backups`, and made again from them at any time.
-//!
-//! Who changes which backups a series has locks its row first, in the order of the ids, so that no two count at the same time.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,29 +6,18 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::rows::SMALL_TEXT;
-use super::statement::{Argument, Statement, in_lists, pieces, placeholders, sql};
-use super::upsert::{Replaced, or_stays};
-use super::{Engine, StoreError, Tx};
+use super::statement::{in_lists, placeholders, sql};
+use super::{StoreError, Tx};
 use crate::domain::Scope;
-use crate::domain::backup::Backup;
 use crate::domain::document;
 use crate::domain::series::{Recorded, Records, Series, SeriesKey, SeriesQuery};
 
 /// How many backups one transaction puts into their series.
 pub const BATCH: usize = 500;
-/// How often a series is made that others remove at the same time.
-const MAX_TRIES: usize = 3;
 /// The name of the lease of who keeps series.
 pub const LEASE: &str = "series";
 
-/// Which backup is in which series.
-const MEMBERS: Replaced = Replaced {
-    table: "freezer_api_backup_series",
-    key: &["backup_id"],
-    columns: &["backup_id", "series_id", "created_at"],
-};
-
-const KEY_COLUMNS: &str =
+pub(super) const KEY_COLUMNS: &str =
     "id, project_id, job_id, hostname, backup_name, container, storage, resource_id";
 
 /// A series with its last backup's state and its job. Only a job of its own project is its job, whatever agents say.
@@ -62,7 +49,7 @@ impl JobRecords {
 }
 
 /// A place among all backups, in the order in which they were recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frontier {
     created_at: PrimitiveDateTime,
     id: String,
@@ -77,13 +64,6 @@ impl Frontier {
             created_at: PrimitiveDateTime::new(time.date(), time.time()),
             id: String::new(),
         }
-    }
-
-    /// The later one of two places.
-    #[must_use]
-    pub fn max(self, other: Frontier) -> Frontier {
-        let is_later = (self.created_at, &self.id) >= (other.created_at, &other.id);
-        if is_later { self } else { other }
     }
 }
 
@@ -193,86 +173,15 @@ impl Tx {
         })
     }
 
-    /// When the last backup was recorded that is in a series, in seconds since 1970.
+    /// When the last backup was recorded that is in a series, up to a time: in seconds since 1970.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn last_in_series(&mut self) -> Result<Option<i64>, StoreError> {
-        let query = sql("SELECT MAX(created_at) FROM freezer_api_backup_series");
-        let rows: Vec<(Option<i64>,)> = self.session.fetch_all(query).await?;
+    pub async fn last_in_series(&mut self, until: i64) -> Result<Option<i64>, StoreError> {
+        let query =
+            sql("SELECT MAX(created_at) FROM freezer_api_backup_series WHERE created_at <= ?");
+        let rows: Vec<(Option<i64>,)> = self.session.fetch_all(query.bind(until)).await?;
         Ok(rows.into_iter().find_map(|(last,)| last))
-    }
-
-    /// Puts backups into their series, out of those that they are in; how many changed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn place_backups(&mut self, backups: &[Recorded]) -> Result<usize, StoreError> {
-        let ids: Vec<String> = backups.iter().map(|one| one.backup_id.clone()).collect();
-        let now_in = self.series_of(&ids).await?;
-        let moved: Vec<&Recorded> = backups
-            .iter()
-            .filter(|one| now_in.get(&one.backup_id) != Some(&one.series.id))
-            .collect();
-        if moved.is_empty() {
-            return Ok(0);
-        }
-        let left = moved.iter().filter_map(|one| now_in.get(&one.backup_id));
-        let joined = moved.iter().map(|one| &one.series.id);
-        let touched: BTreeSet<String> = left.chain(joined).cloned().collect();
-        self.make_and_lock(&moved, &touched).await?;
-        let rows: Vec<Vec<Argument>> = moved
-            .iter()
-            .map(|one| {
-                vec![
-                    (&one.backup_id).into(),
-                    (&one.series.id).into(),
-                    one.created_at.into(),
-                ]
-            })
-            .collect();
-        self.replace(&MEMBERS, &rows).await?;
-        self.count_again(&touched).await?;
-        Ok(moved.len())
-    }
-
-    /// Takes backups out of their series; how many were in one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn remove_from_series(&mut self, backup_ids: &[String]) -> Result<usize, StoreError> {
-        let now_in = self.series_of(backup_ids).await?;
-        let touched: BTreeSet<String> = now_in.values().cloned().collect();
-        if touched.is_empty() {
-            return Ok(0);
-        }
-        self.lock_series(&touched).await?;
-        for ids in in_lists(backup_ids) {
-            let list = placeholders(ids.len());
-            let delete =
-                format!("DELETE FROM freezer_api_backup_series WHERE backup_id IN ({list})");
-            self.session.execute(sql(delete).bind_all(ids)).await?;
-        }
-        self.count_again(&touched).await?;
-        Ok(now_in.len())
-    }
-
-    /// Puts a backup whose record was changed into the series that it belongs to now, if it is in one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn place_again(&mut self, backup: &Backup) -> Result<(), StoreError> {
-        let query = sql("SELECT created_at FROM freezer_api_backup_series WHERE backup_id = ?");
-        let rows: Vec<(i64,)> = self.session.fetch_all(query.bind(&backup.id)).await?;
-        let Some((created_at,)) = rows.into_iter().next() else {
-            return Ok(());
-        };
-        let recorded = Recorded {
-            backup_id: backup.id.clone(),
-            created_at,
-            series: SeriesKey::of(backup),
-        };
-        self.place_backups(&[recorded]).await.map(drop)
     }
 
     /// The backups behind this id that are in a series, in the order of their ids: each with whether it lives; [`BATCH`] at most.
@@ -287,88 +196,6 @@ impl Tx {
         let rows: Vec<(String, Option<String>)> = self.session.fetch_all(query.bind(id)).await?;
         let members = rows.into_iter().map(|(id, live)| (id, live.is_some()));
         Ok(members.collect())
-    }
-
-    /// The series in which backups are.
-    async fn series_of(&mut self, ids: &[String]) -> Result<HashMap<String, String>, StoreError> {
-        let mut found = HashMap::new();
-        for ids in in_lists(ids) {
-            let list = placeholders(ids.len());
-            let query = format!(
-                "SELECT backup_id, series_id FROM freezer_api_backup_series WHERE backup_id IN ({list})"
-            );
-            let rows: Vec<(String, String)> =
-                self.session.fetch_all(sql(query).bind_all(ids)).await?;
-            found.extend(rows);
-        }
-        Ok(found)
-    }
-
-    /// Makes the series that are not there yet, and locks these. One that others remove in between is made again.
-    async fn make_and_lock(
-        &mut self,
-        backups: &[&Recorded],
-        touched: &BTreeSet<String>,
-    ) -> Result<(), StoreError> {
-        let mut keys: Vec<&SeriesKey> = backups.iter().map(|one| &one.series).collect();
-        keys.sort_by(|a, b| a.id.cmp(&b.id));
-        keys.dedup_by(|a, b| a.id == b.id);
-        for _ in 0..MAX_TRIES {
-            for piece in pieces(&keys) {
-                let insert = insertion(self.engine(), piece);
-                self.session.execute(insert).await?;
-            }
-            let locked = self.lock_series(touched).await?;
-            if keys.iter().all(|key| locked.contains(&key.id)) {
-                return Ok(());
-            }
-        }
-        Err(StoreError::BrokenOff)
-    }
-
-    /// Locks series until the transaction ends; the ids of those that are there.
-    async fn lock_series(
-        &mut self,
-        ids: &BTreeSet<String>,
-    ) -> Result<BTreeSet<String>, StoreError> {
-        let ids: Vec<&String> = ids.iter().collect();
-        let lock = match self.engine() {
-            Engine::MySql | Engine::Postgres => " FOR UPDATE",
-            Engine::Sqlite => "",
-        };
-        let mut locked = BTreeSet::new();
-        for ids in in_lists(&ids) {
-            let list = placeholders(ids.len());
-            let query =
-                format!("SELECT id FROM freezer_api_series WHERE id IN ({list}) ORDER BY id{lock}");
-            let rows: Vec<(String,)> = self.session.fetch_all(sql(query).bind_all(ids)).await?;
-            locked.extend(rows.into_iter().map(|(id,)| id));
-        }
-        Ok(locked)
-    }
-
-    /// Counts the backups of locked series anew, and removes those without any.
-    async fn count_again(&mut self, ids: &BTreeSet<String>) -> Result<(), StoreError> {
-        const OF_SERIES: &str =
-            "FROM freezer_api_backup_series m WHERE m.series_id = freezer_api_series.id";
-        let ids: Vec<&String> = ids.iter().collect();
-        for ids in in_lists(&ids) {
-            let list = placeholders(ids.len());
-            let update = format!(
-                "UPDATE freezer_api_series SET backups = (SELECT COUNT(*) {OF_SERIES}), \
-                 first_at = COALESCE((SELECT MIN(m.created_at) {OF_SERIES}), 0), \
-                 last_at = COALESCE((SELECT MAX(m.created_at) {OF_SERIES}), 0), \
-                 last_backup_id = (SELECT m.backup_id {OF_SERIES} ORDER BY m.created_at DESC, m.backup_id DESC LIMIT 1) \
-                 WHERE id IN ({list})"
-            );
-            self.session
-                .execute(sql(update).bind_all(ids.clone()))
-                .await?;
-            let delete =
-                format!("DELETE FROM freezer_api_series WHERE backups = 0 AND id IN ({list})");
-            self.session.execute(sql(delete).bind_all(ids)).await?;
-        }
-        Ok(())
     }
 
     /// When the last backup of a series was recorded, if it is in the scope: its place in lists.
@@ -486,24 +313,4 @@ impl Tx {
         let query = format!("{SELECT} WHERE s.id > ? ORDER BY s.id LIMIT {BATCH}");
         self.session.fetch_all(sql(query).bind(id)).await
     }
-}
-
-fn insertion(engine: Engine, keys: &[&SeriesKey]) -> Statement {
-    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"; keys.len()].join(", ");
-    let mut insert = sql(format!(
-        "INSERT INTO freezer_api_series ({KEY_COLUMNS}, backups, first_at, last_at) VALUES {rows}{}",
-        or_stays(engine, "id")
-    ));
-    for key in keys {
-        insert = insert
-            .bind(&key.id)
-            .bind(&key.project_id)
-            .bind(&key.job_id)
-            .bind(&key.hostname)
-            .bind(&key.backup_name)
-            .bind(&key.container)
-            .bind(&key.storage)
-            .bind(&key.resource_id);
-    }
-    insert
 }

@@ -1,7 +1,10 @@
 //! Sessions: their documents and their members.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use crate::support::locks::Holder;
 use crate::support::{PROJECT, START, Service, api::contains};
 
 pub(crate) async fn shown(service: &Service, id: &str) -> Value {
@@ -277,6 +280,25 @@ on_each_engine! {
         service.delete(&format!("sessions/{session}")).await.expect(204);
         assert_eq!(job(&a).await["session_id"], *session);
         service.put(&path(&a)).await.refused(404, "Not Found");
+    }
+
+    async fn a_start_that_had_to_wait_is_as_of_its_turn(database: Database) {
+        let service = Service::start(&database).await;
+        service.client("c").await;
+        let session = service.created("sessions", json!({"schedule": {}, "hold_off": 60}), "session_id").await;
+        let job = service.job("c").await;
+        service.put(&format!("sessions/{session}/jobs/{job}")).await.expect(204);
+        let holder = Holder::of(&database, "SELECT id FROM sessions FOR UPDATE").await;
+        let path = format!("sessions/{session}/action");
+        let start = service.post(&path, json!({"start": {"job_id": job, "current_tag": 0}}));
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            service.clock.advance(20);
+            holder.release().await;
+        };
+        let (answer, ()) = tokio::join!(start, later);
+        answer.expect(202).shows(&json!({"result": "success", "session_tag": 1}));
+        assert_eq!(shown(&service, &session).await["time_start"], START + 20);
     }
 
     async fn the_first_of_several_starts_counts(database: Database) {

@@ -86,3 +86,4 @@ mod stops;
 mod threat_model;
 mod time_limits;
 mod walk;
+mod wrong_clocks;

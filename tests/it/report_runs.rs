@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::server::start;
 use crate::support::api::START;
 use crate::support::choices::Choices;
+use crate::support::process::manage;
 use crate::support::rows::explain;
 use crate::support::{Engine, Service};
 
@@ -233,6 +234,44 @@ on_each_engine! {
             let description = answer.refused(400, "Invalid parameter");
             assert!(description.contains(words), "{query}: {description}");
         }
+    }
+
+    async fn an_id_that_is_used_again_has_no_runs_of_another_project(database: Database) {
+        let service = Service::start(&database).await;
+        let create = async |project: &str| {
+            service.post(&format!("/v2/{project}/clients"), json!({"client_id": "host1"})).await.expect(201);
+            let job = json!({"job_id": "same", "client_id": "host1", "job_actions": [{"freezer_action": {"action": "exec"}}]});
+            service.post(&format!("/v2/{project}/jobs"), job).await.expect(201);
+        };
+        let tell = async |project: &str, schedule: Value| {
+            let patch = json!({"job_schedule": schedule});
+            service.patch(&format!("/v2/{project}/jobs/same"), patch).await.expect(200);
+        };
+        let all = async |project: &str| {
+            let list = service.get(&format!("/v2/{project}/report/runs")).await.expect(200).json();
+            list["runs"].as_array().unwrap().clone()
+        };
+        create("p1").await;
+        tell("p1", report("scheduled", START - 50, START - 40, "success", None)).await;
+        tell("p1", report("running", START - 30, -1, "", None)).await;
+        service.delete("/v2/p1/jobs/same").await.expect(204);
+        // Its scheduler had not ended it.
+        database.run("UPDATE freezer_api_runs SET state = 'running', seen_ended_at = NULL WHERE state = 'removed'".to_owned()).await;
+        assert!(manage(&database.configuration(), &["db", "purge", "--older-than", "30d"]).status.success());
+        let before = all("p1").await;
+        assert_eq!(states(&before), ["running", "success"]);
+        create("p2").await;
+        let history = service.get("/v2/p2/report/jobs").await.expect(200).json();
+        assert_eq!((&history["jobs"][0]["runs"], &history["jobs"][0]["last_success_at"]), (&json!([]), &Value::Null));
+        for (started, ended, result) in [(START - 30, -1, ""), (START - 30, START - 20, "fail"), (START - 5, -1, "")] {
+            let status = if ended < 0 { "running" } else { "scheduled" };
+            tell("p2", report(status, started, ended, result, Some(started))).await;
+        }
+        assert_eq!(all("p1").await, before);
+        assert_eq!(states(&all("p2").await), ["running"]);
+        service.delete("/v2/p2/jobs/same").await.expect(204);
+        assert_eq!(all("p1").await, before);
+        assert_eq!(states(&all("p2").await), ["removed"]);
     }
 
     async fn old_runs_are_forgotten(database: Database) {

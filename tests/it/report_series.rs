@@ -6,6 +6,7 @@ use std::time::Duration;
 use freezer_api::service::SeriesKeeper;
 use serde_json::{Value, json};
 
+use crate::plans::{numbered, numbers};
 use crate::report_hosts::round;
 use crate::server::start;
 use crate::support::api::START;
@@ -334,6 +335,58 @@ on_each_engine! {
         for series in &all {
             assert_eq!(members(&service, series).await.len() as i64, series["backups"].as_i64().unwrap());
         }
+    }
+
+    async fn a_long_series_is_not_counted_at_each_change(database: Database) {
+        let service = Service::start(&database).await;
+        let (engine, long) = (database.engine(), metadata(None, "long"));
+        let created = match engine {
+            Engine::Sqlite => "'2023-11-14 22:12:20.000000'",
+            _ => "'2023-11-14 22:12:20'",
+        };
+        let insert = format!(
+            "INSERT INTO backups (id, project_id, user_id, status, backup_metadata, deleted, created_at) SELECT {}, 'p1', 'u', \
+             'available', '{long}', FALSE, {created} FROM {}",
+            numbered(engine, "id", "n", ""),
+            numbers(engine, 1300)
+        );
+        database.run(insert).await;
+        let counts = async || {
+            let all = series(&service, "").await;
+            let mut counts: Vec<i64> = all.iter().map(|one| one["backups"].as_i64().unwrap()).collect();
+            counts.sort_unstable();
+            counts
+        };
+        let mut keeper = SeriesKeeper::default();
+        keep(&service, &mut keeper).await;
+        assert_eq!(counts().await, [1300]);
+        service.delete("backups/id1").await.expect(204);
+        let change = json!({"backup_metadata": {"backup_name": "short"}});
+        service.patch("backups/id2", change).await.expect(200);
+        backup(&service, long).await;
+        keep(&service, &mut keeper).await;
+        assert_eq!(counts().await, [1, 1299]);
+        // Were all of its backups counted, this would not stay.
+        let miscount = async || database.run("UPDATE freezer_api_series SET backups = backups + 7".to_owned()).await;
+        miscount().await;
+        service.delete("backups/id4").await.expect(204);
+        assert_eq!(counts().await, [8, 1305]);
+        // A short one is.
+        service.patch("backups/id3", json!({"backup_metadata": {"backup_name": "short"}})).await.expect(200);
+        assert_eq!(counts().await, [2, 1304]);
+        // The keeper finds what is wrong, and so does the command.
+        service.clock.advance(1);
+        let last = backup(&service, metadata(None, "long")).await;
+        keep(&service, &mut keeper).await;
+        keep(&service, &mut keeper).await;
+        assert_eq!(counts().await, [2, 1298]);
+        let all = series(&service, "").await;
+        let long = all.iter().find(|one| one["backup_name"] == "long").unwrap();
+        assert_eq!(long["last_backup_id"], last);
+        miscount().await;
+        let output = manage(&database.configuration(), &["report", "rebuild"]);
+        assert!(output.status.success());
+        assert_eq!(counts().await, [2, 1298]);
     }
 
     async fn the_service_keeps_series_by_itself(database: Database) {

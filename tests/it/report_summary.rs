@@ -202,6 +202,12 @@ on_each_engine! {
         assert_eq!(days(&service, "report/days").await.len(), 3);
         assert!(service.api.catalogue.forget_days(4).await.unwrap() > 0);
         assert_eq!(days(&service, "report/days").await.len(), 2);
+        // Those of years, a day after the other.
+        for number in 1..=40 {
+            database.run(format!("INSERT INTO freezer_api_run_days VALUES ('p1', {number}, 'fail', 1, 0, 0)")).await;
+        }
+        assert_eq!(service.api.catalogue.forget_days(4).await.unwrap(), 40);
+        assert_eq!(service.api.catalogue.forget_days(4).await.unwrap(), 0);
         for (query, words) in [
             ("since=yesterday", "a date such as"), ("until=2023-02-29", "a date such as"), ("since=2000-01-01", "At most 1100 days"),
         ] {

@@ -132,6 +132,25 @@ on_each_engine! {
         assert_eq!(lines(&text, "freezer_backups").len(), 1);
     }
 
+    async fn all_that_scrape_within_seconds_share_one_reading(database: Database) {
+        let service = measured(&database, |_| {}).await;
+        feed(&service).await;
+        look(&service).await;
+        let first = figures(&service).await;
+        assert_eq!(lines(&first, "freezer_backups"), [r#"freezer_backups{project_id="p1"} 1"#]);
+        // Were the tables read again, they could not be.
+        database.run("ALTER TABLE freezer_api_hosts RENAME TO gone".to_owned()).await;
+        let scrapes = (0..8).map(|_| figures(&service));
+        for text in futures_util::future::join_all(scrapes).await {
+            assert_eq!(of_the_catalogue(&text), of_the_catalogue(&first));
+        }
+        service.clock.advance(15);
+        assert_eq!(of_the_catalogue(&figures(&service).await), ["freezer_metrics_catalogue_up 0"]);
+        // A failure is not kept: the next one reads again.
+        database.run("ALTER TABLE gone RENAME TO freezer_api_hosts".to_owned()).await;
+        assert!(of_the_catalogue(&figures(&service).await).contains(&"freezer_metrics_catalogue_up 1"));
+    }
+
     async fn single_clients_are_bounded(database: Database) {
         let service = measured(&database, |_| {}).await;
         let bad = feed(&service).await;
