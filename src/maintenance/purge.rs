@@ -87,7 +87,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn purgeable(&self, age: Duration) -> Result<Vec<PurgedRows>, StoreError> {
-        let before = self.clock.now() - age;
+        let before = self.time_before(age).await?;
         let mut all = Vec::new();
         for purged in &PURGED {
             all.push(PurgedRows {
@@ -115,7 +115,7 @@ impl Store {
         batch: u32,
         progress: ProgressCallback<'_>,
     ) -> Result<Vec<PurgedRows>, StoreError> {
-        let before = self.clock.now() - age;
+        let before = self.time_before(age).await?;
         let mut all = Vec::new();
         for purged in &PURGED {
             let total = self.count_purgeable(purged, before).await?;
@@ -145,6 +145,12 @@ impl Store {
             });
         }
         Ok(all)
+    }
+
+    /// A time so long ago by our clock and the database server's: one that is ahead would remove what was deleted today.
+    async fn time_before(&self, age: Duration) -> Result<OffsetDateTime, StoreError> {
+        let now = OffsetDateTime::from_unix_timestamp(self.earlier_time().await?);
+        Ok(now.unwrap_or(OffsetDateTime::UNIX_EPOCH) - age)
     }
 
     async fn count_unused(&self, unused: &OfClients) -> Result<u64, StoreError> {

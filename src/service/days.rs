@@ -168,7 +168,8 @@ impl Catalogue {
     /// # Errors
     /// [`StoreError`]. What was removed stays removed.
     pub async fn forget_days(&self, days: i64) -> Result<u64, StoreError> {
-        let today = today(&self.store);
+        let now = self.store.earlier_time().await?;
+        let today = now.div_euclid(SECONDS_OF_DAY);
         let hours = first_of_hours(today).saturating_mul(HOURS_OF_DAY);
         self.forget_counts(Span::Hour, hours).await?;
         self.forget_counts(Span::Day, today.saturating_sub(days))

@@ -133,13 +133,13 @@ impl Catalogue {
             .await
     }
 
-    /// Removes the runs that started longer ago than this, in small transactions; how many.
+    /// Removes the runs that started longer ago than this, by our clock and the database server's, in small transactions; how many.
     ///
     /// # Errors
     /// [`StoreError`]. What was removed stays removed.
     pub async fn forget_runs(&self, age: Duration) -> Result<usize, StoreError> {
         let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-        let before = self.clock.timestamp().saturating_sub(age);
+        let before = self.store.earlier_time().await?.saturating_sub(age);
         let mut forgotten = 0;
         loop {
             let some = self

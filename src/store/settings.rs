@@ -2,9 +2,36 @@
 
 use super::statement::{placeholders, sql};
 use super::tables::TABLES;
-use super::{Engine, Store, StoreError};
+use super::{Engine, Store, StoreError, Tx};
+
+impl Tx {
+    /// The time by the clock that is behind, ours or the database server's, in seconds since 1970: what is removed because it is old is
+    /// old by both. SQLite's is ours.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn earlier_time(&mut self) -> Result<i64, StoreError> {
+        let now = self.now().unix_timestamp();
+        let query = match self.engine() {
+            Engine::MySql => "SELECT CAST(UNIX_TIMESTAMP() AS SIGNED)",
+            Engine::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) AS BIGINT)",
+            Engine::Sqlite => return Ok(now),
+        };
+        let rows: Vec<(i64,)> = self.session.fetch_all(sql(query)).await?;
+        Ok(rows.into_iter().fold(now, |now, (server,)| now.min(server)))
+    }
+}
 
 impl Store {
+    /// [`Tx::earlier_time`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn earlier_time(&self) -> Result<i64, StoreError> {
+        let read = async |tx: &mut Tx| tx.earlier_time().await;
+        self.read("asking for the server's time", read).await
+    }
+
     /// Makes sure that the server can do what we need: that MySQL or MariaDB is not too old, has room in its keys, and does not write
     /// its binary log by statements (each write of a READ COMMITTED transaction would be error 1665).
     ///

@@ -1,5 +1,8 @@
 //! One node whose clock is years ahead: what it has written does not mislead the others, nor itself once its clock is right again.
 
+use std::time::Duration;
+
+use freezer_api::clock::Clock;
 use freezer_api::service::SeriesKeeper;
 use freezer_api::store::HeldLease;
 use serde_json::{Value, json};
@@ -86,6 +89,37 @@ on_each_engine! {
         write(right).await;
         write(wrong).await;
         assert!(last(START + 3600).await);
+    }
+
+    async fn nothing_is_removed_before_its_time(database: Database) {
+        if database.engine() == Engine::Sqlite {
+            return;
+        }
+        // The database server's clock is the system's.
+        let service = Service::start(&database).await;
+        let today = Clock::System.timestamp();
+        service.clock.advance(today - START);
+        database.run(format!(
+            "INSERT INTO freezer_api_runs (id, job_id, client_id, state, attempts, started_at) VALUES \
+             ('new', 'j', 'c', 'success', 1, {}), ('old', 'k', 'c', 'success', 1, {})",
+            today - 86_400,
+            today - 100 * 86_400
+        )).await;
+        let day = today / 86_400;
+        for day in [day - 1, day - 100] {
+            database.run(format!("INSERT INTO freezer_api_run_days VALUES ('p1', {day}, 'fail', 1, 0, 0)")).await;
+        }
+        service.client("host1").await;
+        service.delete("clients/host1").await.expect(204);
+        service.clock.advance(YEARS);
+        let catalogue = &service.api.catalogue;
+        assert_eq!(catalogue.forget_runs(Duration::from_secs(90 * 86_400)).await.unwrap(), 1);
+        assert_eq!(database.rows("freezer_api_runs", "id = 'new'").await, 1);
+        assert_eq!(catalogue.forget_days(90).await.unwrap(), 1);
+        let deleted = catalogue.store.purgeable(time::Duration::days(30)).await.unwrap();
+        assert!(deleted.iter().all(|table| table.rows == 0), "{deleted:?}");
+        catalogue.store.purge(time::Duration::days(30), 100, &mut |_| {}).await.unwrap();
+        assert_eq!(database.rows("clients", "deleted = TRUE").await, 1);
     }
 
     async fn a_backup_of_years_to_come_delays_no_series(database: Database) {
