@@ -34,7 +34,7 @@ impl Store {
         while let Some(from) = place.take() {
             let read = async |tx: &mut Tx| tx.backups_behind(&from, true).await;
             let batch = self.read("looking for backups", read).await?;
-            let write = async |tx: &mut Tx| tx.place_backups(&batch.backups).await;
+            let write = async |tx: &mut Tx| tx.place_found(&batch.backups).await;
             done.placed += self.write("putting backups into series", write).await? as u64;
             done.backups += batch.backups.len() as u64;
             place = batch.last;

@@ -99,7 +99,7 @@ impl Catalogue {
         let read = async move |tx: &mut Tx| tx.backups_behind(&from, all).await;
         let batch = self.store.read("looking for backups", read).await?;
         let (read, backups) = (batch.backups.len(), batch.backups);
-        let write = async move |tx: &mut Tx| tx.place_backups(&backups).await;
+        let write = async move |tx: &mut Tx| tx.place_found(&backups).await;
         self.store
             .write("putting backups into series", write)
             .await?;

@@ -1,13 +1,14 @@
 //! Series of backups in the database: derived from the rows of `backups`, and made again from them at any time.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::rows::SMALL_TEXT;
 use super::statement::{in_lists, placeholders, sql};
-use super::{StoreError, Tx};
+use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::document;
 use crate::domain::series::{Recorded, Records, Series, SeriesKey, SeriesQuery};
@@ -76,7 +77,15 @@ pub struct Batch {
     pub last: Option<Frontier>,
 }
 
-/// What is read of a backup to find its series.
+/// What is read of a backup to find its series. Metadata that are larger than any agent's tell of none.
+static RECORDED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "b.id AS id, b.project_id AS project_id, b.job_id AS job_id, b.created_at AS created_at, \
+         CASE WHEN OCTET_LENGTH(b.backup_metadata) <= {SMALL_TEXT} THEN b.backup_metadata END AS metadata"
+    )
+});
+
+/// The same of one backup.
 struct Row {
     id: String,
     project_id: Option<String>,
@@ -92,6 +101,17 @@ super::rows::impl_from_row!(Row {
     metadata,
     created_at
 });
+
+impl Row {
+    fn recorded(self) -> Recorded {
+        let metadata = document::stored_object(self.metadata.as_deref());
+        Recorded {
+            backup_id: self.id,
+            created_at: self.created_at.assume_utc().unix_timestamp(),
+            series: SeriesKey::new(self.project_id, self.job_id, &metadata),
+        }
+    }
+}
 
 impl<'r, R> FromRow<'r, R> for Series
 where
@@ -145,12 +165,10 @@ impl Tx {
                 "m.backup_id IS NULL AND ",
             )
         };
-        // Metadata that are larger than any agent's tell of no series.
         let query = sql(format!(
-            "SELECT b.id AS id, b.project_id AS project_id, b.job_id AS job_id, b.created_at AS created_at, \
-             CASE WHEN OCTET_LENGTH(b.backup_metadata) <= {SMALL_TEXT} THEN b.backup_metadata END AS metadata \
-             FROM backups b{join} WHERE {unknown}b.deleted = FALSE AND b.created_at >= ? AND (b.created_at > ? OR b.id > ?) \
-             ORDER BY b.created_at, b.id LIMIT {BATCH}"
+            "SELECT {} FROM backups b{join} WHERE {unknown}b.deleted = FALSE AND b.created_at >= ? AND (b.created_at > ? OR b.id > ?) \
+             ORDER BY b.created_at, b.id LIMIT {BATCH}",
+            *RECORDED
         ));
         let times = [place.created_at; 2];
         let query = query.bind_all(times).bind(&place.id);
@@ -159,18 +177,33 @@ impl Tx {
             created_at: row.created_at,
             id: row.id.clone(),
         });
-        let backups = rows.into_iter().map(|row| {
-            let metadata = document::stored_object(row.metadata.as_deref());
-            Recorded {
-                backup_id: row.id,
-                created_at: row.created_at.assume_utc().unix_timestamp(),
-                series: SeriesKey::new(row.project_id, row.job_id, &metadata),
-            }
-        });
         Ok(Batch {
-            backups: backups.collect(),
+            backups: rows.into_iter().map(Row::recorded).collect(),
             last,
         })
+    }
+
+    /// Those of these backups that live, as they are recorded now: nobody changes or deletes one until the transaction ends.
+    pub(super) async fn lock_recorded(
+        &mut self,
+        ids: &[&String],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let lock = match self.engine() {
+            Engine::MySql => " LOCK IN SHARE MODE",
+            Engine::Postgres => " FOR SHARE",
+            Engine::Sqlite => "",
+        };
+        let mut recorded = Vec::new();
+        for ids in in_lists(ids) {
+            let query = format!(
+                "SELECT {} FROM backups b WHERE b.id IN ({}) AND b.deleted = FALSE{lock}",
+                *RECORDED,
+                placeholders(ids.len())
+            );
+            let rows: Vec<Row> = self.session.fetch_all(sql(query).bind_all(ids)).await?;
+            recorded.extend(rows.into_iter().map(Row::recorded));
+        }
+        Ok(recorded)
     }
 
     /// When the last backup was recorded that is in a series, up to a time: in seconds since 1970.

@@ -27,11 +27,26 @@ const MEMBERS: Replaced = Replaced {
 };
 
 impl Tx {
+    /// Puts backups that were read before into the series that they belong to now, unless they are gone; how many changed. Who changes
+    /// or deletes one meanwhile waits, and finds it in its series.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn place_found(&mut self, backups: &[Recorded]) -> Result<usize, StoreError> {
+        let ids: Vec<String> = backups.iter().map(|one| one.backup_id.clone()).collect();
+        let now_in = self.series_of(&ids).await?;
+        let is_elsewhere = |one: &&Recorded| now_in.get(&one.backup_id) != Some(&one.series.id);
+        let elsewhere = backups.iter().filter(is_elsewhere);
+        let elsewhere: Vec<&String> = elsewhere.map(|one| &one.backup_id).collect();
+        let backups = self.lock_recorded(&elsewhere).await?;
+        self.place_backups(&backups).await
+    }
+
     /// Puts backups into their series, out of those that they are in; how many changed.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn place_backups(&mut self, backups: &[Recorded]) -> Result<usize, StoreError> {
+    async fn place_backups(&mut self, backups: &[Recorded]) -> Result<usize, StoreError> {
         let ids: Vec<String> = backups.iter().map(|one| one.backup_id.clone()).collect();
         let now_in = self.series_of(&ids).await?;
         let moved: Vec<&Recorded> = backups

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freezer_api::domain::series::Recorded;
 use freezer_api::service::SeriesKeeper;
+use freezer_api::store::{Frontier, StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::plans::{numbered, numbers};
@@ -335,6 +337,45 @@ on_each_engine! {
         for series in &all {
             assert_eq!(members(&service, series).await.len() as i64, series["backups"].as_i64().unwrap());
         }
+    }
+
+    async fn what_changes_between_reading_and_placing_is_as_it_is_then(database: Database) {
+        let service = Service::start(&database).await;
+        let ids = [
+            backup(&service, metadata(None, "a")).await, backup(&service, metadata(None, "a")).await, backup(&service, metadata(None, "a")).await,
+        ];
+        let store = &service.api.catalogue.store;
+        let read = async || {
+            let read = async |tx: &mut Tx| tx.backups_behind(&Frontier::at(0), true).await;
+            store.read::<_, StoreError>("reading", read).await.unwrap().backups
+        };
+        let place = async |backups: Vec<Recorded>| {
+            let write = async |tx: &mut Tx| tx.place_found(&backups).await;
+            store.write::<_, StoreError>("placing", write).await.unwrap()
+        };
+        let change = async |id: &str, name: &str| {
+            let metadata = json!({"backup_metadata": {"backup_name": name}});
+            service.patch(&format!("backups/{id}"), metadata).await.expect(200);
+        };
+        // They are in no series yet.
+        let before = read().await;
+        assert_eq!(before.len(), 3);
+        service.delete(&format!("backups/{}", ids[0])).await.expect(204);
+        change(&ids[1], "b").await;
+        assert_eq!(place(before).await, 2);
+        let mut names = texts(&series(&service, "").await, "backup_name");
+        names.sort();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(database.rows("freezer_api_backup_series", "1 = 1").await, 2);
+        // They are in series, of which the program before ours knows nothing.
+        let changed = metadata(None, "c");
+        database.run(format!("UPDATE backups SET backup_metadata = '{changed}' WHERE id = '{}'", ids[1])).await;
+        let before = read().await;
+        change(&ids[1], "d").await;
+        service.delete(&format!("backups/{}", ids[2])).await.expect(204);
+        assert_eq!(place(before).await, 0);
+        assert_eq!(texts(&series(&service, "").await, "backup_name"), ["d"]);
+        assert_eq!(database.rows("freezer_api_backup_series", "1 = 1").await, 1);
     }
 
     async fn a_long_series_is_not_counted_at_each_change(database: Database) {
