@@ -21,6 +21,7 @@ mod operation;
 mod page;
 mod paging;
 mod path;
+mod refusals;
 mod report;
 mod report_backups;
 mod report_hosts;
@@ -55,6 +56,7 @@ pub use metrics::{BearerError, Metrics, metrics_service};
 pub use openapi::{document as openapi, document_text as openapi_text};
 pub use operation::Operation;
 pub use page::{KeyError, Logins};
+pub use refusals::Refusals;
 pub use routes::{Endpoint, routes};
 
 /// What the handlers work with, for as long as the program runs.
@@ -69,6 +71,8 @@ pub struct Api {
     pub logins: Logins,
     /// What is counted for Prometheus; `None`: nothing.
     pub metrics: Option<Metrics>,
+    /// How fast refusals are answered.
+    pub refusals: Refusals,
     /// Makes the ids of requests.
     pub ids: Ids,
     /// The options.

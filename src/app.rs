@@ -11,7 +11,7 @@ use listenfd::ListenFd;
 
 use rounds::Rounds;
 
-use crate::api::{self, Api, Authentication, BearerError, KeyError, Logins, Metrics};
+use crate::api::{self, Api, Authentication, BearerError, KeyError, Logins, Metrics, Refusals};
 use crate::authz::rules;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
@@ -112,6 +112,7 @@ pub async fn build(
         authentication,
         logins,
         metrics,
+        refusals: Refusals::new(),
         ids,
         config,
     }))

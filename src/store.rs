@@ -374,8 +374,12 @@ impl Store {
     }
 
     async fn open_with(&self, share: Option<Share>) -> Result<Tx, StoreError> {
+        let connection = match &share {
+            Some(share) => share.opening(self.lease()).await?,
+            None => self.lease().await?,
+        };
         Ok(Tx {
-            session: DbSession::new(self.lease().await?, self.statement_limit),
+            session: DbSession::new(connection, self.statement_limit),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             room: None,

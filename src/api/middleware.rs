@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::extract::Held;
 use super::forwarded::Forwarded;
 use super::page::OUR_PAGE;
+use super::refusals::{Worked, measured};
 use super::{Api, openapi};
 use crate::config::{self, Token};
 use crate::domain::Refusal;
@@ -56,9 +57,9 @@ pub(super) async fn observe(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     async {
-        let mut response = tokio::time::timeout(limit, next.run(request))
+        let (mut response, worked) = tokio::time::timeout(limit, measured(next.run(request)))
             .await
-            .unwrap_or_else(|_| ApiError::Timeout.into_response());
+            .unwrap_or_else(|_| (ApiError::Timeout.into_response(), Duration::ZERO));
         if is_named(&api, &path, &response) {
             let id = answered_id(sent_id.as_ref(), &request_id);
             response.headers_mut().insert(REQUEST_ID, id);
@@ -73,10 +74,23 @@ pub(super) async fn observe(
             duration_ms = milliseconds(started.elapsed()),
             "request"
         );
+        pace(&api, &mut response, worked).await;
         response
     }
     .instrument(span)
     .await
+}
+
+/// Keeps the answer back where too many requests are refused.
+async fn pace(api: &Api, response: &mut Response, worked: Duration) {
+    if response.status().is_client_error() {
+        let apart = response.extensions_mut().remove::<Worked>();
+        let worked = worked + apart.map_or(Duration::ZERO, |Worked(time)| time);
+        let delay = api.refusals.delay(worked, Instant::now());
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
 }
 
 /// Three decimals: the clock is not finer than that.
@@ -125,8 +139,11 @@ pub(super) async fn detach_writes(request: Request, next: Next) -> Response {
     ) {
         return next.run(request).await;
     }
-    match tokio::spawn(next.run(request).in_current_span()).await {
-        Ok(response) => response,
+    match tokio::spawn(measured(next.run(request)).in_current_span()).await {
+        Ok((mut response, worked)) => {
+            response.extensions_mut().insert(Worked(worked));
+            response
+        }
         Err(error) => panicked_with(&error.to_string()).into_response(),
     }
 }

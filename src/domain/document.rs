@@ -141,14 +141,16 @@ pub fn memory_for(text: &[u8]) -> usize {
 /// The position behind the string that opens at `start`.
 fn after_string(text: &[u8], start: usize) -> usize {
     let mut position = start + 1;
-    while let Some(byte) = text.get(position) {
-        match byte {
-            b'\\' => position += 2,
-            b'"' => return position + 1,
-            _ => position += 1,
+    while let Some(rest) = text.get(position..)
+        && let Some(found) = memchr::memchr2(b'"', b'\\', rest)
+    {
+        position += found + 1;
+        if text.get(position - 1) == Some(&b'"') {
+            return position;
         }
+        position += 1;
     }
-    position
+    position.max(text.len())
 }
 
 /// A stored JSON text as it goes into an answer: unchanged when it is valid.

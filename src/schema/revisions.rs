@@ -148,6 +148,11 @@ pub(super) static OWN: &[Revision] = &[
         title: "indexes of what the metadata of backups are searched by",
         scripts: &[script!("19_freezer_0010")],
     },
+    Revision {
+        id: "0011",
+        title: "an index for the runs of a project in one state",
+        scripts: &[script!("20_freezer_0011")],
+    },
 ];
 
 /// Removes our additions; run from the last to the first.
@@ -162,6 +167,7 @@ pub(super) static OWN_DOWN: &[Script] = &[
     script!("17_freezer_0008_down"),
     script!("18_freezer_0009_down"),
     script!("19_freezer_0010_down"),
+    script!("20_freezer_0011_down"),
 ];
 
 #[cfg(test)]

@@ -312,6 +312,7 @@ impl AsyncWrite for TrackedStream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-        this.linger.poll(&mut this.stream, context)
+        this.linger
+            .poll(&mut this.stream, context, this.activity.is_http2())
     }
 }

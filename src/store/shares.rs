@@ -30,8 +30,8 @@ const KEPT: usize = 1024;
 const SHORT: Duration = Duration::from_millis(2);
 /// The longest rest, so that a database that stood still is not waited for twice.
 const MAX_REST: Duration = Duration::from_millis(250);
-/// The least rest after a statement that was given up: its connection is closed, and another one costs the database far more.
-const AFTER_GIVING_UP: Duration = Duration::from_millis(50);
+/// The least rest after a statement or a connection that was given up: another connection costs the database far more than a statement.
+const AFTER_GIVING_UP: Duration = Duration::from_millis(250);
 
 /// For whom a piece of work is done: hashes of a user's id and of a project's.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ pub(super) struct Shares {
 pub(super) struct Share {
     places: Option<(Place, Place)>,
     since: Instant,
-    /// Whether a statement was given up.
+    /// Whether a statement was given up, or a connection while it was opened.
     gave_up: Arc<AtomicBool>,
     company: Company,
 }
@@ -136,6 +136,14 @@ impl Shares {
 impl Share {
     pub(super) fn company(&self) -> Company {
         self.company.clone()
+    }
+
+    /// Opens a connection with it. Who leaves meanwhile has the database open one for nobody, as who gives up a statement has.
+    pub(super) async fn opening<T>(&self, opening: impl Future<Output = T>) -> T {
+        self.gave_up.store(true, Ordering::Relaxed);
+        let opened = opening.await;
+        self.gave_up.store(false, Ordering::Relaxed);
+        opened
     }
 
     /// Where to say that a statement was given up.
@@ -342,6 +350,7 @@ impl Asking {
 
 #[cfg(test)]
 mod tests {
+    use std::future;
     use std::task::Poll;
 
     use futures_util::future::BoxFuture;
@@ -496,6 +505,21 @@ mod tests {
         };
         drop(share);
         assert!(entered(&shares, "one", Purpose::Read).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_a_connection_is_opened_keeps_his_place() {
+        let shares = shares(2, 1);
+        for (opening, is_kept) in [
+            (future::ready(()).boxed(), false),
+            (future::pending().boxed(), true),
+        ] {
+            let share = entered(&shares, "one", Purpose::Read).await.unwrap();
+            assert_eq!(share.opening(opening).now_or_never().is_none(), is_kept);
+            drop(share);
+            let next = entered(&shares, "one", Purpose::Read).await;
+            assert_eq!(next.is_none(), is_kept);
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use freezer_api::service::SeriesKeeper;
 use serde_json::{Value, json};
 use socket2::SockRef;
 
-use crate::server::{PATIENCE, start};
+use crate::server::{PATIENCE, connect, start};
 use crate::support::process::{Server, manage};
 use crate::support::{Database, PROJECT, Service};
 
@@ -58,7 +58,7 @@ pub(crate) fn ask(server: &Server, query: &str) -> TcpStream {
 
 /// The same of a media type.
 pub(crate) fn ask_as(media_type: &str, server: &Server, query: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = connect(server.address());
     // Longer than any `request_timeout` here: what is too slow is the server's to say.
     stream.set_read_timeout(Some(5 * PATIENCE)).unwrap();
     let request = format!(

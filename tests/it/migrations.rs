@@ -148,7 +148,7 @@ on_each_engine! {
     async fn revisions_that_nobody_knows_are_refused(database: Database) {
         db(&database, &["sync"]);
         let store = connect(&database).await;
-        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0010")] {
+        for (table, head) in [("alembic_version", "7a3b9c1d2e4f"), ("freezer_api_version", "0011")] {
             database.run(format!("UPDATE {table} SET version_num = 'ffff'")).await;
             let output = try_db(&database, &["sync"]);
             assert!(!output.status.success());

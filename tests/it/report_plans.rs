@@ -268,6 +268,12 @@ fn index(engine: Engine, statement: &str) -> Option<&'static str> {
         // That of a job's runs, or of those of a state.
         return Some("ix_freezer_api_runs_");
     }
+    if of("freezer_api_runs")
+        && statement.contains(" AND project_id = ")
+        && statement.contains(" AND state = ")
+    {
+        return Some("ix_freezer_api_runs_project_state");
+    }
     let is_counted = of("freezer_api_run_days") || of("freezer_api_run_hours");
     let primary = match engine {
         Engine::MySql => "key=PRIMARY",

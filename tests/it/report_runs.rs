@@ -315,6 +315,7 @@ on_each_engine! {
             ("project_id = 'p1' ORDER BY started_at DESC, id DESC LIMIT 11", "ix_freezer_api_runs_project"),
             ("client_id = 'c' ORDER BY started_at DESC, id DESC LIMIT 11", "ix_freezer_api_runs_client"),
             ("state = 'fail' ORDER BY started_at DESC, id DESC LIMIT 11", "ix_freezer_api_runs_state"),
+            ("project_id = 'p1' AND state = 'fail' ORDER BY started_at DESC, id DESC LIMIT 11", "ix_freezer_api_runs_project_state"),
             ("1 = 1 ORDER BY started_at DESC, id DESC LIMIT 11", "ix_freezer_api_runs_started"),
         ] {
             let plan = explain(&database, &format!("SELECT id, state, attempts FROM freezer_api_runs WHERE {condition}"), &[]).await;

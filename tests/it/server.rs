@@ -1,10 +1,12 @@
 //! The server as a process: connections, limits, its end and its start.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::process::{Ended, Server, manage};
 use crate::support::{Database, Engine};
@@ -32,6 +34,28 @@ pub(crate) fn refusal(configuration: &str, arguments: &[&str]) -> Ended {
     ended
 }
 
+thread_local! {
+    /// Where this thread connects from, if the system does not choose it.
+    static SOURCE: Cell<Option<IpAddr>> = const { Cell::new(None) };
+}
+
+/// Lets this thread connect from an address of its own, as another machine does. Who connects again and again uses up the ports of
+/// its address.
+pub(crate) fn connect_from(source: impl Into<IpAddr>) {
+    SOURCE.set(Some(source.into()));
+}
+
+/// A connection to a server from this thread.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let Some(source) = SOURCE.get() else {
+        return TcpStream::connect(address).unwrap();
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
 /// A connection on which reading does not take for ever.
 pub(crate) struct Connection<S = TcpStream>(pub(crate) S);
 
@@ -49,7 +73,7 @@ impl Connection {
     }
 
     pub(crate) fn to(address: SocketAddr) -> Connection {
-        let stream = TcpStream::connect(address).unwrap();
+        let stream = connect(address);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Connection(stream)
     }

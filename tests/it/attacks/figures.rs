@@ -16,7 +16,7 @@ use super::http2::rapid_reset;
 use super::{Bystander, MAX_MEMORY, Served};
 use crate::large_lists::fill;
 use crate::memory::worst_body;
-use crate::server::{Connection, PATIENCE, ask, request, start};
+use crate::server::{Connection, PATIENCE, ask, connect, connect_from, request, start};
 use crate::support::mariadb::MariaDb;
 use crate::support::postgres::Postgres;
 use crate::support::process::Server;
@@ -31,7 +31,7 @@ const HOLD: Duration = Duration::from_millis(500);
 
 /// An attack: its name, how many clients make it at once, and what each does again and again. That gives the status of the answer,
 /// 0 where there is none.
-type Attack = (&'static str, usize, fn(&Server) -> u16);
+type Attack = (&'static str, u8, fn(&Server) -> u16);
 
 const ATTACKS: [Attack; 11] = [
     ("a search of 15,000 pairs", 8, many_pairs),
@@ -98,7 +98,7 @@ fn large_list(server: &Server) -> u16 {
 fn search_of_large_list(server: &Server) -> u16 {
     let search = json!({"match": [{"number": "59"}]});
     // Longer than any request may take: those of an attacker wait for each other.
-    let stream = TcpStream::connect(server.address()).unwrap();
+    let stream = connect(server.address());
     stream.set_read_timeout(Some(5 * PATIENCE)).unwrap();
     let mut connection = Connection(stream);
     connection.send(request("GET", &at("backups?limit=1"), &search.to_string()));
@@ -149,7 +149,7 @@ fn half_headers(server: &Server) -> u16 {
 /// Sends a text on so many connections, and keeps them open for a while.
 fn hold(server: &Server, text: &str, connections: usize) -> u16 {
     let open = || {
-        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let mut stream = connect(server.address());
         stream.set_write_timeout(Some(HOLD)).unwrap();
         // The server stops reading where nobody reads what it writes.
         let _ = stream.write_all(text.as_bytes());
@@ -183,8 +183,14 @@ struct Figures {
 }
 
 /// One attacker, who goes on until it is over.
-fn attacker(server: &Server, act: fn(&Server) -> u16, is_over: &AtomicBool) -> Statuses {
-    // Attackers have machines of their own: those of this thread are for the service first, and for the honest client.
+fn attacker(
+    server: &Server,
+    act: fn(&Server) -> u16,
+    number: u8,
+    is_over: &AtomicBool,
+) -> Statuses {
+    // Attackers have machines of their own: this one is for the service first, and for the honest client.
+    connect_from([127, 0, 1, number]);
     rustix::process::setpriority_process(None, 19).unwrap();
     let mut statuses = Statuses::new();
     while statuses.is_empty() || !is_over.load(Ordering::Relaxed) {
@@ -206,8 +212,9 @@ fn make(
     let bystander = Bystander::start(server.address());
     let (mut statuses, mut most_of_database) = (Statuses::new(), 0);
     thread::scope(|scope| {
-        let attackers: Vec<_> = (0..attackers)
-            .map(|_| scope.spawn(|| attacker(server, act, &is_over)))
+        let is_over = &is_over;
+        let attackers: Vec<_> = (1..=attackers)
+            .map(|number| scope.spawn(move || attacker(server, act, number, is_over)))
             .collect();
         while begun.elapsed() < time {
             most_of_database = most_of_database.max(memory(&processes()));

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
 use super::attack;
 use super::slow::fill;
-use crate::server::{PATIENCE, start};
+use crate::server::{PATIENCE, connect, start};
 use crate::support::process::Server;
 use crate::support::{Database, Engine};
 
@@ -77,7 +78,7 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 }
 
 fn open(server: &Server, settings: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = connect(server.address());
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
         .set_write_timeout(Some(Duration::from_secs(1)))
@@ -204,11 +205,10 @@ fn allowed() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// The first of them, once.
+/// The first of them, until the connection is ended.
 pub(super) fn rapid_reset(server: &Server) {
-    let floods = forbidden();
-    let (_, frames) = &floods[0];
-    flood(server, frames);
+    static FRAMES: LazyLock<Vec<u8>> = LazyLock::new(|| forbidden().swap_remove(0).1);
+    assert!(is_ended(flood(server, &FRAMES)));
 }
 
 #[tokio::test]
