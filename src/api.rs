@@ -39,7 +39,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, options};
+use axum::routing::{MethodRouter, get, options};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::validate_request::ValidateRequestHeaderLayer;
@@ -137,11 +137,7 @@ pub fn local_service(api: Arc<Api>) -> Router {
 
 /// What a client gets that comes while all connections are in use: the health check, or when to come again.
 pub fn full_service(api: Arc<Api>) -> Router {
-    let public = Router::new()
-        .route(
-            api.config.healthcheck.path.as_str(),
-            any(healthcheck::check),
-        )
+    let public = healthcheck::routes(&api.config)
         .with_state(Arc::clone(&api))
         .fallback(async || ApiError::TooManyConnections);
     let router = Router::new()
@@ -164,10 +160,7 @@ fn public(api: &Arc<Api>) -> Router {
                 .layer(to_the_page),
         )
         .route(openapi::PATH, document.layer(check(accept::require_json)))
-        .route(
-            api.config.healthcheck.path.as_str(),
-            any(healthcheck::check),
-        )
+        .merge(healthcheck::routes(&api.config))
         .route(metrics::PATH, metrics::on_the_api(api));
     if api.config.ui.enabled {
         router = router.merge(page::routes());

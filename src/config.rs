@@ -58,6 +58,8 @@ pub struct Config {
     pub oslo_middleware: Middleware,
     /// `[healthcheck]`.
     pub healthcheck: Healthcheck,
+    /// Further health checks, each at a path of its own, that the file of Paste Deploy has.
+    pub more_healthchecks: Vec<Healthcheck>,
     /// `[cors]`.
     pub cors: Cors,
     /// `[report]`.
@@ -130,8 +132,60 @@ impl Config {
         let paste = paste::read(&mut settings, &search_dirs);
         let (mut config, mut warnings) = Self::from_settings(&settings)?;
         config.search_dirs = search_dirs;
-        warnings.extend(paste);
+        warnings.extend(paste.warning);
+        for settings in &paste.more_healthchecks {
+            warnings.extend(config.add_healthcheck(settings)?);
+        }
+        warnings.extend(config.take_old_policy_file(&settings));
         Ok((config, warnings))
+    }
+
+    /// Adds the health check that these settings mean, if its path is free.
+    fn add_healthcheck(&mut self, settings: &Settings) -> Result<Vec<Warning>, ConfigError> {
+        let mut reader = Reader::new(settings, options::GROUPS);
+        let healthcheck = read_healthcheck(&mut reader);
+        let path = reader.settings.find(Healthcheck::SECTION, &["path"]);
+        let mut others = self.healthchecks();
+        if let Some(path) = path
+            && others.any(|other| other.path == healthcheck.path)
+        {
+            reader.warnings.push(Warning {
+                kind: WarningKind::Unknown,
+                message: format!("{} has a health check already", path.value()),
+                location: path.location,
+            });
+        } else {
+            drop(others);
+            self.more_healthchecks.push(healthcheck);
+        }
+        reader.finish().map_err(ConfigError::Wrong)
+    }
+
+    /// Takes the `policy.json` of a site that has no `policy.yaml` and does not say which file it means. oslo.policy
+    /// did so before its version 5, and without the rules more may be allowed than the site wants.
+    fn take_old_policy_file(&mut self, settings: &Settings) -> Option<Warning> {
+        const OLD: &str = "policy.json";
+        let is_named = settings.find(Policy::SECTION, &["policy_file"]).is_some();
+        if is_named || self.find_file(&self.oslo_policy.policy_file).is_some() {
+            return None;
+        }
+        let path = self.find_file(Path::new(OLD))?;
+        self.oslo_policy.policy_file = PathBuf::from(OLD);
+        Some(Warning {
+            kind: WarningKind::Deprecated,
+            location: Location::File {
+                path: path.into(),
+                line: 1,
+            },
+            message: "is taken as [oslo_policy] policy_file, since there is no policy.yaml; oslopolicy-convert-json-to-yaml \
+                      makes one that means the same"
+                .to_owned(),
+        })
+    }
+
+    /// All health checks. Each has another path.
+    pub fn healthchecks(&self) -> impl Iterator<Item = &Healthcheck> {
+        std::iter::once(&self.healthcheck).chain(&self.more_healthchecks)
     }
 
     fn from_settings(settings: &Settings) -> Result<(Self, Vec<Warning>), ConfigError> {
@@ -156,6 +210,7 @@ impl Config {
             ssl: Ssl::read(&mut reader, Ssl::SECTION),
             oslo_middleware: Middleware::read(&mut reader, Middleware::SECTION),
             healthcheck: read_healthcheck(&mut reader),
+            more_healthchecks: Vec::new(),
             cors: Cors::read(&mut reader, Cors::SECTION),
             report: Report::read(&mut reader, Report::SECTION),
             metrics: Metrics::read(&mut reader, Metrics::SECTION),

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use serde_json::{Value, json};
 
 use super::Api;
 use super::accept::{accept_header, preferred};
-use crate::config::{Healthcheck, HealthcheckBackend};
+use crate::config::{Config, Healthcheck, HealthcheckBackend};
 use crate::error::ApiError;
 
 /// What one backend found, in oslo.middleware's words.
@@ -43,12 +45,26 @@ impl Finding {
 /// What a finding may be sent as, the first where the client does not mind.
 const FORMS: [(&str, &str); 3] = [("text", "plain"), ("text", "html"), ("application", "json")];
 
+/// The health checks of the configuration, each at its path.
+pub(super) fn routes(config: &Config) -> Router<Arc<Api>> {
+    let add = |router: Router<Arc<Api>>, options: &Healthcheck| {
+        let path = options.path.as_str().to_owned();
+        let options = Arc::new(options.clone());
+        let check = async move |State(api): State<Arc<Api>>, request: Request| {
+            check(&api, &options, &request)
+        };
+        router.route(&path, any(check))
+    };
+    config.healthchecks().fold(Router::new(), add)
+}
+
 /// Whether this server wants requests.
-pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Response {
-    if !is_for(&api.config.healthcheck, &request) {
+fn check(api: &Api, options: &Healthcheck, request: &Request) -> Response {
+    if !is_for(options, request) {
         return ApiError::NoRoute.into_response();
     }
-    let findings = findings(&api.config.healthcheck, api.config.default.bind_port);
+    let findings = findings(options, api.config.default.bind_port);
+    let detailed = options.detailed;
     let healthy = findings.iter().all(|finding| finding.available);
     let status = match (healthy, request.method() == Method::HEAD) {
         (true, false) => StatusCode::OK,
@@ -61,8 +77,11 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request) -> Resp
     }
     let accept = accept_header(request.headers());
     let (content_type, body) = match preferred(&accept, &FORMS) {
-        Some(("text", "html")) => ("text/html; charset=UTF-8", html(&api, &findings)),
-        Some(("application", "json")) => ("application/json", json(&api, &findings).to_string()),
+        Some(("text", "html")) => ("text/html; charset=UTF-8", html(api, detailed, &findings)),
+        Some(("application", "json")) => (
+            "application/json",
+            json(api, detailed, &findings).to_string(),
+        ),
         // A 406 would take the server out of service.
         _ => ("text/plain; charset=UTF-8", reasons(&findings).join("\n")),
     };
@@ -138,8 +157,8 @@ fn reasons(findings: &[Finding]) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.reason).collect()
 }
 
-fn json(api: &Api, findings: &[Finding]) -> Value {
-    if !api.config.healthcheck.detailed {
+fn json(api: &Api, detailed: bool, findings: &[Finding]) -> Value {
+    if !detailed {
         return json!({"detailed": false, "reasons": reasons(findings)});
     }
     let reason = |finding: &Finding| json!({"class": CLASS, "details": finding.details, "reason": finding.reason});
@@ -154,8 +173,7 @@ fn json(api: &Api, findings: &[Finding]) -> Value {
 /// The name that oslo.middleware gives to the kind of a finding.
 const CLASS: &str = "HealthcheckResult";
 
-fn html(api: &Api, findings: &[Finding]) -> String {
-    let detailed = api.config.healthcheck.detailed;
+fn html(api: &Api, detailed: bool, findings: &[Finding]) -> String {
     let mut page = "<HTML>\n<HEAD><TITLE>Healthcheck Status</TITLE></HEAD>\n<BODY>\n".to_owned();
     let mut add = |line: String| {
         page.push_str(&line);

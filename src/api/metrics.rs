@@ -142,14 +142,9 @@ impl Metrics {
 /// The paths of all routes, with their parameters.
 fn paths(config: &Config) -> Vec<String> {
     let of_the_api = routes().into_iter().map(|endpoint| endpoint.path);
-    let others = [
-        "/",
-        "/v2",
-        PATH,
-        openapi::PATH,
-        config.healthcheck.path.as_str(),
-    ];
-    let all = of_the_api.chain(others).chain(page::PATHS);
+    let others = ["/", "/v2", PATH, openapi::PATH];
+    let checks = config.healthchecks().map(|check| check.path.as_str());
+    let all = of_the_api.chain(others).chain(checks).chain(page::PATHS);
     all.map(str::to_owned).collect()
 }
 

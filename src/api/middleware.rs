@@ -101,8 +101,9 @@ fn milliseconds(duration: Duration) -> f64 {
 /// Answers behind authentication carry the request's id.
 fn is_named(api: &Api, path: &str, response: &Response) -> bool {
     let path = path.trim_matches('/');
-    let others = [api.config.healthcheck.path.as_str(), openapi::PATH];
-    let public = path.is_empty() || others.iter().any(|other| other.trim_matches('/') == path);
+    let checks = api.config.healthchecks().map(|check| check.path.as_str());
+    let mut others = checks.chain([openapi::PATH]);
+    let public = path.is_empty() || others.any(|other| other.trim_matches('/') == path);
     !public && response.status() != axum::http::StatusCode::UNAUTHORIZED
 }
 

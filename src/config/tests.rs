@@ -489,6 +489,7 @@ fn the_sample_gives_the_defaults() {
         format!(
             "{:#?}",
             Config {
+                more_healthchecks: Vec::new(),
                 search_dirs: Vec::new(),
                 ..config
             }

@@ -40,8 +40,10 @@ const BUILT_IN: [&str; 5] = [
 /// What a file sets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Paste {
-    /// Options, under the sections that they have in a configuration file.
+    /// Options, under the sections that they have in a configuration file. Of the health checks, those of the first.
     pub entries: Vec<Entry>,
+    /// The options of each further health check that has a path of its own.
+    pub more_healthchecks: Vec<Vec<Entry>>,
     /// What has no effect here.
     pub not_taken: Vec<String>,
 }
@@ -61,23 +63,37 @@ impl Paste {
     /// The first line that does not fit.
     pub fn parse(text: &str, folder: &Path) -> Result<Paste, SyntaxError> {
         let file = ini::parse(text)?;
+        let mounted = mounted_healthchecks(&file);
+        let of_others = |section: &str| {
+            let mut others = mounted.iter().skip(1);
+            others.any(|(_, name)| name == section)
+                && mounted.first().is_none_or(|(_, name)| name != section)
+        };
         let mut paste = Paste::default();
         for entry in &file {
-            let name = entry.section.split_once(':');
-            match name {
-                Some(("app" | "filter", _)) => paste.add(&file, entry),
-                Some(("composite", "main")) if is_healthcheck(&file, &entry.value) => {
-                    paste.entries.push(Entry {
-                        section: "healthcheck".to_owned(),
-                        key: "path".to_owned(),
-                        value: entry.key.clone(),
-                        line: entry.line,
-                    });
-                }
-                _ => {}
+            if !matches!(entry.section.split_once(':'), Some(("app" | "filter", _))) {
+                continue;
+            }
+            // What of them has no effect is told all the same.
+            let taken = paste.entries.len();
+            paste.add(&file, entry);
+            if of_others(&entry.section) {
+                paste.entries.truncate(taken);
             }
         }
-        for entry in &mut paste.entries {
+        for (index, (path, section)) in mounted.iter().enumerate() {
+            if index == 0 {
+                paste.entries.push(path.clone());
+            } else {
+                let mut own = Paste::default();
+                let entries = file.iter().filter(|entry| entry.section == *section);
+                entries.for_each(|entry| own.add(&file, entry));
+                own.entries.push(path.clone());
+                paste.more_healthchecks.push(own.entries);
+            }
+        }
+        let more = paste.more_healthchecks.iter_mut().flatten();
+        for entry in paste.entries.iter_mut().chain(more) {
             entry.value = entry.value.replace("%(here)s", &folder.to_string_lossy());
         }
         paste.not_taken.dedup();
@@ -119,10 +135,28 @@ fn factory<'a>(file: &'a [Entry], section: &str) -> Option<&'a str> {
     Some(&entry.value)
 }
 
-/// Whether an application of this name is the health check.
-fn is_healthcheck(file: &[Entry], name: &str) -> bool {
-    let section = ini::normalize_section(&format!("app:{name}"));
-    factory(file, &section).is_some_and(|factory| factory.to_lowercase().contains("healthcheck"))
+/// The health checks of the application that is served, in their order: the option that says where one is, and its section.
+fn mounted_healthchecks(file: &[Entry]) -> Vec<(Entry, String)> {
+    let entries = file.iter().filter(|entry| {
+        let name = entry.section.split_once(':');
+        name == Some(("composite", "main")) && !FACTORIES.contains(&entry.key.as_str())
+    });
+    let mounted = entries.map(|entry| {
+        let path = Entry {
+            section: "healthcheck".to_owned(),
+            key: "path".to_owned(),
+            value: entry.key.clone(),
+            line: entry.line,
+        };
+        let section = ini::normalize_section(&format!("app:{}", entry.value));
+        (path, section)
+    });
+    mounted
+        .filter(|(_, section)| {
+            factory(file, section)
+                .is_some_and(|factory| factory.to_lowercase().contains("healthcheck"))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -176,10 +210,10 @@ allowed_origin = *
         assert_eq!(
             entries,
             [
-                "4: [healthcheck] path = /alive",
                 "14: [healthcheck] backends = disable_by_file",
                 "15: [healthcheck] disable_by_file_path = /etc/freezer/disabled",
                 "20: [oslo_middleware] enable_proxy_headers_parsing = True",
+                "4: [healthcheck] path = /alive",
             ]
         );
         assert_eq!(
@@ -203,5 +237,33 @@ allowed_origin = *
             .collect();
         assert_eq!(keys, ["path", "detailed"]);
         assert!(Paste::parse("nothing", Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn each_health_check_has_its_own_options() {
+        let text = "[composite:main]\n/live = live\n/ready = ready\n/up = live\n\
+                    [app:live]\nuse = egg:oslo.middleware#healthcheck\ndetailed = true\n\
+                    [app:ready]\nuse = egg:oslo.middleware#healthcheck\nbackends = disable_by_file\ncolour = red\n";
+        let paste = Paste::parse(text, Path::new("/")).unwrap();
+        let shown = |entries: &[Entry]| -> Vec<String> {
+            let shown = entries.iter();
+            shown
+                .map(|entry| format!("{}={}", entry.key, entry.value))
+                .collect()
+        };
+        assert_eq!(shown(&paste.entries), ["detailed=true", "path=/live"]);
+        let more: Vec<Vec<String>> = paste
+            .more_healthchecks
+            .iter()
+            .map(|more| shown(more))
+            .collect();
+        assert_eq!(
+            more,
+            [
+                ["backends=disable_by_file", "path=/ready"],
+                ["detailed=true", "path=/up"]
+            ]
+        );
+        assert_eq!(paste.not_taken, ["[app:ready] colour"]);
     }
 }

@@ -82,7 +82,7 @@ impl<'a> Found<'a> {
 }
 
 /// All values that were set. Without `Debug`, since secrets are among them.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Settings {
     /// In the order in which they were read: the last wins.
     files: Vec<(Arc<Path>, Vec<Entry>)>,

@@ -38,6 +38,35 @@ async fn the_health_check_is_where_and_what_the_file_says() {
 }
 
 #[tokio::test]
+async fn there_may_be_several_health_checks() {
+    let database = Database::create(Engine::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("api-paste.ini");
+    fs::write(
+        &file,
+        "[composite:main]\nuse = egg:Paste#urlmap\n/ = api\n/live = live\n/ready = ready\n/live/ = ready\n\
+         [app:api]\npaste.app_factory = freezer_api.service:freezer_appv2_factory\n\
+         [app:live]\nuse = egg:oslo.middleware#healthcheck\n\
+         [app:ready]\npaste.app_factory = oslo_middleware:Healthcheck.app_factory\n\
+         backends = disable_by_file\ndisable_by_file_path = %(here)s/disabled\n",
+    )
+    .unwrap();
+    let options = format!(
+        "[paste_deploy]\nconfig_file = {}\n[healthcheck]\ndetailed = true\n",
+        file.display()
+    );
+    let server = start(&database, &options);
+    let status = |path| ask(&server, "GET", path, "").status;
+    assert_eq!(
+        ["/live", "/ready", "/healthcheck"].map(status),
+        [200, 200, 404]
+    );
+    fs::write(folder.path().join("disabled"), "").unwrap();
+    assert_eq!(["/live", "/ready"].map(status), [200, 503]);
+    server.wait_for_output("api-paste.ini:6: /live/ has a health check already");
+}
+
+#[tokio::test]
 async fn the_health_check_is_for_those_whom_it_is_for() {
     let database = Database::create(Engine::Sqlite).await;
     for (options, status, proxied) in [

@@ -1,6 +1,9 @@
 //! Values that are of the right type and cannot work.
 
-use super::{config, wrong};
+use tempfile::TempDir;
+
+use super::{config, home, load, wrong};
+use crate::config::Sources;
 
 #[test]
 fn the_health_check_has_a_path_that_can_be_asked_for() {
@@ -71,4 +74,38 @@ fn names_of_headers_and_methods_are_checked() {
     a.conf:3: [cors] allow_methods is "GET,P(ST"; wanted is names without blanks, separated by commas
     a.conf:4: [cors] expose_headers is "ä"; wanted is names without blanks, separated by commas
     "#);
+}
+
+#[test]
+fn the_policy_in_json_is_taken_where_there_is_no_other() {
+    let files = |more: &[(&str, &str)]| {
+        let base = [
+            (".freezer/freezer.conf", ""),
+            (".freezer/policy.json", "{}"),
+        ];
+        home(&[&base, more].concat())
+    };
+    let policy_file = |home: &TempDir, variables: &[(&str, &str)]| {
+        let (config, warnings) = load(home.path(), &Sources::default(), variables).unwrap();
+        let told = warnings.iter().any(|warning| {
+            let text = warning.to_string();
+            text.contains(".freezer/policy.json:1: is taken as [oslo_policy] policy_file")
+        });
+        (config.oslo_policy.policy_file.display().to_string(), told)
+    };
+    let old = ("policy.json".to_owned(), true);
+    let new = ("policy.yaml".to_owned(), false);
+    assert_eq!(policy_file(&files(&[]), &[]), old);
+    assert_eq!(
+        policy_file(&files(&[(".freezer/policy.yaml", "")]), &[]),
+        new
+    );
+    // Who names the default means it.
+    let named = (
+        ".freezer/freezer.conf",
+        "[oslo_policy]\npolicy_file = policy.yaml",
+    );
+    assert_eq!(policy_file(&files(&[named]), &[]), new);
+    let variables = [("OS_OSLO_POLICY__POLICY_FILE", "policy.yaml")];
+    assert_eq!(policy_file(&files(&[]), &variables), new);
 }
