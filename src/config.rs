@@ -196,11 +196,9 @@ impl Config {
         let service_section = credentials_section(settings, KeystoneAuthtoken::SECTION);
         let trustee_section = credentials_section(settings, &centralized_scheduler.auth_section);
         let service_auth = AuthPlugin::read(&mut reader, &service_section);
-        let trustee_auth = if trustee_section == service_section {
-            service_auth.clone()
-        } else {
-            AuthPlugin::read(&mut reader, &trustee_section)
-        };
+        let is_another = trustee_section != service_section;
+        let trustee_auth = is_another.then(|| AuthPlugin::read(&mut reader, &trustee_section));
+        let trustee_auth = trustee_auth.unwrap_or_else(|| service_auth.clone());
         let config = Self {
             default: Global::read(&mut reader, Global::SECTION),
             database: read_database(&mut reader),
@@ -313,7 +311,31 @@ fn read_keystone_authtoken(reader: &mut Reader<'_>) -> KeystoneAuthtoken {
             wanted: "None, or a memcache_secret_key beside it".to_owned(),
         });
     }
+    if !options.memcached_servers.is_empty() {
+        let lost = lost_memcached_options(reader.settings);
+        reader.warnings.extend(lost);
+    }
     options
+}
+
+/// A warning for each way of keystonemiddleware to reach memcached that is asked for and not there.
+fn lost_memcached_options(settings: &Settings) -> Vec<Warning> {
+    const OPTIONS: [(&str, &str); 2] = [
+        ("memcache_tls_enabled", "without TLS"),
+        ("memcache_sasl_enabled", "without a password"),
+    ];
+    let lost = OPTIONS.iter().filter_map(|(name, how)| {
+        let found = settings.find(KeystoneAuthtoken::SECTION, &[*name])?;
+        let is_on = <bool as types::OptionType>::parse(found.value(), None) == Ok(true);
+        is_on.then(|| Warning {
+            kind: WarningKind::Unknown,
+            location: found.location,
+            message: format!(
+                "[keystone_authtoken] {name} has no effect in this program: memcached_servers are asked {how}"
+            ),
+        })
+    });
+    lost.collect()
 }
 
 impl KeystoneAuthtoken {

@@ -109,3 +109,34 @@ fn the_policy_in_json_is_taken_where_there_is_no_other() {
     let variables = [("OS_OSLO_POLICY__POLICY_FILE", "policy.yaml")];
     assert_eq!(policy_file(&files(&[]), &variables), new);
 }
+
+#[test]
+fn memcached_without_the_protection_that_is_asked_for_is_told() {
+    let told = |text: &str, variables: &[(&str, &str)]| -> Vec<String> {
+        let text = format!("[keystone_authtoken]\n{text}");
+        let home = home(&[(".freezer/freezer.conf", &text)]);
+        let (_, warnings) = load(home.path(), &Sources::default(), variables).unwrap();
+        let texts = warnings.iter().map(|warning| warning.message.clone());
+        texts
+            .filter(|text| text.contains("memcached_servers"))
+            .collect()
+    };
+    let servers = "memcached_servers = cache:11211\n";
+    let tls = "[keystone_authtoken] memcache_tls_enabled has no effect in this program: memcached_servers are asked without TLS";
+    assert_eq!(
+        told(&format!("{servers}memcache_tls_enabled = True"), &[]),
+        [tls]
+    );
+    let variables = [("OS_KEYSTONE_AUTHTOKEN__MEMCACHE_SASL_ENABLED", "yes")];
+    let sasl = told(servers, &variables);
+    assert!(
+        sasl[0].ends_with("memcached_servers are asked without a password"),
+        "{sasl:?}"
+    );
+    for quiet in [
+        format!("{servers}memcache_tls_enabled = false"),
+        "memcache_tls_enabled = true".to_owned(),
+    ] {
+        assert!(told(&quiet, &[]).is_empty(), "{quiet}");
+    }
+}
