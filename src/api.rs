@@ -56,7 +56,7 @@ pub use metrics::{BearerError, Metrics, metrics_service};
 pub use openapi::{document as openapi, document_text as openapi_text};
 pub use operation::Operation;
 pub use page::{KeyError, Logins};
-pub use refusals::Refusals;
+pub use refusals::{PROCESSORS_FOR_REFUSALS, Refusals};
 pub use routes::{Endpoint, routes};
 
 /// What the handlers work with, for as long as the program runs.

@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One in so many processors is for refusals.
-const PART: u32 = 4;
+/// Refusals have the time of one in so many processors.
+pub const PROCESSORS_FOR_REFUSALS: u32 = 4;
 /// What one takes besides its handler: to read its header, to write its answer and its line in the log.
 const OVERHEAD: Duration = Duration::from_micros(100);
 /// What they may take at once after a quiet time.
@@ -35,7 +35,7 @@ impl Refusals {
 
     /// For how long the answer of a refusal is kept back that took so much work.
     pub(super) fn delay(&self, worked: Duration, now: Instant) -> Duration {
-        let part = (worked + OVERHEAD) * PART / self.processors;
+        let part = (worked + OVERHEAD) * PROCESSORS_FOR_REFUSALS / self.processors;
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         *due = ((*due).max(now) + part).min(now + CREDIT + MAX_DELAY);
         due.saturating_duration_since(now).saturating_sub(CREDIT)
