@@ -116,6 +116,11 @@ impl ApiError {
         }
     }
 
+    /// Whether nobody knows if the change was made.
+    pub fn is_of_unknown_outcome(&self) -> bool {
+        matches!(self, ApiError::Store(error) if error.is_of_unknown_outcome())
+    }
+
     fn status_and_title(&self) -> (StatusCode, &'static str) {
         match self {
             ApiError::Refused(refusal) => refused(refusal),

@@ -13,9 +13,8 @@ pub use entries::{ActionEntry, BodyContext, check_claims, check_size, refuse_lar
 use entries::{expanded_size, parse_entries};
 
 /// A row of `jobs` with its row of `user_credentials`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the columns' names")]
-#[cfg_attr(test, derive(Default))]
 pub struct Job {
     pub id: String,
     pub project_id: Option<String>,

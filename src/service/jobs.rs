@@ -1,8 +1,8 @@
 //! Jobs: which actions run on which client, and when.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Catalogue;
@@ -95,7 +95,9 @@ impl Catalogue {
             let trust = self.trust_for_job(caller).await?;
             let credentials = Some(trust.credentials());
             let stored = self.store_new_job(caller, &new, &job, credentials).await;
-            self.settle_trust(caller, trust).await;
+            if self.is_settled(&job_id, &stored).await {
+                self.settle_trust(caller, trust).await;
+            }
             stored?;
         }
         Ok(job_id)
@@ -130,7 +132,7 @@ impl Catalogue {
                         .await?;
                 }
                 in_time(&caller)?;
-                Ok(Stored::Done { released: None })
+                Ok(Stored::Done)
             })
             .await
     }
@@ -174,22 +176,42 @@ impl Catalogue {
     /// # Errors
     /// [`ApiError`].
     pub async fn delete_job(&self, caller: &Authorized, job_id: String) -> Result<(), ApiError> {
-        let scope = caller.scope();
-        let trust_id = self
-            .store
-            .write("deleting a job", async move |tx: &mut Tx| {
-                let Some(job) = tx.lock::<Job>(&scope, &job_id).await? else {
-                    return Ok(None);
-                };
-                tx.delete_job(&job.id).await?;
-                tx.remove_runs(&job).await?;
-                Ok::<_, ApiError>(job.trust_id)
-            })
-            .await?;
-        if let Some(trust_id) = trust_id {
+        let mut deleted = self.store_deletion(caller, &job_id).await;
+        if let Err(error) = &deleted
+            && error.is_of_unknown_outcome()
+        {
+            // Whatever became of it, the job is gone after another one, which waits for the first.
+            deleted = self.store_deletion(caller, &job_id).await;
+        }
+        if let Some(trust_id) = deleted? {
             self.release_trust(caller, trust_id).await;
         }
         Ok(())
+    }
+
+    /// Deletes a job; the trust that it had. That of one that is deleted already is told again: whoever deleted it may not have come to
+    /// releasing it.
+    async fn store_deletion(
+        &self,
+        caller: &Authorized,
+        job_id: &str,
+    ) -> Result<Option<String>, ApiError> {
+        let (scope, job_id) = (caller.scope(), job_id.to_owned());
+        let makes_trusts = self.trusts.rule().makes_trusts();
+        self.store
+            .write("deleting a job", async move |tx: &mut Tx| {
+                let Some(job) = tx.lock::<Job>(&scope, &job_id).await? else {
+                    if makes_trusts {
+                        return Ok(tx.trust_of_deleted(&scope, &job_id).await?);
+                    }
+                    return Ok(None);
+                };
+                let held = held_by(tx, Some(&job), makes_trusts).await?;
+                tx.delete_job(&job.id).await?;
+                tx.remove_runs(&job).await?;
+                Ok::<_, ApiError>(held)
+            })
+            .await
     }
 
     /// Asks a job's scheduler to start, stop or abort it; the result in the answer's words.
@@ -237,46 +259,89 @@ impl Catalogue {
         job_id: String,
         change: JobChange,
     ) -> Result<(), ApiError> {
-        let mut stored = self.store_change(caller, &job_id, &change, None).await?;
-        if let Stored::NeedsTrust = stored {
+        let given_up = GivenUp::default();
+        let mut stored = self
+            .store_change(caller, (&job_id, &change), None, &given_up)
+            .await;
+        let mut new = None;
+        if let Ok(Stored::NeedsTrust) = stored {
             let trust = self.trust_for_job(caller).await?;
             let credentials = Some(trust.credentials());
-            let second = self
-                .store_change(caller, &job_id, &change, credentials)
+            stored = self
+                .store_change(caller, (&job_id, &change), credentials, &given_up)
                 .await;
-            self.settle_trust(caller, trust).await;
-            stored = second?;
+            new = Some(trust);
         }
-        if let Stored::Done {
-            released: Some(trust_id),
-        } = stored
-        {
-            self.release_trust(caller, trust_id).await;
+        if self.is_settled(&job_id, &stored).await {
+            if let Some(trust) = new {
+                self.settle_trust(caller, trust).await;
+            }
+            for trust_id in given_up.take() {
+                self.release_trust(caller, trust_id).await;
+            }
         }
-        Ok(())
+        stored.map(drop)
     }
 
     async fn store_change(
         &self,
         caller: &Authorized,
-        job_id: &str,
-        change: &JobChange,
+        (job_id, change): (&str, &JobChange),
         credentials: Option<UserCredentials>,
+        given_up: &GivenUp,
     ) -> Result<Stored, ApiError> {
         let (caller, job_id, change) = (caller.clone(), job_id.to_owned(), change.clone());
+        let given_up = given_up.clone();
         let terms = Terms {
             rule: self.trusts.rule(),
             max_size: self.max_document_size,
         };
         self.store
             .write("changing a job", async move |tx: &mut Tx| {
-                let credentials = credentials.as_ref();
+                let credentials = (credentials.as_ref(), &given_up);
                 let stored =
                     apply_change(tx, &caller, terms, &job_id, &change, credentials).await?;
                 in_time(&caller)?;
                 Ok::<_, ApiError>(stored)
             })
             .await
+    }
+
+    /// Whether it is certain what became of a change of a job, or cannot change any more. Where nobody knows, it may have been sent to a
+    /// database that carries it out later: as long as that is possible, its trusts are left alone.
+    async fn is_settled(&self, job_id: &str, stored: &Result<Stored, ApiError>) -> bool {
+        match stored {
+            Err(error) if error.is_of_unknown_outcome() => {}
+            Ok(_) | Err(_) => return true,
+        }
+        let job_id = job_id.to_owned();
+        let overtaking = self
+            .store
+            .write("waiting for the end of a change", async move |tx| {
+                Ok::<_, ApiError>(tx.overtake_job(&job_id).await?)
+            });
+        let outcome = overtaking.await;
+        outcome
+            .inspect_err(|error| {
+                tracing::warn!(%error, "a trust may be left unused at Keystone: nobody knows whether its job is stored");
+            })
+            .is_ok()
+    }
+}
+
+/// The trusts that the tries of a change have taken from a job. Of a try that was rolled back, or of which nobody knows, the job may still
+/// have it: who releases it looks.
+#[derive(Clone, Default)]
+struct GivenUp(Arc<Mutex<BTreeSet<String>>>);
+
+impl GivenUp {
+    fn add(&self, trust_id: String) {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(trust_id);
+    }
+
+    fn take(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -293,10 +358,7 @@ enum Stored {
     /// Nothing is stored: the job needs a trust, and Keystone is not asked inside a transaction.
     NeedsTrust,
     /// The job is stored.
-    Done {
-        /// The trust that the job no longer uses.
-        released: Option<String>,
-    },
+    Done,
 }
 
 /// Keeps a transaction from being committed once the caller was told that the request took too long.
@@ -314,7 +376,7 @@ async fn apply_change(
     terms: Terms,
     job_id: &str,
     change: &JobChange,
-    credentials: Option<&UserCredentials>,
+    (credentials, given_up): (Option<&UserCredentials>, &GivenUp),
 ) -> Result<Stored, ApiError> {
     let scope = caller.scope();
     let old = tx.lock::<Job>(&scope, job_id).await?;
@@ -339,7 +401,8 @@ async fn apply_change(
     } else if let Some(old) = old.as_ref().filter(|_| arrives) {
         check_client(client.as_ref(), &job, &stored_actions(tx, old).await?)?;
     }
-    let held = old.as_ref().and_then(|job| job.trust_id.clone());
+    let asks = terms.rule.asks_what_is_held(client.is_some(), arrives);
+    let held = held_by(tx, old.as_ref(), asks).await?;
     let trust = terms.rule.change(client.as_ref(), arrives, held.is_some());
     if trust == TrustChange::Give && credentials.is_none() {
         return Ok(Stored::NeedsTrust);
@@ -350,25 +413,37 @@ async fn apply_change(
     {
         tx.record_run(&job, seen).await?;
     }
-    let released = write_trust(tx, job_id, trust, held, credentials).await?;
-    Ok(Stored::Done { released })
+    write_trust(tx, job_id, trust, held, (credentials, given_up)).await?;
+    Ok(Stored::Done)
 }
 
-/// Writes the trust of a changed job that has held `held`; the one that it no longer uses.
+/// The trust that a locked job holds, where there is one that is asked for.
+async fn held_by(tx: &mut Tx, job: Option<&Job>, asks: bool) -> Result<Option<String>, StoreError> {
+    let Some(job) = job.filter(|_| asks) else {
+        return Ok(None);
+    };
+    let held = tx.credentials_of(job).await?;
+    Ok(held.map(|held| held.trust_id))
+}
+
+/// Writes the trust of a changed job that has held `held`, and notes the one that it no longer uses.
 async fn write_trust(
     tx: &mut Tx,
     job_id: &str,
     change: TrustChange,
     held: Option<String>,
-    credentials: Option<&UserCredentials>,
-) -> Result<Option<String>, StoreError> {
+    (credentials, given_up): (Option<&UserCredentials>, &GivenUp),
+) -> Result<(), StoreError> {
     let new = match change {
-        TrustChange::Keep => return Ok(None),
+        TrustChange::Keep => return Ok(()),
         TrustChange::Give => credentials,
         TrustChange::Remove => None,
     };
     tx.set_user_credentials(job_id, new).await?;
-    Ok(held.filter(|held| new.is_none_or(|new| new.trust_id != *held)))
+    if let Some(held) = held.filter(|held| new.is_none_or(|new| new.trust_id != *held)) {
+        given_up.add(held);
+    }
+    Ok(())
 }
 
 /// Writes the row of a changed job and, where they are named, its actions.

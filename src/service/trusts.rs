@@ -2,7 +2,8 @@
 //!
 //! Keystone is asked before the job's transaction, never inside it. A trust that was made for a job that then is not
 //! stored is deleted again, as is one that no job uses any more. Both hold the project's lock, so that no request of
-//! this server deletes a trust between another's finding it and storing the job that uses it. Other servers do not know
+//! this server deletes a trust between another's finding it and storing the job that uses it. Where nobody knows whether a job was stored,
+//! the trusts of it are looked at once its transaction has ended for certain, and otherwise left. Other servers do not know
 //! that lock: who has stored a job under a trust that existed before looks once more whether it still does, and who has
 //! deleted a trust looks once more whether a job uses it; either then gives those jobs a new trust.
 
@@ -42,6 +43,15 @@ pub(super) enum TrustChange {
 }
 
 impl TrustRule {
+    pub(super) fn makes_trusts(self) -> bool {
+        self.enabled
+    }
+
+    /// Whether what becomes of the trust of a job that was there before depends on whether it holds one.
+    pub(super) fn asks_what_is_held(self, has_client: bool, arrives: bool) -> bool {
+        arrives || self.enabled && has_client
+    }
+
     /// What becomes of the trust of a job on `client`. `arrives` says that the job is new to the client, `holds` that it has
     /// a trust. One that was stored for another client is never kept: whose it is was not checked for this one.
     pub(super) fn change(self, client: Option<&Client>, arrives: bool, holds: bool) -> TrustChange {

@@ -29,7 +29,8 @@ impl RowLock {
 }
 
 impl Tx {
-    /// The live row of this id, if it is in the scope, locked until the transaction ends.
+    /// The live row of this id, if it is in the scope, locked until the transaction ends. What it has from other tables may be older than
+    /// the lock: PostgreSQL reads a row for which it had to wait as it is then, and other tables as they were when the statement began.
     pub(crate) async fn lock<T: Record>(
         &mut self,
         scope: &Scope,
@@ -38,6 +39,24 @@ impl Tx {
         let of_id = Conditions::of_id::<T>(scope, id);
         let rows = self.select_locked(of_id, RowLock::Exclusive).await?;
         Ok(rows.into_iter().find(|row: &T| row.id() == id))
+    }
+
+    /// Ends all other transactions that write the row of this id, added by them or there before: it waits for those that were sent COMMIT
+    /// by a connection that broke, and once this one is committed, none of them can be any more. Not even on another node of Galera, since
+    /// it writes the row itself; one that is not there is added and removed again.
+    pub(super) async fn overtake<T: Record>(&mut self, row: &T) -> Result<(), StoreError> {
+        let of_any = Conditions::of_any::<T>(row.id());
+        let found: Vec<T> = self.select_locked(of_any, RowLock::Exclusive).await?;
+        if !found.is_empty() {
+            return Ok(());
+        }
+        let added = self.insert(row).await;
+        added.map_err(StoreError::retry_if_duplicate)?;
+        let statement = sql(format!("DELETE FROM {} WHERE id = ?", T::TABLE));
+        self.session
+            .execute(statement.bind(row.id()))
+            .await
+            .map(drop)
     }
 
     /// Adds a row.

@@ -141,6 +141,15 @@ impl StoreError {
         }
     }
 
+    /// Whether nobody knows if a change was made ([`StoreError::UnknownOutcome`]).
+    pub fn is_of_unknown_outcome(&self) -> bool {
+        match self {
+            StoreError::UnknownOutcome(_) => true,
+            StoreError::While { source, .. } => source.is_of_unknown_outcome(),
+            _ => false,
+        }
+    }
+
     /// Whether another used what this needed, and still may: a lock, a connection.
     pub(super) fn is_busy(&self) -> bool {
         match self {

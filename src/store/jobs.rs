@@ -189,6 +189,61 @@ impl Tx {
         Ok(())
     }
 
+    /// The trust that a job has whose row the transaction has locked; of the locked row's own it may be an older one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn credentials_of(
+        &mut self,
+        job: &Job,
+    ) -> Result<Option<UserCredentials>, StoreError> {
+        let query = sql(
+            "SELECT MIN(trust_id), MIN(trustor_user_id) FROM user_credentials WHERE job_id = ? AND deleted = FALSE",
+        );
+        let query = query.bind(&job.id);
+        let rows: Vec<(Option<String>, Option<String>)> = self.session.fetch_all(query).await?;
+        let found = rows.into_iter().next();
+        Ok(found.and_then(|(trust_id, trustor_user_id)| {
+            Some(UserCredentials {
+                trust_id: trust_id?,
+                trustor_user_id: trustor_user_id.unwrap_or_default(),
+            })
+        }))
+    }
+
+    /// The trust that a deleted job of the scope had last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn trust_of_deleted(
+        &mut self,
+        scope: &Scope,
+        job_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let query = sql(
+            "SELECT u.job_id, u.trust_id FROM user_credentials u JOIN jobs j ON j.id = u.job_id \
+             WHERE u.job_id = ? AND u.deleted = TRUE AND j.deleted = TRUE",
+        );
+        let query = query.bind(job_id).of_scope(scope, "j.project_id");
+        let query = query.push(" ORDER BY u.deleted_at DESC, u.created_at DESC LIMIT 1");
+        let rows: Vec<(String, Option<String>)> = self.session.fetch_all(query).await?;
+        let same = rows.into_iter().find(|(found, _)| found == job_id);
+        Ok(same.and_then(|(_, trust_id)| trust_id))
+    }
+
+    /// Waits until nothing that was sent before is done to a job any more, whose id may not be in use yet, and sees to it that nothing is
+    /// later.
+    ///
+    /// # Errors
+    /// [`StoreError`]: what was sent before may still be done.
+    pub async fn overtake_job(&mut self, job_id: &str) -> Result<(), StoreError> {
+        let job = Job {
+            id: job_id.to_owned(),
+            ..Job::default()
+        };
+        self.overtake(&job).await
+    }
+
     /// Gives the live jobs of the scope that run under a trust another one of the same user. Those of other users keep what
     /// they have: nobody's job gets the rights of somebody else.
     ///
@@ -208,12 +263,14 @@ impl Tx {
         let ids: Vec<(String,)> = self.session.fetch_all(ids).await?;
         for (id,) in ids {
             // Locked, since it may get another trust or be deleted meanwhile.
-            let job = self.lock::<Job>(scope, &id).await?;
-            let same = |job: &Job| {
-                job.trust_id.as_deref() == Some(trust_id)
-                    && job.trustor_user_id.as_ref() == Some(&new.trustor_user_id)
+            let Some(job) = self.lock::<Job>(scope, &id).await? else {
+                continue;
             };
-            if let Some(job) = job.filter(same) {
+            let old = UserCredentials {
+                trust_id: trust_id.to_owned(),
+                trustor_user_id: new.trustor_user_id.clone(),
+            };
+            if self.credentials_of(&job).await? == Some(old) {
                 self.set_user_credentials(&job.id, Some(new)).await?;
             }
         }

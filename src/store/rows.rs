@@ -291,6 +291,11 @@ impl Conditions {
         Conditions::within::<T>(scope).and(&format!("{}.id = ?", T::ALIAS), [id])
     }
 
+    /// The row of an id, whoever's, and deleted or not.
+    pub(super) fn of_any<T: Record>(id: &str) -> Conditions {
+        Conditions(sql(format!("{}.id = ?", T::ALIAS)).bind(id))
+    }
+
     /// The query for columns of these rows.
     pub(super) fn select<T: Record>(self, columns: &str) -> Statement {
         self.select_by::<T>(columns, None)
@@ -371,7 +376,7 @@ impl Tx {
         id: &str,
     ) -> Result<bool, StoreError> {
         let alias = T::ALIAS;
-        let condition = sql(format!("{alias}.id = ?")).bind(id);
+        let Conditions(condition) = Conditions::of_any::<T>(id);
         let lost = match scope {
             Scope::Project(project_id) => condition
                 .push(&format!(

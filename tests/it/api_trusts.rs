@@ -1,11 +1,14 @@
 //! Jobs of central clients run under trusts of a real Keystone: made with the job, gone with the last one, and never
 //! half-made.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::cloud::Cloud;
 use crate::support::keystone::trusts;
-use crate::support::{Database, engines};
+use crate::support::tcp_proxy::TcpProxy;
+use crate::support::{Database, Engine, engines};
 
 /// The trust that a job's document shows.
 async fn trust_of(cloud: &Cloud, job_id: &str) -> Option<String> {
@@ -151,6 +154,10 @@ async fn trusts_come_and_go_with_jobs() {
         assert_eq!(trusts(member).await, before);
         two_servers_share_trusts(&database, &cloud).await;
         assert_eq!(trusts(member).await, before);
+        if engine != Engine::Sqlite {
+            commits_are_lost(&database).await;
+            assert_eq!(trusts(member).await, before);
+        }
     }
 }
 
@@ -216,4 +223,63 @@ async fn two_servers_share_trusts(database: &Database, first: &Cloud) {
         );
     }
     delete_job(first, "t8").await;
+}
+
+/// Connections break during COMMIT. The database carries it out a moment later, or not at all: a job that is there has a trust that
+/// exists, and no trust is left.
+async fn commits_are_lost(database: &Database) {
+    const LATER: Option<Duration> = Some(Duration::from_millis(700));
+    let proxy = TcpProxy::start(database.address()).await;
+    let cloud = Cloud::with(database, |config| {
+        config.centralized_scheduler.enabled = true;
+        config.database.connection = Some(database.url_by(proxy.address()).parse().unwrap());
+    })
+    .await;
+    let member = &cloud.tokens.member;
+    let before = trusts(member).await;
+    let ask = async |method, path: &str, body: Value, status| {
+        let answer = cloud.ask(member, method, &member.project, path, body).await;
+        answer.expect(status);
+        assert!(proxy.has_lost_commit(), "{method} {path}");
+    };
+    for (job_id, delay) in [("late", LATER), ("never", None)] {
+        // The first COMMIT is that of the look whether the job needs a trust.
+        proxy.lose_commit(1, delay);
+        ask("POST", "jobs", on("central", job_id), 503).await;
+        let is_there = database.rows("jobs", &format!("id = '{job_id}'")).await == 1;
+        assert_eq!(is_there, delay.is_some(), "{job_id}");
+        if is_there {
+            let trust = trust_of(&cloud, job_id).await.expect("a trust");
+            assert!(trusts(member).await.contains(&trust), "{job_id}");
+        } else {
+            assert_eq!(trusts(member).await.len(), before.len() + 1);
+            create_job(&cloud, on("central", job_id), 201).await;
+        }
+    }
+    delete_job(&cloud, "never").await;
+    proxy.lose_commit(0, LATER);
+    ask("PATCH", "jobs/late", json!({"client_id": "own"}), 503).await;
+    assert_eq!(trust_of(&cloud, "late").await, None);
+    assert_eq!(trusts(member).await, before);
+    move_job(&cloud, "late", "central").await;
+    proxy.lose_commit(0, None);
+    ask("PATCH", "jobs/late", json!({"client_id": "own"}), 503).await;
+    let trust = trust_of(&cloud, "late").await.expect("a trust");
+    assert!(trusts(member).await.contains(&trust));
+    proxy.lose_commit(0, LATER);
+    ask("DELETE", "jobs/late", Value::Null, 204).await;
+    assert_eq!(trusts(member).await, before);
+    create_job(&cloud, on("central", "gone"), 201).await;
+    proxy.lose_commit(0, None);
+    ask("DELETE", "jobs/gone", Value::Null, 204).await;
+    assert_eq!(trusts(member).await, before);
+    // A server of ours was killed behind the COMMIT: whoever sends the request again has the trust deleted too.
+    create_job(&cloud, on("central", "killed"), 201).await;
+    for table in ["user_credentials", "jobs"] {
+        let deleted = format!(
+            "UPDATE {table} SET deleted = TRUE, deleted_at = created_at WHERE deleted = FALSE"
+        );
+        database.run(deleted).await;
+    }
+    delete_job(&cloud, "killed").await;
 }

@@ -1,6 +1,7 @@
 //! What holds when three servers write on three nodes of one Galera cluster.
 
 mod histories;
+mod lost_commits;
 mod node;
 mod rounds;
 

@@ -170,6 +170,27 @@ on_each_engine! {
         }
     }
 
+    async fn a_trust_that_came_meanwhile_is_not_taken_along(database: Database) {
+        let service = start(&database).await;
+        service.client("d").await;
+        let job = service.job("c").await;
+        // Another program gives the job a trust while a request waits for the job to move it.
+        let mut other = Holder::of(&database, "UPDATE jobs SET updated_at = created_at").await;
+        other.run("UPDATE jobs SET description = 'changed'".to_owned()).await;
+        let trust = format!("'u', 'stolen', 'somebody', '{job}', FALSE");
+        other.run(format!("INSERT INTO user_credentials (id, trust_id, trustor_user_id, job_id, deleted) VALUES ({trust})")).await;
+        let commit = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            other.commit().await;
+        };
+        let path = format!("jobs/{job}");
+        let (moved, ()) = tokio::join!(service.patch(&path, json!({"client_id": "d"})), commit);
+        moved.expect(200);
+        let job = service.get(&path).await.expect(200).json();
+        assert_eq!((&job["client_id"], &job["description"]), (&json!("d"), &json!("changed")));
+        assert_eq!(database.rows("user_credentials", "deleted = FALSE").await, 0);
+    }
+
     async fn no_job_appears_after_its_503(database: Database) {
         let service = Service::with(&database, |config| config.api.request_timeout = Duration::from_secs(1)).await;
         service.client("c").await;

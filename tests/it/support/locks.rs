@@ -1,6 +1,6 @@
 //! Locks that another program holds.
 
-use sqlx::{Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
 
 use super::{Database, Engine};
 
@@ -34,6 +34,23 @@ impl Holder {
                 Holder::Postgres(connection)
             }
         }
+    }
+
+    /// Does something more in its transaction.
+    pub(crate) async fn run(&mut self, statement: String) {
+        let statement = AssertSqlSafe(statement);
+        match self {
+            Holder::Sqlite(connection) => connection.execute(statement).await.map(drop),
+            Holder::MySql(connection) => connection.execute(statement).await.map(drop),
+            Holder::Postgres(connection) => connection.execute(statement).await.map(drop),
+        }
+        .unwrap();
+    }
+
+    /// Ends its transaction with all that it has done.
+    pub(crate) async fn commit(mut self) {
+        self.run("COMMIT".to_owned()).await;
+        self.release().await;
     }
 
     /// Ends the connection, which undoes its transaction.

@@ -1,7 +1,7 @@
 //! A way to a database server that can be cut or held up, as networks and servers do.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +9,14 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+/// A COMMIT during which the connection of its client breaks.
+struct LostCommit {
+    /// How many others come before it.
+    others: u32,
+    /// How much later it arrives all the same.
+    delay: Option<Duration>,
+}
 
 /// Forwards connections until it is shut, which breaks those that are open.
 pub(crate) struct TcpProxy {
@@ -20,6 +28,7 @@ pub(crate) struct TcpProxy {
     /// How long bytes are under way, to each side.
     delay: Arc<watch::Sender<Duration>>,
     cut: Arc<watch::Sender<()>>,
+    commit: Arc<Mutex<Option<LostCommit>>>,
     serving: Option<JoinHandle<()>>,
 }
 
@@ -32,6 +41,7 @@ impl TcpProxy {
             answers: Arc::new(watch::Sender::new(false)),
             delay: Arc::new(watch::Sender::new(Duration::ZERO)),
             cut: Arc::new(watch::Sender::new(())),
+            commit: Arc::new(Mutex::new(None)),
             serving: None,
         };
         proxy.open().await;
@@ -50,6 +60,7 @@ impl TcpProxy {
         let server = self.server;
         let (requests, answers) = (Arc::clone(&self.requests), Arc::clone(&self.answers));
         let (delay, cut) = (Arc::clone(&self.delay), Arc::clone(&self.cut));
+        let commit = Arc::clone(&self.commit);
         self.serving = Some(tokio::spawn(async move {
             // Dropping the set breaks the connections.
             let mut connections = JoinSet::new();
@@ -57,24 +68,32 @@ impl TcpProxy {
                 let (client, _) = listener.accept().await.unwrap();
                 let (requests, answers) = (requests.subscribe(), answers.subscribe());
                 let delay = (delay.subscribe(), delay.subscribe());
-                let mut cut = cut.subscribe();
+                let (mut cut, commit) = (cut.subscribe(), Arc::clone(&commit));
                 connections.spawn(async move {
                     let server = TcpStream::connect(server).await.unwrap();
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();
-                    let forwarding = async {
-                        tokio::join!(
-                            forward(from_client, to_server, requests, delay.0),
-                            forward(from_server, to_client, answers, delay.1),
-                        )
+                    let lost = tokio::select! {
+                        lost = forward(from_client, to_server, requests, delay.0, Some(commit)) => lost,
+                        _ = forward(from_server, to_client, answers, delay.1, None) => None,
+                        _ = cut.changed() => None,
                     };
-                    tokio::select! {
-                        _ = forwarding => {}
-                        _ = cut.changed() => {}
+                    if let Some(lost) = lost {
+                        lost.arrive().await;
                     }
                 });
             }
         }));
+    }
+
+    /// Breaks the connection of the client that sends the COMMIT after `others`. It arrives later by `delay`, or never.
+    pub(crate) fn lose_commit(&self, others: u32, delay: Option<Duration>) {
+        *self.commit.lock().unwrap() = Some(LostCommit { others, delay });
+    }
+
+    /// Whether there was such a COMMIT.
+    pub(crate) fn has_lost_commit(&self) -> bool {
+        self.commit.lock().unwrap().is_none()
     }
 
     /// Breaks all connections, and refuses others.
@@ -115,23 +134,62 @@ impl Drop for TcpProxy {
     }
 }
 
+/// What is sent to a server whose client is gone.
+struct Late {
+    to: OwnedWriteHalf,
+    bytes: Vec<u8>,
+    delay: Duration,
+}
+
+impl Late {
+    async fn arrive(mut self) {
+        tokio::time::sleep(self.delay).await;
+        self.to.write_all(&self.bytes).await.ok();
+        // The server reads it before it notices.
+        tokio::time::sleep(self.delay).await;
+    }
+}
+
+/// Whether these bytes are the COMMIT that is to be lost.
+fn is_lost(commit: &Mutex<Option<LostCommit>>, bytes: &[u8]) -> Option<LostCommit> {
+    // PostgreSQL's messages end with a NUL; it is told READ COMMITTED, too.
+    let is_commit = bytes
+        .strip_suffix(b"\0")
+        .unwrap_or(bytes)
+        .ends_with(b"COMMIT");
+    let mut commit = commit.lock().unwrap();
+    match commit.as_mut().filter(|_| is_commit) {
+        Some(LostCommit { others: 0, .. }) => commit.take(),
+        Some(lost) => {
+            lost.others -= 1;
+            None
+        }
+        None => None,
+    }
+}
+
 async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut held: watch::Receiver<bool>,
     delay: watch::Receiver<Duration>,
-) {
+    commit: Option<Arc<Mutex<Option<LostCommit>>>>,
+) -> Option<Late> {
     let mut bytes = vec![0; 65536];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if held.wait_for(|held| !held).await.is_err() {
-            return;
-        }
+        held.wait_for(|held| !held).await.ok()?;
         let delay = *delay.borrow();
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        if to.write_all(&bytes[..count]).await.is_err() {
-            return;
+        let lost = commit
+            .as_ref()
+            .and_then(|commit| is_lost(commit, &bytes[..count]));
+        if let Some(LostCommit { delay, .. }) = lost {
+            bytes.truncate(count);
+            return delay.map(|delay| Late { to, bytes, delay });
         }
+        to.write_all(&bytes[..count]).await.ok()?;
     }
+    None
 }
