@@ -3,7 +3,6 @@
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 
 use super::statement::{Statement, in_lists, placeholders, sql};
-use super::upsert::or_becomes;
 use super::{Engine, StoreError, Tx};
 use crate::domain::Scope;
 use crate::domain::job::Job;
@@ -15,9 +14,6 @@ pub(super) const COLUMNS: &str = "id, project_id, job_id, client_id, session_id,
 /// The column with what the job of a run is called.
 const DESCRIPTION: &str = "(SELECT j.description FROM jobs j WHERE j.id = freezer_api_runs.job_id \
      AND j.project_id = freezer_api_runs.project_id) AS description";
-/// What adds to the rows of an `INSERT` the open runs of a job, closed.
-const UNREPORTED: &str = " UNION ALL SELECT r.id, r.project_id, r.job_id, r.client_id, r.session_id, r.session_tag, r.actions, ?, r.attempts, \
-     r.started_at, r.ended_at, r.seen_started_at, ? FROM freezer_api_runs r WHERE ";
 /// A run of a job, by its columns. Runs outlive their job: once it is purged, its id may be another project's.
 const OF_JOB: &str = "job_id = ? AND project_id = ?";
 /// How many old rows one transaction removes.
@@ -185,49 +181,29 @@ impl Tx {
         self.add_run(job, sighting).await
     }
 
-    /// Adds a run that is not known yet. An older one that is still open has ended without a report: a job runs once at a time. One
-    /// statement does both, since each is a round trip in which the job stays locked: it adds the new row, and finds the others in
-    /// its way.
+    /// Adds a run that is not known yet. Others that are still open have ended without a report: a job runs once at a time.
     async fn add_run(&mut self, job: &Job, run: Sighting) -> Result<(), StoreError> {
         let others = if run.state == RunState::Running {
             "<>"
         } else {
             "<"
         };
-        let started_at = run.started_at;
-        let unknown = sql(
-            " NOT EXISTS (SELECT 1 FROM freezer_api_runs k WHERE k.job_id = ? AND k.started_at = ?)",
-        );
-        let unknown = unknown.bind(&job.id).bind(started_at);
-        let statement = self
-            .insertion(job, run)
-            .push(" WHERE")
-            .push_statement(unknown.clone())
-            .push(UNREPORTED)
-            .bind(RunState::Unreported.name())
-            .bind(self.now().unix_timestamp())
-            .push_statement(of_job(job))
-            .push(&format!(
-                " AND state = 'running' AND r.started_at {others} ? AND"
-            ))
-            .bind(started_at)
-            .push_statement(unknown);
-        let end = or_becomes(self.engine(), "id", &["state", "seen_ended_at"]);
-        self.session.execute(statement.push(&end)).await.map(drop)
+        let others = of_job(job)
+            .push(&format!(" AND started_at {others} ?"))
+            .bind(run.started_at);
+        if self.insert_new(self.insertion(job, run)).await? {
+            self.close_runs(others, RunState::Unreported).await?;
+        }
+        Ok(())
     }
 
-    /// The `INSERT` of a run, up to the conditions of its `SELECT`.
+    /// The `INSERT` of a run.
     fn insertion(&self, job: &Job, run: Sighting) -> Statement {
         let seen = self.now().unix_timestamp();
         let is_open = run.state == RunState::Running;
-        let engine = self.engine();
-        let from = match engine {
-            Engine::MySql => " FROM DUAL",
-            Engine::Postgres | Engine::Sqlite => "",
-        };
         sql(format!(
-            "INSERT INTO freezer_api_runs ({COLUMNS}) SELECT ?, ?, ?, ?, ?, ?, {}, ?, ?, ?, ?, ?, ?{from}",
-            kinds_of_job(engine)
+            "INSERT INTO freezer_api_runs ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, {}, ?, ?, ?, ?, ?, ?)",
+            kinds_of_job(self.engine())
         ))
         .bind(self.ids.hex())
         .bind(&job.project_id)

@@ -43,6 +43,23 @@ impl Tx {
         }
         Ok(())
     }
+
+    /// Adds the row of an `INSERT` unless there is one with its key; whether it did. MySQL counts a row that stays as one that has
+    /// changed, so there it is the error that tells.
+    pub(super) async fn insert_new(&mut self, insert: Statement) -> Result<bool, StoreError> {
+        let inserted = match self.engine() {
+            Engine::MySql => self.session.execute(insert).await,
+            Engine::Postgres | Engine::Sqlite => {
+                let insert = insert.push(" ON CONFLICT DO NOTHING");
+                self.session.execute(insert).await
+            }
+        };
+        match inserted {
+            Ok(rows) => Ok(rows > 0),
+            Err(error) if error.is_duplicate_key() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// What an INSERT does where the row is there: it gives some columns the new values.
