@@ -21,7 +21,6 @@ mod operation;
 mod page;
 mod paging;
 mod path;
-mod refusals;
 mod report;
 mod report_backups;
 mod report_hosts;
@@ -49,14 +48,15 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::keystone::Keystone;
 use crate::oslo::policy::Enforcer;
+use crate::pace::Pace;
 use crate::service::Catalogue;
 
 pub use extract::MAX_SEARCH_BODY;
 pub use metrics::{BearerError, Metrics, metrics_service};
+pub use middleware::REFUSAL_OVERHEAD;
 pub use openapi::{document as openapi, document_text as openapi_text};
 pub use operation::Operation;
 pub use page::{KeyError, Logins};
-pub use refusals::{PROCESSORS_FOR_REFUSALS, Refusals};
 pub use routes::{Endpoint, routes};
 
 /// What the handlers work with, for as long as the program runs.
@@ -72,7 +72,7 @@ pub struct Api {
     /// What is counted for Prometheus; `None`: nothing.
     pub metrics: Option<Metrics>,
     /// How fast refusals are answered.
-    pub refusals: Refusals,
+    pub refusals: Pace,
     /// Makes the ids of requests.
     pub ids: Ids,
     /// The options.

@@ -11,7 +11,9 @@ use listenfd::ListenFd;
 
 use rounds::Rounds;
 
-use crate::api::{self, Api, Authentication, BearerError, KeyError, Logins, Metrics, Refusals};
+use crate::api::{
+    self, Api, Authentication, BearerError, KeyError, Logins, Metrics, REFUSAL_OVERHEAD,
+};
 use crate::authz::rules;
 use crate::clock::{Clock, Ids};
 use crate::config::Config;
@@ -19,6 +21,7 @@ use crate::domain::host::ROUNDS;
 use crate::domain::validation::Schemas;
 use crate::keystone::{Keystone, SetupError, Trusts};
 use crate::oslo::policy::{Enforcer, Options, PolicyError};
+use crate::pace::Pace;
 use crate::schema::{MigrateError, Migration, SchemaState};
 use crate::server::{self, ListenError, Listeners, Services};
 use crate::service::{Catalogue, JobTrusts, RoundTerms, count_days, judge_all};
@@ -112,7 +115,7 @@ pub async fn build(
         authentication,
         logins,
         metrics,
-        refusals: Refusals::new(),
+        refusals: Pace::new(REFUSAL_OVERHEAD),
         ids,
         config,
     }))

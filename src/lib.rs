@@ -3,7 +3,7 @@
 //! The modules, from those that know nothing of the others to those that put them together (ARCHITECTURE.md says which may
 //! use which):
 //!
-//! - [`clock`]: time and identifiers; [`oslo`]: what OpenStack's services share; [`config`], [`telemetry`]
+//! - [`clock`]: time and identifiers; [`pace`]: how fast what leads to nothing may follow each other; [`oslo`]: what OpenStack's services share; [`config`], [`telemetry`]
 //! - [`domain`]: the rules, without input or output; [`authz`]: who may do what
 //! - [`store`]: the database, as requests use it; [`schema`]: its tables; [`maintenance`]: what operators do to all rows
 //! - [`keystone`]: tokens and trusts; [`elasticsearch`]: documents of a cluster that is left
@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 pub mod clock;
+pub mod pace;
 
 pub mod oslo;
 

@@ -3,6 +3,7 @@
 
 mod activity;
 mod drain;
+mod farewell;
 mod files;
 mod linger;
 mod listener;
@@ -33,7 +34,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower::Service;
 
 use crate::config;
+use crate::pace::Pace;
 use activity::{Activity, Answer, TrackedStream, Work};
+use farewell::{FLOOD, Farewell};
 pub use files::raise_file_limit;
 use listener::{Accepted, Listener};
 pub use listener::{ListenError, Listeners};
@@ -136,6 +139,7 @@ struct Server {
     idle_timeout: Duration,
     places: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    floods: Arc<Pace>,
     /// Each connection has a receiver, so that it is closed when all are gone.
     phase: watch::Sender<Phase>,
 }
@@ -148,6 +152,7 @@ impl Server {
             idle_timeout: options.idle_timeout,
             places: Arc::new(Semaphore::new(options.max_connections as usize)),
             reserve: Arc::new(Semaphore::new(RESERVE)),
+            floods: Arc::new(Pace::new(FLOOD)),
             phase: watch::Sender::new(Phase::Serving),
         }
     }
@@ -192,6 +197,7 @@ impl Server {
             (&self.services.main, (self.read_timeout, self.idle_timeout))
         };
         let (router, builder) = (router.clone(), builder(!is_reserve));
+        let farewell = Farewell::new(Arc::clone(&self.floods));
         let phase = self.phase.subscribe();
         let peer = Peer {
             remote: accepted.remote(),
@@ -200,7 +206,8 @@ impl Server {
         tokio::spawn(async move {
             let served = async {
                 let stream = handshake(accepted, limits.0, phase.clone()).await?;
-                let activity = Activity::new(limits.0, limits.1);
+                let activity = Arc::new(Activity::new(limits.0, limits.1));
+                let stream = TrackedStream::new(stream, Arc::clone(&activity), farewell);
                 connection(stream, peer, router, builder, activity, phase).await
             };
             if let Err(error) = served.await {
@@ -273,20 +280,18 @@ fn builder(keep_alive: bool) -> Builder<TokioExecutor> {
 
 /// One connection to its end.
 async fn connection(
-    stream: Stream,
+    stream: TrackedStream,
     peer: Peer,
     router: Router,
     builder: Builder<TokioExecutor>,
-    activity: Activity,
+    activity: Arc<Activity>,
     mut phase: watch::Receiver<Phase>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let activity = Arc::new(activity);
     let stopping = phase.clone();
     let service = service_fn(|mut request: Request<Incoming>| {
         peer.describe(&mut request);
         respond(router.clone(), request, activity.begin(), stopping.clone())
     });
-    let stream = TrackedStream::new(stream, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // When it is asked to end, and when it is cut off.
     let (mut shutdown, mut end) = (None, None);

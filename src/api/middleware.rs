@@ -17,11 +17,11 @@ use tracing::Instrument;
 use super::extract::Held;
 use super::forwarded::Forwarded;
 use super::page::OUR_PAGE;
-use super::refusals::{Worked, measured};
 use super::{Api, openapi};
 use crate::config::{self, Token};
 use crate::domain::Refusal;
 use crate::error::ApiError;
+use crate::pace::measured;
 use crate::telemetry;
 
 /// The header of request ids, ours and those that callers send along.
@@ -30,6 +30,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id")
 /// When a request is answered with 503 if it is still worked on.
 #[derive(Clone, Copy)]
 pub(super) struct Deadline(pub(super) Instant);
+
+/// How long a request was worked on in a task of its own.
+#[derive(Clone, Copy)]
+struct Worked(Duration);
+
+/// What a refusal takes besides its handler: to read its header, to write its answer and its line in the log.
+pub const REFUSAL_OVERHEAD: Duration = Duration::from_micros(100);
 
 /// Paths of ours are shorter; strangers can send 64 kB, which would push other lines out of the log.
 const MAX_LOGGED_PATH: usize = 512;

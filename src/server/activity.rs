@@ -14,6 +14,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep};
 
+use super::farewell::Farewell;
 use super::linger::Linger;
 use super::stream::Stream;
 
@@ -137,14 +138,12 @@ impl Activity {
         }
     }
 
-    /// The client takes what was sent. What HTTP/2 sends may be an answer to a ping.
+    /// The client takes what was sent, not by HTTP/2: there it may be an answer to a ping.
     fn sent(&self) {
         let mut state = self.state();
-        if !matches!(state.protocol, Protocol::Http2) {
-            state.last = Instant::now();
-            // It cannot owe more than it could send meanwhile.
-            state.owes = state.owes.map(|_| state.last);
-        }
+        state.last = Instant::now();
+        // It cannot owe more than it could send meanwhile.
+        state.owes = state.owes.map(|_| state.last);
     }
 
     fn moved(&self) {
@@ -243,23 +242,22 @@ impl Drop for Answer {
 pub(super) struct TrackedStream {
     stream: Stream,
     activity: Arc<Activity>,
+    farewell: Farewell,
     linger: Linger,
 }
 
 impl TrackedStream {
-    pub(super) fn new(stream: Stream, activity: Arc<Activity>) -> TrackedStream {
+    pub(super) fn new(
+        stream: Stream,
+        activity: Arc<Activity>,
+        farewell: Farewell,
+    ) -> TrackedStream {
         TrackedStream {
             stream,
             activity,
+            farewell,
             linger: Linger::default(),
         }
-    }
-
-    fn tell(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.activity.sent();
-        }
-        written
     }
 }
 
@@ -286,9 +284,7 @@ impl AsyncWrite for TrackedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.tell(written)
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -297,8 +293,17 @@ impl AsyncWrite for TrackedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.tell(written)
+        let is_http2 = this.activity.is_http2();
+        if is_http2 {
+            ready!(this.farewell.poll(slices, context));
+        }
+        let written = ready!(Pin::new(&mut this.stream).poll_write_vectored(context, slices))?;
+        if is_http2 {
+            this.farewell.sent(slices, written);
+        } else if written > 0 {
+            this.activity.sent();
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

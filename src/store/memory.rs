@@ -183,7 +183,7 @@ impl Memory {
     }
 }
 
-/// A turn. Where others ask beside its caller, it is followed by a rest as long as it took.
+/// A turn. Where others ask beside its caller, it is followed by a rest twice as long as it took.
 #[derive(Debug)]
 pub(super) struct Turn {
     permit: Option<OwnedSemaphorePermit>,
@@ -202,7 +202,7 @@ impl Drop for Turn {
         let rest = Duration::from_nanos(rest);
         if rest >= LEAST_REST {
             self.worked.store(0, Ordering::Relaxed);
-            keep_for(rest, self.permit.take());
+            keep_for(rest * 2, self.permit.take());
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use freezer_api::api::{MAX_SEARCH_BODY, PROCESSORS_FOR_REFUSALS};
+use freezer_api::api::MAX_SEARCH_BODY;
 use freezer_api::config::Config;
 use freezer_api::domain::document::MAX_NESTING;
 use freezer_api::domain::validation::MAX_JOB_ACTIONS;
+use freezer_api::pace::PROCESSORS_FOR_NOTHING;
 use freezer_api::server::{MAX_HEADER, MAX_STREAMS};
 use freezer_api::store::MAX_TEXT;
 
@@ -64,7 +65,7 @@ fn defaults() -> Vec<(String, &'static str)> {
             database.connections_per_caller.to_string(),
             "`[database] connections_per_caller`",
         ),
-        (format!("one in {PROCESSORS_FOR_REFUSALS} processors"), ""),
+        (format!("one in {PROCESSORS_FOR_NOTHING} processors"), ""),
         (
             config.metrics.max_clients.to_string(),
             "`[metrics] max_clients`",
