@@ -420,20 +420,18 @@ impl Session {
 pub struct SessionReplacement(Object);
 
 impl SessionReplacement {
-    /// Checks a body.
+    /// Checks a body. The path names the session and its project, whatever the body calls them, so that a document can
+    /// be put into another cloud.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(
-        schemas: &Schemas,
-        body: Object,
-        project_id: &str,
-    ) -> Result<SessionReplacement, Refusal> {
-        document::refuse_other_project(&body, project_id)?;
+    pub fn parse(schemas: &Schemas, mut body: Object) -> Result<SessionReplacement, Refusal> {
+        body.shift_remove("project_id");
         schemas.session_replace.check(body).map(SessionReplacement)
     }
 
-    /// The new session, given the one it replaces: members absent or null keep their value, but for `jobs`.
+    /// The new session, given the one it replaces: members absent or null keep their value, but for `jobs`, where an empty
+    /// list, which sessions without members had in Elasticsearch, is an empty object.
     pub fn apply(
         &self,
         old: Option<Session>,
@@ -448,7 +446,11 @@ impl SessionReplacement {
                 session.set(key, &self.0);
             }
         }
-        session.job = Some(self.0.get("jobs").unwrap_or(&Value::Null).to_string());
+        session.job = Some(match self.0.get("jobs") {
+            None => Value::Null.to_string(),
+            Some(Value::Array(_)) => document::to_text(&Object::new()),
+            Some(members) => members.to_string(),
+        });
         session
     }
 }
@@ -472,7 +474,7 @@ impl SessionPatch {
     }
 
     /// Overwrites what the patch names; `jobs` is merged by job id, and null there, as documents of replaced sessions have it,
-    /// changes nothing.
+    /// changes nothing; nor does an empty list.
     pub fn apply(&self, session: &mut Session) {
         for key in self.0.keys() {
             session.set(key, &self.0);

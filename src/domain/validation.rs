@@ -391,9 +391,9 @@ fn session_columns() -> Value {
     })
 }
 
-/// The members: job id → entry.
-fn session_jobs(types: Value) -> Value {
-    json!({"type": types, "additionalProperties": {"type": "object"}})
+/// The members: job id → entry. An empty list has none of them either.
+fn session_jobs() -> Value {
+    json!({"type": ["object", "null", "array"], "additionalProperties": {"type": "object"}, "maxItems": 0})
 }
 
 fn session_create() -> Value {
@@ -403,10 +403,7 @@ fn session_create() -> Value {
 }
 
 fn session_replace() -> Value {
-    let properties = with(
-        session_columns(),
-        json!({"jobs": session_jobs(json!(["object", "null"]))}),
-    );
+    let properties = with(session_columns(), json!({"jobs": session_jobs()}));
     json!({"type": "object", "properties": properties, "required": ["schedule", "session_tag"]})
 }
 
@@ -414,7 +411,7 @@ fn session_patch() -> Value {
     let properties = with(
         session_columns(),
         json!({
-            "jobs": session_jobs(json!(["object", "null"])),
+            "jobs": session_jobs(),
             // Dropped, or checked by domain::document.
             "user_id": {},
             "session_id": {},

@@ -151,6 +151,10 @@ on_each_engine! {
             (json!({"match": [{"no": false, "zero": 0.0}]}), true),
             (json!({"match": [{"l": [1, {"k": 2}]}]}), true),
             (json!({"match": [{"l": [{"k": 2}, 1]}]}), false),
+            // A value is found, and what is in it too.
+            (json!({"match": [{"l": [1, {"k": 2}]}, {"k": 2}]}), true),
+            (json!({"match": [{"l": [1]}, {"k": 2}]}), false),
+            (json!({"match_not": [{"l": [1]}, {"k": 2}]}), false),
             (json!({"match": [{"session_tag": 0}]}), true),
             (json!({"match": [{"k": 2}]}), true),
             (json!({"match": [{"session_id": ""}]}), true),

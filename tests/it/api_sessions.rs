@@ -97,10 +97,10 @@ on_each_engine! {
         }
         service.refuses(&[
             ("POST", "sessions/s", json!({"schedule": {}}), 400, "'session_tag' is a required property"),
-            ("POST", "sessions/s", with(json!({"project_id": "p2"})), 400, "project_id"),
             ("POST", "sessions/s", with(json!({"status": 5})), 400, "status"),
             ("POST", "sessions/s", with(json!({"jobs": "x"})), 400, "jobs"),
             ("POST", "sessions/s", with(json!({"jobs": {"j": "x"}})), 400, "jobs"),
+            ("POST", "sessions/s", with(json!({"jobs": [{}]})), 400, "jobs"),
             ("POST", "sessions/a%20b", with(json!({})), 400, "session_id"),
             ("POST", &format!("sessions/{}", "x".repeat(37)), with(json!({})), 400, "session_id"),
             ("PATCH", "sessions/none", json!({}), 404, "none"),
@@ -149,6 +149,20 @@ on_each_engine! {
         ]).await;
         service.post("sessions/S", new).await.expect(201);
         assert_eq!(shown(&service, "s").await, expected);
+        // The document of another cloud is taken as it was shown there; an empty list of members is one without any.
+        let mut exported = expected.clone();
+        exported["project_id"] = json!("p2");
+        for (members, kept) in [(json!({"j": {"status": "x"}}), json!({"j": {"status": "x"}})), (json!([]), json!({}))] {
+            exported["jobs"] = members;
+            service.post("sessions/s", exported.clone()).await.expect(201);
+            expected["jobs"] = kept;
+            assert_eq!(shown(&service, "s").await, expected);
+        }
+        service.client("c").await;
+        let job = service.job("c").await;
+        service.put(&format!("sessions/s/jobs/{job}")).await.expect(204);
+        assert_eq!(members(&shown(&service, "s").await), [job]);
+        assert_eq!(service.get("/v2/p2/sessions").await.expect(200).json(), json!({"sessions": []}));
     }
 
     async fn a_patch_overwrites_what_it_names(database: Database) {
@@ -176,8 +190,10 @@ on_each_engine! {
         let document = shown(&service, &id).await;
         assert_eq!(document, expected);
         assert_eq!(members(&document), ["b", "c", "a"]);
-        service.patch(&path, json!({"jobs": null})).await.expect(200);
-        assert_eq!(shown(&service, &id).await, expected);
+        for nothing in [json!(null), json!([]), json!({})] {
+            service.patch(&path, json!({"jobs": nothing})).await.expect(200);
+            assert_eq!(shown(&service, &id).await, expected);
+        }
         // Neither id nor owner change.
         service.patch(&path, json!({"session_id": "other", "user_id": "x", "project_id": PROJECT})).await.expect(200);
         assert_eq!(shown(&service, &id).await, expected);
@@ -187,7 +203,7 @@ on_each_engine! {
             ("_version", json!(1)), ("project_id", json!("p2")), ("project_id", json!("p 2")), ("schedule", json!(null)),
             ("session_tag", json!(null)), ("session_tag", json!("x")), ("time_started", json!(null)), ("time_ended", json!(1.5)),
             ("time_start", json!("x")), ("time_end", json!({})), ("hold_off", json!("x")), ("description", json!(5)),
-            ("status", json!([])), ("result", json!(true)), ("jobs", json!(5)), ("jobs", json!([])), ("jobs", json!({"x": "y"})),
+            ("status", json!([])), ("result", json!(true)), ("jobs", json!(5)), ("jobs", json!(["x"])), ("jobs", json!({"x": "y"})),
             ("jobs", json!({"x": null})),
         ];
         for (key, value) in refused {

@@ -93,7 +93,8 @@ impl<T> Documents<T> {
 struct Action {
     project: String,
     does: String,
-    command: String,
+    /// None after a patch with a definition that has none.
+    command: Option<String>,
 }
 
 /// An action of a job.
@@ -168,6 +169,7 @@ impl Catalogue {
             O::PatchAction { action, does } => {
                 let action = self.actions.get_mut(project, action).ok_or(vec![404])?;
                 (*does).clone_into(&mut action.does);
+                action.command = None;
                 Ok(Value::Null)
             }
             O::DeleteAction { action } => {
@@ -312,7 +314,7 @@ impl Catalogue {
         let action = Action {
             project: project.to_owned(),
             does: does.to_owned(),
-            command: command.to_owned(),
+            command: Some(command.to_owned()),
         };
         self.actions.insert(project, id, action);
         Ok(Value::Null)
