@@ -13,7 +13,7 @@ mod queue;
 mod setup;
 mod socket;
 
-use std::io;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
@@ -179,10 +179,10 @@ fn open(
                 path: path.clone(),
                 source,
             })?;
-            (Frame::Line, Box::new(file))
+            (Frame::Line, Box::new(BufWriter::new(file)))
         }
-        Destination::Stdout => (Frame::Line, Box::new(io::stdout())),
-        Destination::Stderr => (Frame::Line, Box::new(io::stderr())),
+        Destination::Stdout => (Frame::Line, Box::new(BufWriter::new(io::stdout()))),
+        Destination::Stderr => (Frame::Line, Box::new(BufWriter::new(io::stderr()))),
         Destination::Syslog(facility) => {
             let facility = *facility;
             (Frame::Syslog { facility, program }, daemon(socket::SYSLOG))
