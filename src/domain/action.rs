@@ -232,9 +232,7 @@ impl ActionPatch {
         schemas.action_patch.check(body).map(ActionPatch)
     }
 
-    /// Merges the patch into a row: what it does not name stays (deviation D12). A `freezer_action` that names its action is
-    /// a whole definition, as Horizon sends it after a box was unticked: then of the old one the columns alone stay. Any other
-    /// is merged key by key.
+    /// Merges the patch into a row: what it does not name stays, within `freezer_action` key by key (deviation D12).
     pub fn apply(&self, action: &mut Action) {
         if self.0.contains_key("max_retries") {
             action.max_retries = int(&self.0, "max_retries");
@@ -244,10 +242,6 @@ impl ActionPatch {
         }
         if let Some(Value::Object(changes)) = self.0.get("freezer_action") {
             let mut merged = action.freezer_action();
-            if changes.contains_key("action") {
-                let columns = action.columns().map(|(name, _)| name);
-                merged.retain(|name, _| columns.contains(&name.as_str()));
-            }
             merged.extend(changes.clone());
             let mandatory = action.mandatory;
             action.set_freezer_action(&merged);

@@ -255,15 +255,14 @@ impl NewJob {
 pub struct JobReplacement(JobBody);
 
 impl JobReplacement {
-    /// Checks a body. The path names the job and its project, whatever the body calls them, so that a document can be
-    /// put into another cloud.
+    /// Checks a body.
     ///
     /// # Errors
-    /// As [`NewJob::parse`].
+    /// As [`NewJob::parse`], and [`Refusal::Invalid`] for another project, into which the job would move.
     pub fn parse(context: &BodyContext<'_>, mut body: Object) -> Result<JobReplacement, Refusal> {
-        for key in ["job_id", "project_id"] {
-            body.shift_remove(key);
-        }
+        document::refuse_other_project(&body, context.project_id)?;
+        // The path names the job, whatever the body calls it.
+        body.shift_remove("job_id");
         JobBody::parse(context, &context.schemas.job, body).map(JobReplacement)
     }
 
@@ -300,7 +299,7 @@ impl JobPatch {
     /// Checks a body. `job_id`, `user_id` and `user_credentials` are never changed by a patch, whatever it says.
     ///
     /// # Errors
-    /// As [`NewJob::parse`], and [`Refusal::Invalid`] for another project, into which the job would move.
+    /// As [`JobReplacement::parse`].
     pub fn parse(context: &BodyContext<'_>, mut body: Object) -> Result<JobPatch, Refusal> {
         document::refuse_other_project(&body, context.project_id)?;
         for key in ["job_id", "user_id", "user_credentials"] {

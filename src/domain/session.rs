@@ -420,13 +420,16 @@ impl Session {
 pub struct SessionReplacement(Object);
 
 impl SessionReplacement {
-    /// Checks a body. The path names the session and its project, whatever the body calls them, so that a document can
-    /// be put into another cloud.
+    /// Checks a body.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn parse(schemas: &Schemas, mut body: Object) -> Result<SessionReplacement, Refusal> {
-        body.shift_remove("project_id");
+    pub fn parse(
+        schemas: &Schemas,
+        body: Object,
+        project_id: &str,
+    ) -> Result<SessionReplacement, Refusal> {
+        document::refuse_other_project(&body, project_id)?;
         schemas.session_replace.check(body).map(SessionReplacement)
     }
 

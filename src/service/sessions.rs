@@ -63,7 +63,7 @@ impl Catalogue {
         session_id: String,
         body: Object,
     ) -> Result<(), ApiError> {
-        let replacement = SessionReplacement::parse(&self.schemas, body)?;
+        let replacement = SessionReplacement::parse(&self.schemas, body, caller.project_id())?;
         self.schemas.check_identifier("session_id", &session_id)?;
         let caller = caller.clone();
         self.store

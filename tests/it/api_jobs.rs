@@ -302,6 +302,8 @@ on_each_engine! {
         for id in [json!("a b"), json!("a\n"), json!(5), json!("x".repeat(37))] {
             service.refuses(&[("POST", "jobs", job(json!({"job_id": id})), 400, "job_id")]).await;
         }
+        // A replacement would move the job.
+        service.refuses(&[("POST", "jobs/j", job(json!({"project_id": "p2"})), 400, "project_id")]).await;
         assert_eq!(database.rows("jobs", "1 = 1").await, 0);
         assert_eq!(database.rows("actions", "1 = 1").await, 0);
         service.get("jobs/none").await.refused(404, "Not Found");

@@ -17,7 +17,7 @@ fn falsy() -> Value {
 /// The schemas of all bodies by name. They are as well schemas of JSON Schema 2020-12, which OpenAPI 3.1 has.
 pub fn bodies() -> Vec<(&'static str, Value)> {
     let job_id = json!({"job_id": {"anyOf": [identifier(), falsy()]}});
-    let replaced_job = with_members(job(), json!({"job_id": {}}));
+    let replaced_job = without_project(with_members(job(), json!({"job_id": {}})));
     let any_action_id = json!({"action_id": {}});
     let dropped = json!({"job_id": {}, "user_credentials": {}});
     vec![

@@ -93,8 +93,7 @@ impl<T> Documents<T> {
 struct Action {
     project: String,
     does: String,
-    /// None after a patch with a definition that has none.
-    command: Option<String>,
+    command: String,
 }
 
 /// An action of a job.
@@ -169,7 +168,6 @@ impl Catalogue {
             O::PatchAction { action, does } => {
                 let action = self.actions.get_mut(project, action).ok_or(vec![404])?;
                 (*does).clone_into(&mut action.does);
-                action.command = None;
                 Ok(Value::Null)
             }
             O::DeleteAction { action } => {
@@ -314,7 +312,7 @@ impl Catalogue {
         let action = Action {
             project: project.to_owned(),
             does: does.to_owned(),
-            command: Some(command.to_owned()),
+            command: command.to_owned(),
         };
         self.actions.insert(project, id, action);
         Ok(Value::Null)

@@ -36,9 +36,8 @@ pub(in crate::api::openapi) const OPERATIONS: &[(&str, &str, &str)] = &[
     (
         "update_action",
         "Change an action",
-        "What the body does not name stays, also within freezer_action, unless that names its \
-         action: then it is whole, and of the old one action, mode, backup_name, container, \
-         timeout, priority, path_to_backup and log_file stay. Jobs that refer to the action see the change.",
+        "What the body does not name stays, also within freezer_action. Jobs that refer to \
+         the action see the change.",
     ),
     (
         "replace_action",

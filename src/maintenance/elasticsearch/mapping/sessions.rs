@@ -69,8 +69,8 @@ pub(in super::super) fn map(
     let created = body
         .get("schedule")
         .and_then(|schedule| seconds(schedule.get("time_created")));
-    let replacement =
-        SessionReplacement::parse(schemas, body).map_err(|refusal| refusal.to_string())?;
+    let replacement = SessionReplacement::parse(schemas, body, owner.project_id)
+        .map_err(|refusal| refusal.to_string())?;
     let mut session = replacement.apply(None, id, owner.project_id, owner.user_id);
     if is_empty {
         session.job = None;
