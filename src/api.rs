@@ -151,7 +151,7 @@ pub fn full_service(api: Arc<Api>) -> Router {
 fn public(api: &Arc<Api>) -> Router {
     let versions = allowing(get(versions::versions), &[Method::GET]);
     let to_the_page = from_fn_with_state(Arc::clone(api), page::redirect_browsers);
-    let document = allowing(get(openapi::get), &[Method::GET]);
+    let document = allowing(openapi::route(&api.config), &[Method::GET]);
     let mut router = Router::new()
         .route(
             "/",

@@ -128,6 +128,7 @@ impl Config {
         sources: &Sources,
         variables: Vec<(OsString, OsString)>,
     ) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let bundle = authorities_of_requests(&variables);
         let (mut settings, search_dirs) = sources.read(variables)?;
         let paste = paste::read(&mut settings, &search_dirs);
         let (mut config, mut warnings) = Self::from_settings(&settings)?;
@@ -137,6 +138,7 @@ impl Config {
             warnings.extend(config.add_healthcheck(settings)?);
         }
         warnings.extend(config.take_old_policy_file(&settings));
+        warnings.extend(bundle.and_then(|bundle| config.take_authorities(bundle)));
         Ok((config, warnings))
     }
 
@@ -180,6 +182,26 @@ impl Config {
             message: "is taken as [oslo_policy] policy_file, since there is no policy.yaml; oslopolicy-convert-json-to-yaml \
                       makes one that means the same"
                 .to_owned(),
+        })
+    }
+
+    /// Trusts the authorities of a file that the environment names where `cafile` names none.
+    fn take_authorities(&mut self, (name, path): (&str, PathBuf)) -> Option<Warning> {
+        let options = &mut self.keystone_authtoken;
+        if options.cafile.is_some() || options.insecure {
+            return None;
+        }
+        if path.is_file() {
+            options.cafile = Some(path);
+            return None;
+        }
+        Some(Warning {
+            kind: WarningKind::Unknown,
+            location: Location::Environment(name.to_owned()),
+            message: format!(
+                "{} is no file and is not used; [keystone_authtoken] cafile names a file of authorities",
+                path.display()
+            ),
         })
     }
 
@@ -235,6 +257,17 @@ impl Config {
     pub fn find_file(&self, name: &Path) -> Option<PathBuf> {
         sources::find_file(&self.search_dirs, name)
     }
+}
+
+/// The file of authorities for calls to Keystone in the environment, as the library requests of the Python service has it: deployers
+/// of clouds with authorities of their own set it in containers and units. With the variable's name.
+fn authorities_of_requests(variables: &[(OsString, OsString)]) -> Option<(&'static str, PathBuf)> {
+    let value = |name: &'static str| {
+        let mut all = variables.iter();
+        let (_, value) = all.find(|(other, value)| other == name && !value.is_empty())?;
+        Some((name, PathBuf::from(value)))
+    };
+    value("REQUESTS_CA_BUNDLE").or_else(|| value("CURL_CA_BUNDLE"))
 }
 
 /// The section that holds the credentials: `section`, or the one that its `auth_section` names (one step, as in

@@ -7,35 +7,53 @@ mod queries;
 mod responses;
 mod texts;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::Api;
 use super::operation::Body;
 use super::routes::{Endpoint, routes};
+use crate::config::Config;
 use crate::domain::validation::{self, ID_WIDTH};
 use answers::reference;
 
 /// Where it is served.
 pub(super) const PATH: &str = "/v2/openapi.json";
 
-/// `GET /v2/openapi.json`.
-pub(super) async fn get() -> Response {
-    static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document_text()));
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, TEXT.clone()).into_response()
+/// `GET /v2/openapi.json`, with the health checks where this service has them.
+pub(super) fn route(config: &Config) -> MethodRouter<Arc<Api>> {
+    let paths = config.healthchecks().map(|check| check.path.as_str());
+    let paths: Vec<String> = paths.map(str::to_owned).collect();
+    let text = Arc::new(OnceLock::new());
+    get(async move || -> Response {
+        let text: &Bytes = text.get_or_init(|| {
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            Bytes::from(text_of(&document_with(&paths)))
+        });
+        ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response()
+    })
 }
 
 /// The document as text, the same each time.
 pub fn document_text() -> String {
-    format!("{:#}\n", document())
+    text_of(&document())
 }
 
-/// The document: OpenAPI 3.1.
+fn text_of(document: &Value) -> String {
+    format!("{document:#}\n")
+}
+
+/// The document: OpenAPI 3.1. The health check is where it is without an option.
 pub fn document() -> Value {
+    document_with(&["/healthcheck"])
+}
+
+fn document_with(health_checks: &[&str]) -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -46,7 +64,7 @@ pub fn document() -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"token": []}],
-        "paths": paths(),
+        "paths": paths(health_checks),
         "components": {
             "securitySchemes": {"token": {
                 "type": "apiKey",
@@ -65,9 +83,9 @@ pub fn document() -> Value {
     })
 }
 
-fn paths() -> Value {
+fn paths(health_checks: &[&str]) -> Value {
     let endpoints = routes();
-    let mut paths = public::paths();
+    let mut paths = public::paths(health_checks);
     for endpoint in &endpoints {
         let item = paths
             .entry(endpoint.path)

@@ -20,7 +20,7 @@ use crate::store::Store;
 
 /// Manages the database of freezer-api.
 #[derive(Debug, Parser)]
-#[command(name = MANAGE, version)]
+#[command(name = MANAGE, version, infer_long_args = true)]
 struct Arguments {
     #[command(flatten)]
     completion: CompletionArguments,

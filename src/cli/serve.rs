@@ -26,7 +26,7 @@ use crate::telemetry;
 
 /// The management API of OpenStack's backup service.
 #[derive(Debug, Parser)]
-#[command(name = "freezer-api", version)]
+#[command(name = "freezer-api", version, infer_long_args = true)]
 pub struct Arguments {
     /// Address to listen on, instead of [DEFAULT] bind_host.
     #[arg(long, visible_alias = "bind_host", value_name = "ADDRESS")]

@@ -20,7 +20,7 @@ const PROGRAM: &str = "freezer-manager-status";
 
 /// Checks whether this release can be run.
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version)]
+#[command(name = PROGRAM, version, infer_long_args = true)]
 struct Arguments {
     #[command(flatten)]
     completion: CompletionArguments,

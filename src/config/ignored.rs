@@ -127,6 +127,7 @@ const CREDENTIAL_OPTIONS: &[&str] = &[
 
 /// Sections of libraries that the Python service may use and this one does not.
 const SECTIONS: &[&str] = &[
+    "cache",
     "oslo_concurrency",
     "oslo_messaging_amqp",
     "oslo_messaging_kafka",

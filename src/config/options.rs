@@ -272,7 +272,8 @@ options! {
         http_connect_timeout: Option<Duration> = None;
         /// How often a call to Keystone that got no answer is tried again.
         http_request_max_retries: u32 = 3, 0..=100;
-        /// PEM file of the authorities that are trusted for Keystone's certificate. Without it, the system's.
+        /// PEM file of the authorities that are trusted for Keystone's certificate, beside the system's. Without it, the environment's
+        /// REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE.
         cafile: Option<PathBuf> = None;
         /// PEM file of our own certificate, where Keystone asks for one.
         certfile: Option<PathBuf> = None;
@@ -280,7 +281,7 @@ options! {
         keyfile: Option<PathBuf> = None;
         /// Do not verify Keystone's certificate. Not for production.
         insecure: bool = false;
-        /// Memcached servers, host:port, in which several API services share validated tokens. Without them, each
+        /// Memcached servers, host:port or unix:/path, in which several API services share validated tokens. Without them, each
         /// keeps its own in memory.
         memcached_servers: Vec<String> = Vec::new(), also "memcache_servers";
         /// Secret that all API services share. With it, an entry in memcached that none of them wrote is not trusted.

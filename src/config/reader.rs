@@ -124,7 +124,8 @@ impl<'a> Reader<'a> {
             });
         }
         match self.value::<T>(section, option, &found) {
-            Ok(value) => {
+            Ok(None) => default,
+            Ok(Some(value)) => {
                 if let Some(warning) = value.warning() {
                     self.warnings.push(Warning {
                         kind: WarningKind::Unknown,
@@ -148,12 +149,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The value; none: the text says that there is none.
     fn value<T: OptionType>(
         &self,
         section: &str,
         option: &OptionSpec,
         found: &Found<'_>,
-    ) -> Result<T, String> {
+    ) -> Result<Option<T>, String> {
         let id = format!("{section}.{}", option.name);
         let values = found
             .values
@@ -161,7 +163,10 @@ impl<'a> Reader<'a> {
             .map(|value| self.expand(section, value, &mut vec![id.clone()]))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.wanted(T::SECRET))?;
-        T::parse_all(&values, option.limits.as_ref())
+        if T::EMPTY_IS_UNSET && values.last().is_none_or(|text| text.trim().is_empty()) {
+            return Ok(None);
+        }
+        T::parse_all(&values, option.limits.as_ref()).map(Some)
     }
 
     /// The text with its references replaced. `trail` holds the options that are being read, to find a circle.

@@ -21,6 +21,8 @@ pub(super) trait OptionType: Sized {
     const SECRET: bool = false;
     /// Whether the key may be repeated, each time with a further value.
     const REPEATED: bool = false;
+    /// Whether an empty text says nothing, so that the default counts. To oslo.config an empty number is none at all.
+    const EMPTY_IS_UNSET: bool = false;
 
     /// Reads the text of one value. The limits are for numbers.
     ///
@@ -71,6 +73,7 @@ macro_rules! integers {
     ($($type:ty as $name:literal),+) => { $(
         impl OptionType for $type {
             const NAME: &'static str = $name;
+            const EMPTY_IS_UNSET: bool = true;
 
             fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
                 let within = |number: &Self| {
@@ -93,6 +96,7 @@ integers!(u16 as "port value", u32 as "integer value", i64 as "integer value", u
 
 impl OptionType for Duration {
     const NAME: &'static str = "seconds";
+    const EMPTY_IS_UNSET: bool = true;
 
     fn parse(text: &str, limits: Option<&Limits>) -> Result<Self, String> {
         let within = |duration: &Self| {

@@ -3,13 +3,18 @@
 //! Written here because the async client of crate `memcache` is marked experimental and needs the meta protocol of newer
 //! servers. A server that fails is not asked for 30 s, so a dead one delays one request in that time by 100 ms.
 
+use std::fmt;
 use std::io::{Error, ErrorKind, Result};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use ring::digest;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::unconstrained;
+use tokio_util::either::Either;
 
 /// Time for one `get` or `set`, with the connection where one must be made.
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -31,18 +36,53 @@ pub(crate) struct Memcached {
 
 #[derive(Debug)]
 struct Server {
-    address: String,
+    /// The address as the log shows it, and by which keys find their server.
+    name: String,
+    address: Address,
     state: Mutex<State>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Address {
+    /// `host:port`.
+    Tcp(String),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
 }
 
 #[derive(Debug, Default)]
 struct State {
-    idle: Vec<BufStream<TcpStream>>,
+    idle: Vec<Connection>,
     backoff_until: Option<Instant>,
 }
 
+type Connection = BufStream<Either<TcpStream, UnixStream>>;
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Address {
+    async fn connect(&self) -> Result<Connection> {
+        Ok(BufStream::new(match self {
+            Self::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Either::Left(stream)
+            }
+            Self::Unix(path) => Either::Right(UnixStream::connect(path).await?),
+        }))
+    }
+}
+
 impl Memcached {
-    /// Takes addresses as python-memcached writes them: `host`, `host:port`, `inet6:[::1]:11211`. Connects later.
+    /// Takes addresses as python-memcached writes them: `host`, `host:port`, `inet6:[::1]:11211`, `unix:/path`. Connects later.
     ///
     /// # Errors
     /// An address of a kind that is not supported.
@@ -50,8 +90,10 @@ impl Memcached {
         let servers = addresses
             .iter()
             .map(|address| {
+                let address = socket_address(address)?;
                 Ok(Server {
-                    address: socket_address(address)?,
+                    name: address.to_string(),
+                    address,
                     state: Mutex::default(),
                 })
             })
@@ -94,9 +136,9 @@ impl Memcached {
     async fn on_server<T>(
         &self,
         key: &str,
-        exchange: impl AsyncFnOnce(&mut BufStream<TcpStream>) -> Result<T>,
+        exchange: impl AsyncFnOnce(&mut Connection) -> Result<T>,
     ) -> Option<T> {
-        let preferred = |server: &&Server| weight(&server.address, key);
+        let preferred = |server: &&Server| weight(&server.name, key);
         let server = self.servers.iter().max_by_key(preferred)?;
         server.exchange(exchange).await
     }
@@ -118,7 +160,7 @@ fn weight(server: &str, key: &str) -> [u8; digest::SHA256_OUTPUT_LEN] {
 impl Server {
     async fn exchange<T>(
         &self,
-        exchange: impl AsyncFnOnce(&mut BufStream<TcpStream>) -> Result<T>,
+        exchange: impl AsyncFnOnce(&mut Connection) -> Result<T>,
     ) -> Option<T> {
         if self.is_backing_off() {
             return None;
@@ -142,23 +184,19 @@ impl Server {
     }
 
     /// An idle connection that is still open, or a new one.
-    async fn connection(&self) -> Result<BufStream<TcpStream>> {
+    async fn connection(&self) -> Result<Connection> {
         loop {
-            let Some(stream) = self.state().idle.pop() else {
-                let stream = TcpStream::connect(&self.address).await?;
-                stream.set_nodelay(true)?;
-                return Ok(BufStream::new(stream));
+            let Some(mut stream) = self.state().idle.pop() else {
+                return self.address.connect().await;
             };
             // Nothing is to be read between exchanges: readable means closed by the server.
-            let mut probe = [0];
-            match stream.get_ref().try_read(&mut probe) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(stream),
-                _ => {}
+            if unconstrained(stream.fill_buf()).now_or_never().is_none() {
+                return Ok(stream);
             }
         }
     }
 
-    fn keep(&self, stream: BufStream<TcpStream>) {
+    fn keep(&self, stream: Connection) {
         let mut state = self.state();
         if state.idle.len() < MAX_IDLE {
             state.idle.push(stream);
@@ -172,7 +210,7 @@ impl Server {
     }
 
     fn back_off(&self, error: &Error) {
-        tracing::warn!(server = self.address, %error, "a memcached server fails; it is not asked for {} s", BACKOFF.as_secs());
+        tracing::warn!(server = self.name, %error, "a memcached server fails; it is not asked for {} s", BACKOFF.as_secs());
         let mut state = self.state();
         state.idle.clear();
         state.backoff_until = Some(Instant::now() + BACKOFF);
@@ -183,12 +221,17 @@ impl Server {
     }
 }
 
-fn socket_address(text: &str) -> std::result::Result<String, String> {
+fn socket_address(text: &str) -> std::result::Result<Address, String> {
     let address = text.trim();
-    if address.starts_with("unix:") || address.starts_with('/') {
-        return Err(format!(
-            "memcached_servers: {address} is a Unix socket; wanted is host:port"
-        ));
+    let wanted = |reason: &str| Err(format!("memcached_servers: {address} {reason}"));
+    if let Some(path) = address.strip_prefix("unix:") {
+        return match path {
+            "" => wanted("names no Unix socket; wanted is unix:/path"),
+            path => Ok(Address::Unix(path.into())),
+        };
+    }
+    if address.starts_with('/') {
+        return wanted("is no host; a Unix socket is written unix:/path");
     }
     let address = address
         .strip_prefix("inet6:")
@@ -200,11 +243,13 @@ fn socket_address(text: &str) -> std::result::Result<String, String> {
         }
         None => false,
     };
-    match (has_port, address.contains(':') && !address.starts_with('[')) {
-        (true, _) => Ok(address.to_owned()),
-        (false, true) => Ok(format!("[{address}]:11211")),
-        (false, false) => Ok(format!("{address}:11211")),
-    }
+    Ok(Address::Tcp(
+        match (has_port, address.contains(':') && !address.starts_with('[')) {
+            (true, _) => address.to_owned(),
+            (false, true) => format!("[{address}]:11211"),
+            (false, false) => format!("{address}:11211"),
+        },
+    ))
 }
 
 async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<String> {
@@ -261,9 +306,19 @@ mod tests {
             ("[::1]", "[::1]:11211"),
             ("::1", "[::1]:11211"),
         ] {
-            assert_eq!(socket_address(text).as_deref(), Ok(wanted));
+            assert_eq!(
+                socket_address(text),
+                Ok(Address::Tcp(wanted.to_owned())),
+                "{text}"
+            );
         }
-        assert!(socket_address("unix:/run/memcached.sock").is_err());
+        let socket = socket_address(" unix:/run/memcached.sock");
+        assert_eq!(socket, Ok(Address::Unix("/run/memcached.sock".into())));
+        assert_eq!(socket.unwrap().to_string(), "unix:/run/memcached.sock");
+        for text in ["unix:", "/run/memcached.sock"] {
+            let error = socket_address(text).unwrap_err();
+            assert!(error.contains("unix:/path"), "{error}");
+        }
     }
 
     /// The server of a key, among those of these addresses.

@@ -74,7 +74,7 @@ pub struct Tls {
     /// Whether the certificate must be of a known authority: `ssl_verify_cert` (MySQL). The default is true when there is a
     /// `ca`.
     pub verify_cert: Option<bool>,
-    /// Whether there is none: `ssl_disabled` (MySQL).
+    /// Whether there is none: `ssl_disabled` (MySQL), also by `ssl_mode`, which sets these three.
     pub disabled: bool,
 }
 

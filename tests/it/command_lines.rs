@@ -90,6 +90,35 @@ fn older_options_are_taken() {
     }
 }
 
+/// argparse takes what begins only one of its options.
+#[test]
+fn options_may_be_shortened() {
+    for (name, ours) in PROGRAMS {
+        for arguments in [
+            ["--config-f", "/nowhere/a.conf"],
+            ["--config-d=/nowhere", "--log-da=%H"],
+            ["--log-fi=/nowhere/log", "--use-sy"],
+            ["--deb", "--nodeb"],
+        ] {
+            let output = run(ours, &[&arguments[..], &["--help"]].concat());
+            assert!(
+                output.status.success(),
+                "{name} {arguments:?}: {}",
+                text(&output.stderr)
+            );
+        }
+        for ambiguous in ["--conf=/nowhere", "--use"] {
+            let output = run(ours, &[ambiguous, "--help"]);
+            assert_eq!(output.status.code(), Some(2), "{name} {ambiguous}");
+        }
+    }
+    let manage = env!("CARGO_BIN_EXE_freezer-manage");
+    let behind = ["db", "show", "--config-f=/nowhere/a.conf"];
+    let output = run(manage, &behind);
+    let told = text(&output.stderr);
+    assert!(told.contains("/nowhere/a.conf"), "{told}");
+}
+
 #[test]
 fn a_program_completes_itself_and_helps() {
     for (name, ours) in PROGRAMS {

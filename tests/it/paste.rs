@@ -64,6 +64,15 @@ async fn there_may_be_several_health_checks() {
     fs::write(folder.path().join("disabled"), "").unwrap();
     assert_eq!(["/live", "/ready"].map(status), [200, 503]);
     server.wait_for_output("api-paste.ini:6: /live/ has a health check already");
+
+    // The document of the interface has them where they are.
+    let document = ask(&server, "GET", "/v2/openapi.json", "").body;
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let id = |path: &str| document["paths"][path]["get"]["operationId"].as_str();
+    assert_eq!(
+        ["/live", "/ready", "/healthcheck"].map(id),
+        [Some("check_health"), Some("check_health_2"), None]
+    );
 }
 
 #[tokio::test]

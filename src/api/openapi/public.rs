@@ -5,16 +5,16 @@ use serde_json::{Map, Value, json};
 use super::answers::reference;
 use super::{insert, responses};
 
-/// The paths by themselves. The health check's is an option.
-pub(super) fn paths() -> Map<String, Value> {
-    let paths = [
-        ("/", versions()),
-        ("/healthcheck", healthcheck()),
-        ("/v2/openapi.json", document()),
-        ("/v2", home()),
-    ];
+/// The paths by themselves, with the health checks at theirs.
+pub(super) fn paths(health_checks: &[&str]) -> Map<String, Value> {
+    let checks = health_checks.iter().enumerate();
+    let checks = checks.map(|(index, path)| (*path, healthcheck(index)));
+    let paths = [("/", versions())]
+        .into_iter()
+        .chain(checks)
+        .chain([("/v2/openapi.json", document()), ("/v2", home())]);
     let item = |(path, operation): (&str, Value)| (path.to_owned(), json!({"get": operation}));
-    paths.into_iter().map(item).collect()
+    paths.map(item).collect()
 }
 
 fn versions() -> Value {
@@ -34,7 +34,12 @@ fn versions() -> Value {
     operation
 }
 
-fn healthcheck() -> Value {
+/// Each has another operationId: there may be several.
+fn healthcheck(index: usize) -> Value {
+    let id = match index {
+        0 => "check_health".to_owned(),
+        index => format!("check_health_{}", index + 1),
+    };
     let text = json!({"schema": {"type": "string"}});
     let content = json!({
         "application/json": {"schema": {"type": "object"}},
@@ -43,7 +48,7 @@ fn healthcheck() -> Value {
     });
     let answers = (200, "It does.", content.clone(), &[400, 414, 431][..]);
     let summary = "Ask whether the service wants requests";
-    let mut operation = public(operation("check_health", summary, answers));
+    let mut operation = public(operation(&id, summary, answers));
     if let Some(answers) = operation.get_mut("responses") {
         let answer = json!({"description": "It wants none.", "content": content});
         insert(answers, "503", answer);

@@ -1,9 +1,11 @@
 //! Values that are of the right type and cannot work.
 
+use std::path::PathBuf;
+
 use tempfile::TempDir;
 
 use super::{config, home, load, wrong};
-use crate::config::Sources;
+use crate::config::{Config, Sources, WarningKind};
 
 #[test]
 fn the_health_check_has_a_path_that_can_be_asked_for() {
@@ -139,4 +141,77 @@ fn memcached_without_the_protection_that_is_asked_for_is_told() {
     ] {
         assert!(told(&quiet, &[]).is_empty(), "{quiet}");
     }
+}
+
+/// As to oslo.config: a template left it empty.
+#[test]
+fn an_empty_number_is_not_set() {
+    let found = config(
+        "[DEFAULT]\nbind_port =\n[database]\nmax_pool_size = \nmax_overflow =''\nretry_interval =\npool_timeout =\n\
+         [keystone_authtoken]\ntoken_cache_time =\n[api]\nrequest_timeout =",
+    );
+    let default = Config::default();
+    assert_eq!(found.default.bind_port, default.default.bind_port);
+    let (ours, theirs) = (&found.database, &default.database);
+    assert_eq!(ours.max_pool_size, theirs.max_pool_size);
+    assert_eq!(ours.max_overflow, theirs.max_overflow);
+    assert_eq!(ours.retry_interval, theirs.retry_interval);
+    assert_eq!(ours.pool_timeout, None);
+    assert_eq!(found.keystone_authtoken.token_cache_time, 300);
+    assert_eq!(found.api.request_timeout, default.api.request_timeout);
+    for text in ["[DEFAULT]\ndebug =", "[DEFAULT]\nbind_host ="] {
+        wrong(text);
+    }
+}
+
+#[test]
+fn authorities_of_the_environment_are_trusted_where_no_cafile_is_named() {
+    let home = home(&[
+        ("ca.pem", ""),
+        ("named.conf", "[keystone_authtoken]\ncafile = /named.pem"),
+        ("insecure.conf", "[keystone_authtoken]\ninsecure = true"),
+    ]);
+    let ca = home.path().join("ca.pem");
+    let ca = ca.to_str().unwrap();
+    let cafile = |file: Option<&str>, variables: &[(&str, &str)]| {
+        let sources = Sources {
+            config_files: file
+                .map(|file| home.path().join(file))
+                .into_iter()
+                .collect(),
+            ..Sources::default()
+        };
+        let (config, warnings) = load(home.path(), &sources, variables).unwrap();
+        (config.keystone_authtoken.cafile, warnings)
+    };
+    for variables in [
+        &[("REQUESTS_CA_BUNDLE", ca)][..],
+        &[("CURL_CA_BUNDLE", ca)],
+        &[("REQUESTS_CA_BUNDLE", ""), ("CURL_CA_BUNDLE", ca)],
+        &[("CURL_CA_BUNDLE", "/other.pem"), ("REQUESTS_CA_BUNDLE", ca)],
+    ] {
+        let (found, warnings) = cafile(None, variables);
+        assert_eq!(found, Some(PathBuf::from(ca)), "{variables:?}");
+        assert_eq!(warnings, []);
+    }
+    let bundle = [("REQUESTS_CA_BUNDLE", ca)];
+    let (named, _) = cafile(Some("named.conf"), &bundle);
+    assert_eq!(named, Some("/named.pem".into()));
+    assert_eq!(cafile(Some("insecure.conf"), &bundle).0, None);
+    assert_eq!(
+        cafile(None, &[("REQUESTS_CA_BUNDLE", "")]),
+        (None, Vec::new())
+    );
+
+    let (found, warnings) = cafile(None, &[("REQUESTS_CA_BUNDLE", "/nowhere.pem")]);
+    assert_eq!(found, None);
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    assert_eq!(warning.kind, WarningKind::Unknown);
+    assert_eq!(
+        warning.to_string(),
+        "environment variable REQUESTS_CA_BUNDLE: /nowhere.pem is no file and is not used; [keystone_authtoken] cafile names a \
+         file of authorities"
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{DatabaseUrl, DatabaseUrlError, Engine, SslMode, TargetSession};
+use super::{DatabaseUrl, DatabaseUrlError, Engine, SslMode, TargetSession, Tls};
 
 /// PyMySQL's that are obeyed.
 const MYSQL: &[&str] = &[
@@ -20,6 +20,7 @@ const MYSQL: &[&str] = &[
     "ssl_check_hostname",
     "ssl_disabled",
     "ssl_key",
+    "ssl_mode",
     "ssl_verify_cert",
     "ssl_verify_identity",
     "unix_socket",
@@ -46,10 +47,12 @@ const POSTGRES: &[&str] = &[
 const SQLITE: &[&str] = &["timeout"];
 
 /// Those that change nothing here: of the Python drivers and SQLAlchemy alone, or about what we do in our own way. The time for an
-/// answer begins when a statement is sent, so it limits the sending too (`write_timeout`).
+/// answer begins when a statement is sent, so it limits the sending too (`write_timeout`), and texts are always compared with columns,
+/// whose `collation` counts.
 const MYSQL_WITHOUT_EFFECT: &[&str] = &[
     "autocommit",
     "binary_prefix",
+    "collation",
     "cursorclass",
     "local_infile",
     "max_allowed_packet",
@@ -127,6 +130,7 @@ impl DatabaseUrl {
                 self.tls.check_hostname = Some(boolean(name, value)?);
             }
             "ssl_verify_cert" => self.tls.verify_cert = Some(boolean(name, value)?),
+            "ssl_mode" => self.tls.set_mysql_mode(value)?,
             "ssl_disabled" => self.tls.disabled = boolean(name, value)?,
             "read_timeout" => self.read_timeout = Some(seconds(name, value)?),
             "init_command" => self.init_command = Some(value),
@@ -288,6 +292,32 @@ fn ssl_mode(value: String) -> Result<SslMode, DatabaseUrlError> {
             value,
             "one of disable, allow, prefer, require, verify-ca, verify-full",
         )),
+    }
+}
+
+impl Tls {
+    /// What mysqlclient, the driver of `mysql://`, calls the mode.
+    fn set_mysql_mode(&mut self, value: String) -> Result<(), DatabaseUrlError> {
+        let (verify_cert, check_hostname) = match value.to_ascii_uppercase().as_str() {
+            "DISABLED" => {
+                self.disabled = true;
+                return Ok(());
+            }
+            "PREFERRED" => return Ok(()),
+            "REQUIRED" => (false, false),
+            "VERIFY_CA" => (true, false),
+            "VERIFY_IDENTITY" => (true, true),
+            _ => {
+                return Err(wrong(
+                    "ssl_mode",
+                    value,
+                    "one of DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY",
+                ));
+            }
+        };
+        self.verify_cert = Some(verify_cert);
+        self.check_hostname = Some(check_hostname);
+        Ok(())
     }
 }
 

@@ -203,6 +203,25 @@ fn settings_of_postgresql() {
     }
 }
 
+#[test]
+fn mysqlclient_has_a_mode_of_tls() {
+    let tls = |mode: &str| url(&format!("mysql://h/db?ssl_mode={mode}")).tls;
+    let verified = |cert: bool, hostname: bool| Tls {
+        verify_cert: Some(cert),
+        check_hostname: Some(hostname),
+        ..Tls::default()
+    };
+    assert!(tls("DISABLED").disabled);
+    assert_eq!(tls("PREFERRED"), Tls::default());
+    assert_eq!(tls("required"), verified(false, false));
+    assert_eq!(tls("VERIFY_CA"), verified(true, false));
+    assert_eq!(tls("VERIFY_IDENTITY"), verified(true, true));
+    assert!(matches!(
+        error("mysql://h/db?ssl_mode=verify-full"),
+        DatabaseUrlError::Parameter { .. }
+    ));
+}
+
 /// What could say where or how to work is obeyed or refused.
 #[test]
 fn no_parameter_is_left_out() {

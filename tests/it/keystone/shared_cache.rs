@@ -1,7 +1,10 @@
 //! Several nodes of the API with one memcached, which each test starts for itself.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -217,4 +220,56 @@ async fn without_memcached_everything_goes_on() {
         ask(&keystone, &token).await.unwrap();
         assert_eq!(proxy.validations(), asked);
     }
+}
+
+/// What python-memcached writes `unix:/path`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Keystone: ./test starts it"]
+async fn a_memcached_may_be_on_a_unix_socket() {
+    let lab = Lab::find();
+    let proxy = Proxy::start(&lab.url).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("memcached.sock");
+    // The program gives up root's rights before it makes the socket.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    let start = || {
+        let started = Command::new("memcached")
+            .args(["-u", "nobody", "-a", "666", "-s"])
+            .arg(&path)
+            .spawn();
+        let process = started.expect("the program memcached");
+        let begun = Instant::now();
+        while UnixStream::connect(&path).is_err() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "it does not come up"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        process
+    };
+    let mut memcached = start();
+    let node = || {
+        keystone(&proxy.url(), |config| {
+            let options = &mut config.keystone_authtoken;
+            options.memcached_servers = vec![format!("unix:{}", path.display())];
+            options.memcache_secret_key = Some("s".into());
+        })
+    };
+    let (first, second) = (node(), node());
+    let token = lab.demo().await;
+    let user = ask(&first, &token).await.unwrap();
+    assert_eq!(ask(&second, &token).await.unwrap(), user);
+    assert_eq!(proxy.validations(), 1);
+    // A connection that was kept, once the server is another, does not cost the entry.
+    memcached.kill().unwrap();
+    memcached.wait().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut memcached = start();
+    let token = lab.demo().await;
+    ask(&first, &token).await.unwrap();
+    ask(&second, &token).await.unwrap();
+    assert_eq!(proxy.validations(), 2);
+    memcached.kill().unwrap();
+    memcached.wait().unwrap();
 }
