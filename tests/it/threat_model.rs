@@ -65,6 +65,8 @@ fn defaults() -> Vec<(String, &'static str)> {
             database.connections_per_caller.to_string(),
             "`[database] connections_per_caller`",
         ),
+        // Refusals, and the ends of flooded connections.
+        (format!("one in {PROCESSORS_FOR_NOTHING} processors"), ""),
         (format!("one in {PROCESSORS_FOR_NOTHING} processors"), ""),
         (
             config.metrics.max_clients.to_string(),
