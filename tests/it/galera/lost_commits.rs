@@ -1,6 +1,6 @@
 //! A transaction of which nobody knows whether it will be committed is ruled out from another node.
 
-use freezer_api::store::{StoreError, Tx};
+use freezer_api::store::Tx;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::{cluster, connect, servers};
@@ -10,7 +10,7 @@ async fn overtake(service: &Service, job_id: &str) {
     let job_id = job_id.to_owned();
     let store = &service.api.catalogue.store;
     let overtaking = store.write("overtaking", async move |tx: &mut Tx| {
-        Ok::<_, StoreError>(tx.overtake_job(&job_id).await?)
+        tx.overtake_job(&job_id).await
     });
     overtaking.await.unwrap();
 }
